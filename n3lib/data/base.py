@@ -1,0 +1,97 @@
+"""What every zero-shot dataset is: images with labels, a text for each class, and a split of the classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from n3lib.errors import N3Error
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
+
+    Raises:
+        N3Error: a class stands in two parts, or train or test is empty.
+    """
+
+    name: str
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            both = sorted(set(parts[first]) & set(parts[second]))
+            if both:
+                raise N3Error(
+                    f"split {self.name}: classes {both[:5]} stand in both {first} and {second}",
+                    "Give every class to one part only",
+                )
+        for part, ids in parts.items():
+            if len(set(ids)) != len(ids):
+                raise N3Error(f"split {self.name}: {part} names a class twice", "Name every class once")
+        if not self.train or not self.test:
+            raise N3Error(f"split {self.name}: train and test need at least one class each")
+
+    def part(self, name: str) -> tuple[int, ...]:
+        """The class ids of `train`, `val`, `trainval` or `test`."""
+        if name == "trainval":
+            return self.train + self.val
+        if name not in ("train", "val", "test"):
+            raise N3Error(f"a split has no part {name!r}", "Use train, val, trainval or test")
+        return getattr(self, name)
+
+
+@dataclass(frozen=True)
+class ZeroShotDataset:
+    """Images, labels and class descriptions held together by class id.
+
+    Attributes:
+        name: such as `aviary` or `cub`.
+        classes: class names; the place in this tuple is the class id.
+        texts: the description of each class as sentences, in class order.
+        images: uint8 array `(N, H, W, 3)`, in memory or memory-mapped.
+        labels: int64 array `(N,)` of class ids.
+        split: which classes are seen and which are not.
+        hashes: SHA-256 of what the data came from, for the record of a run.
+
+    Raises:
+        N3Error: a class has no text or an empty one, or a label or split names a class that is not there.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    images: np.ndarray
+    labels: np.ndarray
+    split: Split
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.classes)
+        if len(self.texts) != count:
+            raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
+        for name, sentences in zip(self.classes, self.texts, strict=True):
+            check_text(name, sentences)
+        if len(self.labels) != len(self.images):
+            raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
+        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < count):
+            raise N3Error(f"{self.name}: a label lies outside the {count} classes")
+        named = self.split.train + self.split.val + self.split.test
+        if not all(0 <= c < count for c in named):
+            raise N3Error(f"{self.name}: split {self.split.name} names a class outside the {count} classes")
+
+    def indices(self, classes: Sequence[int]) -> np.ndarray:
+        """Indices of the images of these classes, in image order."""
+        return np.flatnonzero(np.isin(self.labels, np.asarray(classes)))
+
+
+def check_text(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a class whose description is missing or says nothing."""
+    if not sentences:
+        raise N3Error(f"class {name!r} has no text", "Give it a description")
+    if not any(any(character.isalnum() for character in sentence) for sentence in sentences):
+        raise N3Error(f"class {name!r} has an empty description", "Write at least one word about it")

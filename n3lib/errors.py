@@ -1,0 +1,14 @@
+"""The one error a user is meant to see: what is wrong, where, and how to mend it."""
+
+
+class N3Error(Exception):
+    """Bad input, told in one line.
+
+    Args:
+        problem: what is wrong and where, naming the file, class or setting.
+        remedy: what the reader can do about it.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem, self.remedy = problem.rstrip("."), remedy.rstrip(".")
+        super().__init__(f"{self.problem}. {self.remedy}." if remedy else f"{self.problem}.")
