@@ -1,0 +1,156 @@
+"""Class weights from label embeddings: positional, equivariant and exemplar.
+
+Each generator turns K encoded labels into the rows of one linear layer over standardized features
+`z = transform (f - center)`; `fold` makes of them an ordinary `fc` over the raw features f.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+WITHIN_SHRINKAGE = 0.3  # share of the mean within-class variance added before whitening
+RIDGE = 0.1
+
+
+class Statistics(NamedTuple):
+    """What the seen images say about the feature space.
+
+    Attributes:
+        center: mean feature, `(f,)`.
+        transform: map to standardized (and whitened) features, `(f, f)`.
+        exemplars: mean standardized feature of each class, `(C, f)`.
+    """
+
+    center: Tensor
+    transform: Tensor
+    exemplars: Tensor
+
+
+def feature_statistics(
+    features: Float[Tensor, "N f"], labels: Int[Tensor, " N"], classes: int, whiten: bool
+) -> Statistics:
+    """Standardize features, whiten them within classes, and average each class.
+
+    With S_w the within-class covariance of the standardized features, the whitening is
+    `(S_w + 0.3 mean(diag S_w) I)^(-1/2)`. Computed in float64.
+
+    Args:
+        features: pooled features of the seen images.
+        labels: their classes, 0 to `classes - 1`, each present.
+        classes: C.
+        whiten: False to only divide by the standard deviation.
+    """
+    f = features.double()
+    center, scale = f.mean(0), f.std(0).clamp_min(1e-6)
+    f = (f - center) / scale
+    counts = torch.bincount(labels, minlength=classes).double()
+    exemplars = torch.zeros(classes, f.shape[1], dtype=f.dtype, device=f.device)
+    exemplars = exemplars.index_add(0, labels, f) / counts[:, None]  # (C, f)
+    transform = torch.diag(1 / scale)
+    if whiten:
+        within = f - exemplars[labels]
+        scatter = within.T @ within / len(f)  # (f, f)
+        shrinkage = WITHIN_SHRINKAGE * scatter.diagonal().mean()
+        values, vectors = torch.linalg.eigh(scatter)
+        root = vectors @ torch.diag((values.clamp_min(0) + shrinkage).rsqrt()) @ vectors.T
+        exemplars, transform = exemplars @ root, root @ transform
+    return Statistics(*(t.to(features.dtype) for t in (center, transform, exemplars)))
+
+
+def ridge(
+    kernel: Float[Tensor, "K S"],
+    gram: Float[Tensor, "S S"],
+    targets: Float[Tensor, "S f"],
+    strength: float = RIDGE,
+) -> Float[Tensor, "K f"]:
+    """Kernel ridge regression: `kernel (gram + strength I)^-1 (targets - mean)`.
+
+    From label embeddings to exemplars, as predicted exemplars are (Changpinyo et al., 2017).
+    """
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return kernel @ torch.linalg.solve(gram + strength * identity, targets - targets.mean(0))
+
+
+def fold(
+    rows: Float[Tensor, "K f"], statistics_center: Tensor, transform: Tensor
+) -> tuple[Float[Tensor, "K f"], Float[Tensor, " K"]]:
+    """Rows over standardized features to weight and bias over raw ones."""
+    weight = rows @ transform
+    return weight, -(weight @ statistics_center)
+
+
+class Positional(nn.Module):
+    """The paper's literal form: the classifier is one more layer, a sequence of at most `slots` columns.
+
+    Column k is decoded from a query of place k that attends to all encoded labels, so that class k's
+    weights hang on where the class stands in the list: permutations of the classes are distinct tasks.
+    """
+
+    def __init__(self, d: int, width: int, slots: int, heads: int) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(slots, d) * d**-0.5)
+        self.queries = nn.Parameter(torch.randn(slots, d) * d**-0.5)
+        self.decoder = nn.TransformerDecoderLayer(d, heads, 4 * d, 0.0, batch_first=True, norm_first=True)
+        self.out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, width + 1))
+
+    def mark(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        """Label embeddings that know their place."""
+        return c + self.places[: len(c)]
+
+    def forward(self, h: Float[Tensor, "K d"]) -> tuple[Float[Tensor, "K f"], Float[Tensor, " K"]]:
+        queries = self.queries[: len(h)]
+        columns = self.out(self.decoder(queries[None], h[None])[0])  # (K, f + 1)
+        return columns[:, :-1], columns[:, -1]
+
+
+class Equivariant(nn.Module):
+    """Class k's weights from its own encoded label: permuting the classes permutes the logits."""
+
+    def __init__(self, d: int, width: int) -> None:
+        super().__init__()
+        self.out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, width))
+
+    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "K f"]:
+        return nn.functional.normalize(self.out(h), dim=1)
+
+
+class Exemplar(nn.Module):
+    """Class k's weights from the exemplars of the seen classes, by kernel ridge on the label embeddings.
+
+    Support classes S have texts and exemplars, the K classes asked for only texts. Label embeddings come
+    as two parts (contextual, lexical), each centered on the support classes and brought to unit length; the
+    kernel is their inner product weighted by `mix`. A decoded correction starts at zero.
+    """
+
+    def __init__(self, d: int, width: int) -> None:
+        super().__init__()
+        # Training starts near the closed form on words, which is strong; the contextual part earns its share.
+        self.mix = nn.Parameter(torch.tensor([0.1, 0.9]).log())
+        self.correction = nn.Linear(d, width)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(
+        self,
+        h: Float[Tensor, "K d"],
+        labels: list[Tensor],
+        support: list[Tensor],
+        exemplars: Float[Tensor, "S f"],
+    ) -> Float[Tensor, "K f"]:
+        # Closed form in float32 even where the rest runs in bf16.
+        with torch.autocast(h.device.type, enabled=False):
+            x, seen = [], []
+            for share, part, part_seen in zip(self.mix.float().softmax(0), labels, support, strict=True):
+                mean = part_seen.float().mean(0)
+                x.append(share.sqrt() * unit(part.float() - mean))
+                seen.append(share.sqrt() * unit(part_seen.float() - mean))
+            x_k, x_s = torch.cat(x, 1), torch.cat(seen, 1)  # (K, n), (S, n)
+            rows = unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float()))
+        return rows + self.correction(h)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows brought to unit length; a zero row stays zero."""
+    return nn.functional.normalize(x, dim=1)

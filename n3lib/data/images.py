@@ -1,0 +1,147 @@
+"""Pictures from files: decoded once, kept as one memory-mapped array."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from n3lib.errors import N3Error
+from n3lib.files import atomic, sha256
+
+# Below the size at which Pillow itself starts to warn of decompression bombs.
+MAX_PIXELS = 80_000_000
+THREADS = min(8, os.cpu_count() or 1)
+
+
+def cache_dir(cache: Path | str | None = None) -> Path:
+    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`."""
+    return Path(cache or os.environ.get("N3_CACHE") or Path.home() / ".cache" / "n3lib").expanduser()
+
+
+def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
+    """Decode a picture as RGB, upright as its EXIF tag says, transparent parts on white.
+
+    Args:
+        path: a file in any format that Pillow reads; of an animation, the first frame.
+        size: side in pixels of the square cut from the center after the shorter side was resized to it;
+            None keeps the whole picture at its own size.
+
+    Raises:
+        N3Error: the file is missing, empty, unreadable, cut short, or has more than `MAX_PIXELS` pixels.
+    """
+    path = Path(path)
+    if size is not None and size < 1:
+        raise N3Error(f"image size {size} is not a number of pixels", "Use 1 or more")
+    try:
+        if path.stat().st_size == 0:
+            raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(path)
+            rgb = _upright_rgb(image)
+            if size is not None:
+                # Cutting and resizing in one step: a long, thin picture is never blown up as a whole.
+                side = min(rgb.size)
+                left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
+                box = (left, top, left + side, top + side)
+                rgb = rgb.resize((size, size), Image.Resampling.BILINEAR, box=box)
+            return np.array(rgb, dtype=np.uint8)  # (H, W, 3)
+    except N3Error:
+        raise
+    except FileNotFoundError:
+        raise N3Error(f"image {path} does not exist", "Check the path") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(path) from None
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
+        problem = " ".join(f"image {path} cannot be read: {error}".split())
+        raise N3Error(problem, "Copy or download it again, or save it as JPEG or PNG") from None
+
+
+def image_array(
+    paths: Sequence[Path], size: int, key: str, cache: Path | str | None = None
+) -> UInt8[np.ndarray, "N size size 3"]:
+    """Squares of `size` pixels from all these files, as a read-only memory map.
+
+    The pictures are decoded on the first call and kept in the cache as one `.npy` file; a later call with the
+    same paths, size and key opens that file.
+
+    Args:
+        paths: the picture files, in the order of the array.
+        size: side of the squares in pixels, see `load_image`.
+        key: changes when the pictures do, such as a hash over their sizes and times.
+        cache: see `cache_dir`.
+
+    Raises:
+        N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
+    """
+    shape = (len(paths), size, size, 3)
+    name = sha256("images-1", key, str(size), *(str(path) for path in paths))
+    kept = cache_dir(cache) / "images" / f"{name}.npy"
+    array = _open(kept, shape)
+    if array is None:
+        _decode(paths, size, kept)
+        array = _open(kept, shape)
+    if array is None:
+        raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")
+    return array
+
+
+def _decode(paths: Sequence[Path], size: int, target: Path) -> None:
+    """Decode all pictures into `target`, which appears only when every one of them is in it."""
+    needed = len(paths) * size * size * 3
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Writing to a memory map on a full disk ends the process without a word, so look first.
+        free = shutil.disk_usage(target.parent).free
+        if free < needed * 1.02:
+            raise N3Error(
+                f"{target.parent} needs {needed / 1e9:.1f} GB for the pictures and has {free / 1e9:.1f} GB",
+                "Free some space, or set N3_CACHE to a folder on another disk",
+            )
+        with atomic(target) as temporary:
+            array = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
+            )
+
+            def place(index: int) -> None:
+                array[index] = load_image(paths[index], size)
+
+            with ThreadPoolExecutor(THREADS) as pool:
+                done = pool.map(place, range(len(paths)))
+                for _ in tqdm(done, total=len(paths), desc="decoding images", disable=None):
+                    pass
+            array.flush()
+    except OSError as error:
+        raise N3Error(f"cannot write {target}: {error}", "Set N3_CACHE to a writable folder") from None
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array at `path` as a read-only memory map; None if it is not there or not what it should be."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        # Pillow clips 16-bit gray to 255 instead of scaling it.
+        upright = Image.fromarray((np.asarray(upright, dtype=np.uint16) // 257).astype(np.uint8))
+    if upright.has_transparency_data:
+        colors = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
+    return upright.convert("RGB")
+
+
+def _too_large(path: Path) -> N3Error:
+    return N3Error(
+        f"image {path} has more than {MAX_PIXELS // 1_000_000} million pixels", "Make it smaller first"
+    )

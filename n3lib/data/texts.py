@@ -1,0 +1,178 @@
+"""Class descriptions from JSON files.
+
+Three forms are read, and may be mixed in one file:
+
+- `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
+- `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
+- `{"Blue Jay": {"sentences": [...], "visual": [1, 0]}}`: sentences, and for each a mark between 0 and 1 that
+  says how far it describes appearance (the marks may be left out).
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from n3lib.errors import N3Error
+
+_FORMS = 'Write {"class": "text"} or {"class": ["sentence", ...]}'
+_ABBREVIATIONS = frozenset(
+    ["al", "approx", "ca", "cf", "cm", "dr", "e.g", "etc", "fig", "ft", "i.e", "incl", "kg", "lb", "mm", "mr"]
+    + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
+)
+# A full stop, question or exclamation mark, perhaps closing quotes or brackets, white space; or a line break.
+_BREAK = re.compile(r"""(?<=[.!?])(["'”’)\]]*)\s+|\s*\n\s*""")
+_LAST_WORD = re.compile(r"([\w.]*)\.$")
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """Cut running text into sentences.
+
+    A sentence ends at `.`, `!` or `?` before white space, or at a line break. A full stop after an initial
+    ("J. Smith") or a common abbreviation ("e.g.") ends nothing. Pieces without a letter or digit are dropped.
+    """
+    found: list[str] = []
+    start = 0
+    for match in _BREAK.finditer(text):
+        piece = text[start : match.start()] + (match.group(1) or "")
+        word = _LAST_WORD.search(piece)
+        if "\n" not in match.group() and word and _abbreviated(word.group(1)):
+            continue
+        found.append(piece)
+        start = match.end()
+    found.append(text[start:])
+    return _speaking(found)
+
+
+def human_name(official: str) -> str:
+    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`."""
+    return re.sub(r"^\d+\.", "", official).replace("_", " ").strip()
+
+
+def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) -> tuple[tuple[str, ...], ...]:
+    """Read the descriptions of known classes, in the order of `classes`.
+
+    Args:
+        path: a JSON file in one of the forms above; its keys are names in `classes` or their `human_name`.
+        classes: class names, official or for people; the place in it is the class id.
+        visual: keep only sentences marked at least this much as visual; a class without marks, or without any
+            sentence marked so high, keeps all of them.
+
+    Raises:
+        N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
+            classes without text.
+    """
+    path = Path(path)
+    place: dict[str, int] = {}
+    for index, name in enumerate(classes):
+        place.setdefault(human_name(name), index)
+    place.update({name: index for index, name in enumerate(classes)})
+
+    texts: list[tuple[str, ...]] = [()] * len(classes)
+    keys: dict[int, str] = {}
+    unknown = []
+    for key, value in _read_object(path).items():
+        found = place.get(key, place.get(human_name(key)))
+        if found is None:
+            unknown.append(key)
+            continue
+        if found in keys:
+            raise N3Error(f"{path} has one class twice, as {keys[found]!r} and {key!r}", "Keep one of them")
+        keys[found] = key
+        texts[found] = _description(path, key, value, visual)
+    if unknown:
+        raise N3Error(f"{path} has {_some(unknown)} not in the dataset", "Correct or remove these names")
+    _refuse_silent(path, dict(zip(classes, texts, strict=True)))
+    return tuple(texts)
+
+
+def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
+    """Read a user's own classes: `{class name: sentences}`, in the order of the file.
+
+    Raises:
+        N3Error: the file is not JSON of the forms above, has fewer than two classes, names a class twice, or
+            leaves one without text.
+    """
+    path = Path(path)
+    classes: dict[str, tuple[str, ...]] = {}
+    for key, value in _read_object(path).items():
+        name = key.strip()
+        if not name:
+            raise N3Error(f"{path} has a class without a name", "Name every class")
+        if name in classes:
+            raise N3Error(f"{path} describes class {name!r} twice", "Keep one of them")
+        classes[name] = _description(path, name, value)
+    if len(classes) < 2:
+        raise N3Error(f"{path} describes {len(classes)} class(es)", "Describe at least two")
+    _refuse_silent(path, classes)
+    return classes
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; no key may stand twice (plain `json` would keep the last one silently)."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise N3Error(f"{path} has {key!r} twice", "Keep one of them")
+            found[key] = value
+        return found
+
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
+    except FileNotFoundError:
+        raise N3Error(f"text file {path} does not exist", "Check the path") from None
+    except OSError as error:
+        raise N3Error(f"text file {path} cannot be read: {error.strerror}", "Check the path") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
+    if not isinstance(value, dict):
+        raise N3Error(f"{path} holds no JSON object", _FORMS)
+    return value
+
+
+def _description(path: Path, name: str, value: Any, visual: float = 0.0) -> tuple[str, ...]:
+    """The sentences of one class in any of the three forms; empty if it says nothing."""
+    if isinstance(value, str):
+        return sentences(value)
+    marks: Any = None
+    if isinstance(value, dict):
+        value, marks = value.get("sentences"), value.get("visual")
+    if not isinstance(value, list) or not all(isinstance(sentence, str) for sentence in value):
+        raise N3Error(f"{path}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
+    if marks is None:
+        return _speaking(value)
+    numbers = isinstance(marks, list) and all(type(mark) in (int, float) for mark in marks)
+    if not numbers or len(marks) != len(value):
+        raise N3Error(
+            f"{path}: class {name!r} needs one visual mark per sentence",
+            "Give as many numbers as sentences, or none",
+        )
+    kept = _speaking([sentence for sentence, mark in zip(value, marks, strict=True) if mark >= visual])
+    return kept or _speaking(value)
+
+
+def _speaking(pieces: Sequence[str]) -> tuple[str, ...]:
+    """The pieces that hold a letter or digit, with their white space tidied."""
+    tidy = (" ".join(piece.split()) for piece in pieces)
+    return tuple(piece for piece in tidy if any(character.isalnum() for character in piece))
+
+
+def _abbreviated(word: str) -> bool:
+    """Whether a full stop after this word belongs to the word."""
+    last = word.rsplit(".", 1)[-1]
+    return word.lower() in _ABBREVIATIONS or (len(last) == 1 and last.isalpha())
+
+
+def _refuse_silent(path: Path, texts: Mapping[str, Sequence[str]]) -> None:
+    silent = [name for name, description in texts.items() if not description]
+    if silent:
+        raise N3Error(f"{path} has no text for {_some(silent)}", "Give every class a description")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The number of classes and the first five names."""
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({listed})"

@@ -1,0 +1,112 @@
+"""K-way tasks: which classes are asked for, which support them, and a mini-batch of images.
+
+An episode is a function of (seed, step) alone: resuming a run needs no sampler state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from n3lib.data.base import ZeroShotDataset
+from n3lib.errors import N3Error
+from n3lib.model import Batch
+from n3lib.text.bank import TextBank
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """How tasks are drawn from the seen classes.
+
+    Attributes:
+        kind: `zero-shot`: the classifier of the query classes is made from other, support, classes only;
+            `paper`: K classes drawn from the seen ones, which come back meta-batch after meta-batch.
+        ways: K, classes of a task.
+        support: S, support classes of a zero-shot task; 0 for all the others.
+        batch_size: B, images of a mini-batch.
+        crop: side of the random square crop in pixels; 0 for the whole image.
+        sentence_dropout: chance that a sentence of a description is left out in training.
+    """
+
+    kind: Literal["zero-shot", "paper"] = "zero-shot"
+    ways: int = 20
+    support: int = 0
+    batch_size: int = 48
+    crop: int = 0
+    sentence_dropout: float = 0.0
+
+
+class Episodes:
+    """Draws the batch of any step.
+
+    Args:
+        dataset: images, labels and descriptions.
+        bank: the encoded descriptions, in class order.
+        seen: classes that may be drawn; their order numbers the exemplars.
+        config: how to draw.
+        seed: of everything drawn.
+
+    Raises:
+        N3Error: more classes asked for than there are, or a class without images.
+    """
+
+    def __init__(
+        self,
+        dataset: ZeroShotDataset,
+        bank: TextBank,
+        seen: Sequence[int],
+        config: EpisodeConfig,
+        seed: int,
+    ) -> None:
+        wanted = config.ways + (max(config.support, 1) if config.kind == "zero-shot" else 0)
+        if config.ways < 2 or wanted > len(seen):
+            raise N3Error(
+                f"episodes of {config.ways} query and {config.support or 'any'} support classes cannot be"
+                f" drawn from {len(seen)} training classes",
+                "Choose at least 2 ways, and fewer than the training classes",
+            )
+        height, width = dataset.images.shape[1:3]
+        if config.crop > min(height, width):
+            raise N3Error(f"a crop of {config.crop} pixels does not fit images of {width}x{height}")
+        self.dataset, self.bank, self.seen, self.config = dataset, bank, tuple(seen), config
+        self.seed = seed
+        self.by_class = [dataset.indices([c]) for c in self.seen]
+        for c, indices in zip(self.seen, self.by_class, strict=True):
+            if not len(indices):
+                raise N3Error(f"class {dataset.classes[c]!r} has no images", "Leave it out of the split")
+
+    def classes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Query and support classes as places in `seen`; disjoint in a zero-shot task."""
+        config, order = self.config, rng.permutation(len(self.seen))
+        query = order[: config.ways]
+        if config.kind == "paper":
+            return query, query
+        rest = order[config.ways :]
+        return query, rest[: config.support or len(rest)]
+
+    def __call__(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """The batch of a step; of several processes each takes its slice of the images."""
+        rng = np.random.default_rng([self.seed, step])
+        query, support = self.classes(rng)
+        labels = rng.integers(self.config.ways, size=self.config.batch_size)
+        picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
+        places = query if self.config.kind == "paper" else np.concatenate([query, support])
+        text = self.bank.batch([self.seen[p] for p in places], rng, self.config.sentence_dropout)
+        images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
+        mine = slice(rank, None, ranks)
+        return Batch(
+            text, self.config.ways, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine]
+        )
+
+    def _augment(self, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """Mirror half of the images and cut each at random (B, H, W, 3)."""
+        side, (height, width) = self.config.crop, images.shape[1:3]
+        out = []
+        for image in images:
+            if side:
+                y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
+                image = image[y : y + side, x : x + side]
+            out.append(image.flip(1) if rng.random() < 0.5 else image)
+        return torch.stack(out)

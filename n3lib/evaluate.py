@@ -1,0 +1,151 @@
+"""The protocol: per-class accuracy (Eq. 7) over permutations of the unseen classes, top-5, average precision."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import linear
+from n3lib import _torchvision  # noqa: F401  (torchmetrics imports torchvision)
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_average_precision,
+    multiclass_confusion_matrix,
+)
+
+from n3lib.data import load_data
+from n3lib.data.base import ZeroShotDataset
+from n3lib.errors import N3Error
+from n3lib.model import N3
+from n3lib.run import Run, environment, extract
+from n3lib.text.bank import TextBank
+
+TextControl = Literal["own", "shuffled"]
+
+
+@torch.no_grad()
+def predict(
+    model: N3,
+    dataset: ZeroShotDataset,
+    bank: TextBank,
+    classes: Sequence[int],
+    mirror: bool = False,
+    texts: Sequence[int] | None = None,
+) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
+    """Logits of all images of these classes under the network written for them, and their labels.
+
+    Args:
+        model: a trained N3.
+        dataset: where the images come from.
+        bank: the encoded descriptions of the dataset's classes.
+        classes: the K classes, in the order in which they are described.
+        mirror: average each image's features with its mirror image's.
+        texts: whose descriptions to give in their place (a control); the classes' own by default.
+    """
+    adaptation = model.read(bank.batch(texts or classes).to(model.center.device))
+    indices = dataset.indices(classes)
+    features = extract(
+        model.backbone, dataset.images, indices, model.columns(adaptation.deltas), mirror
+    )
+    place = {c: k for k, c in enumerate(classes)}
+    labels = torch.tensor([place[int(c)] for c in dataset.labels[indices]])
+    return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
+
+
+def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:
+    """Per-class accuracy (Eq. 7), top-5 and average precision, each averaged over classes, in percent."""
+    ways = logits.shape[1]
+    per_class = multiclass_accuracy(logits, labels, ways, average="macro")
+    top5 = multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
+    precision = multiclass_average_precision(logits.softmax(1), labels, ways, average="macro")
+    return {
+        "per_class_accuracy": 100 * per_class.item(),
+        "top5": 100 * top5.item(),
+        "average_precision": 100 * precision.item(),
+    }
+
+
+def evaluate(
+    run: Run,
+    dataset: ZeroShotDataset | None = None,
+    part: str = "test",
+    ways: int = 0,
+    permutations: int = 10,
+    control: TextControl = "own",
+) -> dict[str, Any]:
+    """A run's result on unseen classes.
+
+    With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2): the
+    median and the spread are over those. A network whose logits only permute with its classes is the same
+    in each order and is measured once. With `ways` K, each permutation's first K classes are one task.
+
+    Args:
+        run: a finished run.
+        dataset: its data, where it is loaded already.
+        part: `test` or `val`.
+        ways: K; 0 for all classes.
+        permutations: orders, or tasks, drawn.
+        control: `shuffled` gives every class another class's description: accuracy must fall to chance.
+
+    Returns:
+        A result: see `result_fields` in the book; JSON-ready.
+
+    Raises:
+        N3Error: K larger than the number of classes, or a class that the run was trained on.
+    """
+    started = time.perf_counter()
+    config = run.config
+    dataset = dataset or load_data(config.data)
+    classes = np.array(dataset.split.part(part))
+    ways = ways or len(classes)
+    if ways > len(classes):
+        raise N3Error(f"{ways} ways are asked of {len(classes)} {part} classes", "Ask for fewer")
+    trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
+    if trained:
+        raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
+    bank = run.bank(dataset.texts)
+    same = run.model.equivariant and ways == len(classes) and control == "own"
+    scores, confusion, tasks = [], None, []
+    for p in range(1 if same else permutations):
+        rng = np.random.default_rng([config.seed, 11, p])
+        order = rng.permutation(classes)[:ways]
+        texts = np.roll(order, 1) if control == "shuffled" else order
+        logits, labels = predict(
+            run.model, dataset, bank, order.tolist(), config.mirror, texts.tolist()
+        )
+        scores.append(metrics(logits, labels))
+        tasks.append(order.tolist())
+        if confusion is None:
+            confusion = multiclass_confusion_matrix(logits, labels, ways).tolist()
+    return {
+        "study": "main",
+        "method": method_name(run),
+        "dataset": config.data.name,
+        "split": dataset.split.name,
+        "part": part,
+        "ways": ways,
+        "chance": 100 / ways,
+        "text": control,
+        "seed": config.seed,
+        "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
+        "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
+        "permutations": permutations,
+        "orders_measured": len(scores),
+        "confusion": {"classes": tasks[0], "counts": confusion},
+        "config": dataclasses.asdict(config),
+        "environment": environment(dataset),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def method_name(run: Run) -> str:
+    """Such as `n3-all-exemplar`, for tables."""
+    config = run.config
+    episodes = "" if config.episodes.kind == "zero-shot" else "-paper-episodes"
+    steps = "" if config.train.steps else "-untrained"
+    return f"n3-{config.model.adapt}-{config.model.classifier}{episodes}{steps}"

@@ -1,0 +1,288 @@
+"""N3, the paper in one file: written descriptions of K classes to an adapted network.
+
+    text (K, L, e) --Tokens2Label, Eq. 2--> c (K, d) --encoder, Eq. 3--> h (K, d)
+    h --one decoder a layer, Eq. 4-5--> delta (M, N) --Eq. 6--> Theta' = gamma Theta + mu delta
+    h and the exemplars of the seen classes --classifiers.py--> the K rows of the last layer
+
+Letters: K classes, L tokens, e text width, d model width, V words of the vocabulary, f features,
+M columns of N numbers in a layer, S support classes, C seen classes, B images.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from n3lib.backbone import Backbone
+from n3lib.classifiers import Equivariant, Exemplar, Positional, Statistics, fold
+from n3lib.errors import N3Error
+from n3lib.text.bank import Text
+
+
+@dataclass(frozen=True)
+class N3Config:
+    """The meta-model Phi.
+
+    Attributes:
+        d: width of Phi (768 in the paper).
+        heads: attention heads.
+        t2l_layers, l2a_layers: transformer blocks of Tokens2Label and of the Labels2Adaptation encoder
+            (the paper's Table 7: 2 and 1).
+        dropout: in both encoders.
+        adapt: `all` layers, the `classifier` alone, or `constant`: every layer, but one adaptation whatever
+            the classes are (the control).
+        layers: names of the layers to adapt instead of all; empty for all.
+        classifier: `exemplar`, `equivariant` or `positional` (the paper's literal form).
+        slots: most classes a positional classifier can have.
+        mu: `relative`: exp(log mu) std(Theta) in each layer, log mu learned; `absolute`: Eq. 6 as it
+            stands, one plain parameter mu on layer-normalized deltas.
+        initial_mu: its start.
+        gamma: weight of the pretrained parameters (section 5.4).
+        word_penalty: pull of the learned word weights towards 1.
+    """
+
+    d: int = 128
+    heads: int = 4
+    t2l_layers: int = 1
+    l2a_layers: int = 1
+    dropout: float = 0.1
+    adapt: Literal["all", "classifier", "constant"] = "all"
+    layers: list[str] = field(default_factory=list)
+    classifier: Literal["exemplar", "equivariant", "positional"] = "exemplar"
+    slots: int = 64
+    mu: Literal["relative", "absolute"] = "relative"
+    initial_mu: float = 0.1
+    gamma: float = 1.0
+    word_penalty: float = 1e-3
+
+
+class Labels(NamedTuple):
+    """Label embeddings by their two paths: contextual, and lexical with the learned word weights."""
+
+    contextual: Tensor  # (K, d)
+    lexical: Tensor  # (K, V)
+
+
+class Adaptation(NamedTuple):
+    """What the text writes: a change of each adapted layer, and the classifier."""
+
+    deltas: dict[str, Tensor]  # layer -> (M, N), mu included
+    weight: Tensor  # (K, f)
+    bias: Tensor  # (K,)
+
+
+class Batch(NamedTuple):
+    """A training episode: the first K texts are the classes asked for, the rest is support."""
+
+    text: Text  # K + S classes, or K where the classes asked for are their own support
+    ways: int  # K
+    support: Int[Tensor, " S"]  # places of the support classes among the seen classes
+    images: UInt8[Tensor, "B H W 3"]
+    labels: Int[Tensor, " B"]  # 0 to K - 1
+
+
+def positions(length: int, d: int) -> Float[Tensor, "L d"]:
+    """Sinusoidal positions (Vaswani et al., 2017, section 3.5)."""
+    rate = torch.exp(torch.arange(0, d, 2) * (-math.log(10000.0) / d))
+    angle = torch.arange(length)[:, None] * rate  # (L, d/2)
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :d]  # (L, d)
+
+
+def encoder(d: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
+    """A stack of pre-norm transformer blocks."""
+    block = nn.TransformerEncoderLayer(d, heads, 4 * d, dropout, batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(d), enable_nested_tensor=False)
+
+
+class Tokens2Label(nn.Module):
+    """Eq. 2: the tokens of each description to one vector, each class by itself."""
+
+    def __init__(self, e: int, config: N3Config) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.LayerNorm(e), nn.Linear(e, config.d))
+        self.encoder = encoder(config.d, config.heads, config.t2l_layers, config.dropout)
+        self.score = nn.Linear(config.d, 1)
+
+    def forward(
+        self, tokens: Float[Tensor, "K L e"], mask: Bool[Tensor, "K L"]
+    ) -> Float[Tensor, "K d"]:
+        x = self.project(tokens)  # (K, L, d)
+        x = x + positions(x.shape[1], x.shape[2]).to(x)
+        x = self.encoder(x, src_key_padding_mask=~mask)  # (K, L, d)
+        share = self.score(x).masked_fill(~mask[:, :, None], -torch.inf).softmax(1)  # (K, L, 1)
+        return (share * x).sum(1)  # (K, d)
+
+
+class LayerDecoder(nn.Module):
+    """Eq. 4 for one layer: a learned query a column attends to the encoded labels and becomes the column."""
+
+    def __init__(self, columns: int, size: int, config: N3Config) -> None:
+        super().__init__()
+        d = config.d
+        self.queries = nn.Parameter(torch.randn(columns, d) * d**-0.5)
+        self.block = nn.TransformerDecoderLayer(
+            d, config.heads, 4 * d, 0.0, batch_first=True, norm_first=True
+        )
+        self.norm = nn.LayerNorm(d)
+        self.out = nn.Linear(d, size)
+
+    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "M N"]:
+        z = self.block(self.queries[None], h[None])[0]  # (M, d)
+        return self.out(self.norm(z))  # (M, N)
+
+
+class Labels2Adaptation(nn.Module):
+    """Eq. 3 to 5: encoded labels to the scaled change of every layer."""
+
+    def __init__(self, backbone: Backbone, config: N3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder(config.d, config.heads, config.l2a_layers, config.dropout)  # Eq. 3
+        unknown = set(config.layers) - set(backbone.layers)
+        if unknown:
+            raise N3Error(f"the backbone has no layer {min(unknown)!r}", f"It has {', '.join(backbone.layers)}")
+        self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
+        shapes = [backbone.columns(name).shape for name in self.names]
+        self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes)
+        self.constant = nn.Parameter(torch.randn(1, config.d)) if config.adapt == "constant" else None
+        if config.mu == "relative":
+            stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])
+            self.register_buffer("std", stds, persistent=False)
+            self.log_mu = nn.Parameter(torch.full((len(self.names),), math.log(config.initial_mu)))
+            for decoder in self.decoders:  # training starts at the pretrained network, exactly
+                nn.init.zeros_(decoder.out.weight)
+                nn.init.zeros_(decoder.out.bias)
+        else:
+            self.absolute_mu = nn.Parameter(torch.tensor(config.initial_mu))
+
+    def mu(self) -> dict[str, float]:
+        """The scale of each layer's change, relative to the layer's spread or absolute."""
+        if self.config.mu == "absolute":
+            return {name: self.absolute_mu.item() for name in self.names}
+        return dict(zip(self.names, self.log_mu.exp().tolist(), strict=True))
+
+    def forward(self, h: Float[Tensor, "K d"]) -> dict[str, Tensor]:
+        memory = h if self.constant is None else self.constant
+        deltas = {}
+        for i, (name, decoder) in enumerate(zip(self.names, self.decoders, strict=True)):
+            delta = decoder(memory)  # (M, N), Eq. 4
+            if self.config.mu == "relative":
+                deltas[name] = self.log_mu[i].exp() * self.std[i] * delta
+            else:
+                deltas[name] = self.absolute_mu * functional.layer_norm(delta, delta.shape[1:])
+        return deltas  # Eq. 5
+
+
+class N3(nn.Module):
+    """The meta-model with the frozen network it adapts.
+
+    Args:
+        backbone: the pretrained network, Theta.
+        e: width of the token embeddings.
+        vocabulary: V, number of words of the lexical path.
+        seen: C, number of classes whose exemplars are remembered.
+        config: Phi's settings.
+    """
+
+    def __init__(self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config) -> None:
+        super().__init__()
+        self.backbone, self.config = backbone, config
+        d, f = config.d, backbone.width
+        self.tokens2label = Tokens2Label(e, config)
+        self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))
+        self.lexical = nn.Linear(vocabulary, d, bias=False)
+        nn.init.normal_(self.lexical.weight)  # unit rows in, unit variance out
+        self.labels2adaptation = Labels2Adaptation(backbone, config)
+        if config.classifier == "positional":
+            self.generator: nn.Module = Positional(d, f, config.slots, config.heads)
+        elif config.classifier == "equivariant":
+            self.generator = Equivariant(d, f)
+        else:
+            self.generator = Exemplar(d, f)
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        # What is remembered of the seen classes: no image is needed once this is stored.
+        self.register_buffer("center", torch.zeros(f))
+        self.register_buffer("transform", torch.eye(f))
+        self.register_buffer("exemplars", torch.zeros(seen, f))
+        self.register_buffer("seen_contextual", torch.zeros(seen, d))
+        self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
+
+    fast_parameters = ("log_word_weight",)
+
+    @property
+    def equivariant(self) -> bool:
+        """Whether permuting the classes only permutes the logits."""
+        return self.config.classifier != "positional"
+
+    def encode(self, text: Text) -> Labels:
+        """Label embeddings (Eq. 2), with the lexical path beside it."""
+        return Labels(
+            self.tokens2label(text.tokens, text.mask), text.lexical * self.log_word_weight.exp()
+        )
+
+    def context(self, labels: Labels) -> Float[Tensor, "K d"]:
+        """Eq. 3: every label in the light of the others."""
+        c = labels.contextual + self.lexical(labels.lexical)  # (K, d)
+        if isinstance(self.generator, Positional):
+            if len(c) > self.config.slots:
+                raise N3Error(
+                    f"{len(c)} classes are asked of a positional classifier with {self.config.slots} slots",
+                    "Train with more slots, or with the exemplar classifier",
+                )
+            c = self.generator.mark(c)
+        return self.labels2adaptation.encoder(c[None])[0]
+
+    def adapt(self, labels: Labels, support: Labels, exemplars: Float[Tensor, "S f"]) -> Adaptation:
+        """Label embeddings to the adaptation (Eq. 3 to 6) and the classifier."""
+        h = self.context(labels)
+        deltas = self.labels2adaptation(h)
+        offset: Tensor | float = 0.0
+        if isinstance(self.generator, Positional):
+            rows, offset = self.generator(h)
+        elif isinstance(self.generator, Exemplar):
+            rows = self.generator(h, list(labels), list(support), exemplars)
+        else:
+            rows = self.generator(h)
+        weight, bias = fold(self.log_scale.exp() * rows, self.center, self.transform)
+        return Adaptation(deltas, weight, bias + offset)
+
+    def read(self, text: Text) -> Adaptation:
+        """The adaptation for these descriptions, from what is remembered of the seen classes."""
+        support = Labels(self.seen_contextual, self.seen_lexical * self.log_word_weight.exp())
+        return self.adapt(self.encode(text), support, self.exemplars)
+
+    def columns(self, deltas: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Eq. 6 with gamma: Theta' = gamma Theta + mu delta, layer by layer."""
+        gamma = self.config.gamma
+        return {name: gamma * self.backbone.columns(name) + delta for name, delta in deltas.items()}
+
+    def logits(self, images: Float[Tensor, "B 3 H W"], adaptation: Adaptation) -> Float[Tensor, "B K"]:
+        """Classify normalized images with the adapted network."""
+        features = self.backbone(images, self.columns(adaptation.deltas))  # (B, f)
+        return functional.linear(features, adaptation.weight, adaptation.bias)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss and accuracy of one episode (section 3.3)."""
+        labels = self.encode(batch.text)
+        query = Labels(*(part[: batch.ways] for part in labels))
+        # In the paper's episodes nothing stands apart: a task's own classes are its support.
+        alone = len(batch.text) == batch.ways
+        support = query if alone else Labels(*(part[batch.ways :] for part in labels))
+        adaptation = self.adapt(query, support, self.exemplars[batch.support])
+        logits = self.logits(self.backbone.preprocess(batch.images), adaptation)
+        loss = functional.cross_entropy(logits, batch.labels)
+        penalty = self.config.word_penalty * self.log_word_weight.square().sum()
+        accuracy = (logits.argmax(1) == batch.labels).float().mean()
+        return {"loss": loss + penalty, "accuracy": accuracy}
+
+    @torch.no_grad()
+    def remember(self, statistics: Statistics, text: Text) -> None:
+        """Store what the seen classes' images and texts say."""
+        for name, value in statistics._asdict().items():
+            getattr(self, name).copy_(value)
+        self.seen_contextual.copy_(self.encode(text).contextual)
+        self.seen_lexical.copy_(text.lexical)

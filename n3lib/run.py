@@ -1,0 +1,275 @@
+"""A run is a folder: its configuration, metrics, checkpoint, and the network and words it was trained with."""
+
+import dataclasses
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from n3lib.backbone import Backbone, BackboneConfig, load_backbone
+from n3lib.classifiers import feature_statistics
+from n3lib.data import DataConfig, load_data
+from n3lib.data.base import ZeroShotDataset
+from n3lib.episodes import EpisodeConfig, Episodes
+from n3lib.errors import N3Error
+from n3lib.files import read_json, write_json, write_tensors
+from n3lib.model import N3, N3Config
+from n3lib.text.bank import Text, TextBank
+from n3lib.text.encoders import TokenEncoder, make_encoder
+from n3lib.text.tfidf import TfIdf
+from n3lib.train import Progress, TrainConfig, fit, load_trained, trained_state
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How descriptions are read.
+
+    Attributes:
+        encoder: `words` (no download), or a transformers encoder by name or folder.
+        pooling: `tokens`, or `sentence` for one embedding a sentence.
+        max_tokens: L at most (512 in the paper).
+        ngrams: longest run of words that is a word of the lexical path.
+    """
+
+    encoder: str = "words"
+    pooling: Literal["tokens", "sentence"] = "tokens"
+    max_tokens: int = 512
+    ngrams: int = 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that makes a run.
+
+    Attributes:
+        fit: `train` chooses the best state on the validation classes; `trainval` trains on both and keeps
+            the last.
+        exemplar_images: images a class from which exemplars are renewed at a checkpoint; all at the end.
+        mirror: average each image's features with its mirror image's, in exemplars and in evaluation.
+        seed: of weights, episodes and dropout.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    model: N3Config = field(default_factory=N3Config)
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    fit: Literal["train", "trainval"] = "train"
+    exemplar_images: int = 20
+    mirror: bool = False
+    seed: int = 0
+
+
+@dataclass
+class Run:
+    """A trained N3 with what it needs to read new descriptions; `Run.load(folder)` opens one."""
+
+    folder: Path
+    config: RunConfig
+    model: N3
+    encoder: TokenEncoder
+    tfidf: TfIdf
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Run":
+        """Open a finished run.
+
+        Raises:
+            N3Error: there is none, or it is not finished.
+        """
+        folder = Path(folder)
+        if not (folder / "run.json").exists():
+            raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
+        told = read_json(folder / "run.json")
+        config = config_from_dict(read_json(folder / "config.json"))
+        backbone = load_backbone(
+            dataclasses.replace(config.backbone, weights=str(folder / "backbone.safetensors"))
+        )
+        encoder = make_encoder(config.text.encoder)
+        if encoder.revision != told["encoder_revision"]:
+            raise N3Error(
+                f"the text encoder {config.text.encoder} is not the one that {folder} was trained with",
+                "Bring back the encoder's files, or train again",
+            )
+        tfidf = TfIdf.from_dict(read_json(folder / "tfidf.json"))
+        model = N3(backbone, encoder.width, len(tfidf.vocabulary), told["seen"], config.model)
+        load_trained(model, folder / "model.safetensors")
+        return cls(folder, config, model.eval(), encoder, tfidf)
+
+    def bank(self, texts: Sequence[Sequence[str]], cache: Path | None = None) -> TextBank:
+        """Descriptions encoded as the run's own were."""
+        return make_bank(texts, self.encoder, self.tfidf, self.config.text, cache)
+
+    def text(self, classes: Mapping[str, Sequence[str]]) -> Text:
+        """The descriptions of new classes, ready for the model."""
+        return self.bank(list(classes.values())).batch(range(len(classes)))
+
+
+def make_bank(
+    texts: Sequence[Sequence[str]],
+    encoder: TokenEncoder,
+    tfidf: TfIdf,
+    config: TextConfig,
+    cache: Path | None = None,
+) -> TextBank:
+    """A bank of these texts under this configuration."""
+    return TextBank(texts, encoder, tfidf, config.pooling, config.max_tokens, cache)
+
+
+def train(
+    config: RunConfig,
+    folder: str | Path,
+    watch: Callable[[Progress], None] | None = None,
+    dataset: ZeroShotDataset | None = None,
+) -> Run:
+    """Train N3 into a run folder. A finished run is opened, an unfinished one goes on where it stopped.
+
+    Args:
+        config: what to train on what.
+        folder: of the run.
+        watch: called after each step.
+        dataset: the data, where the caller has loaded it already.
+
+    Raises:
+        N3Error: bad configuration or data, or the folder holds a run of another configuration.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "config.json").exists():
+        if config_from_dict(read_json(folder / "config.json")) != config:
+            raise N3Error(
+                f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
+            )
+        if (folder / "run.json").exists():
+            return Run.load(folder)
+    dataset = dataset or load_data(config.data)
+    seen = dataset.split.part(config.fit)
+    torch.manual_seed(config.seed)
+    backbone = load_backbone(config.backbone)
+    encoder = make_encoder(config.text.encoder)
+    tfidf = TfIdf.fit([dataset.texts[c] for c in seen], ngrams=config.text.ngrams)
+    bank = make_bank(dataset.texts, encoder, tfidf, config.text)
+    model = N3(backbone, encoder.width, len(tfidf.vocabulary), len(seen), config.model)
+    episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
+    write_json(folder / "config.json", dataclasses.asdict(config))
+    write_json(folder / "environment.json", environment(dataset))
+
+    def examine(model: torch.nn.Module) -> float | None:
+        assert isinstance(model, N3)
+        renew_exemplars(model, dataset, bank, seen, config)
+        if config.fit == "trainval" or not dataset.split.val:
+            return None
+        from n3lib.evaluate import metrics, predict
+
+        logits, labels = predict(model, dataset, bank, dataset.split.val, config.mirror)
+        return metrics(logits, labels)["per_class_accuracy"]
+
+    fit(model, episodes, config.train, folder, config.seed, examine, watch)
+    renew_exemplars(model, dataset, bank, seen, config, final=True)
+    write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
+    write_tensors(folder / "model.safetensors", trained_state(model))
+    write_json(folder / "tfidf.json", tfidf.to_dict())
+    write_json(  # last: its presence says that the run is whole
+        folder / "run.json",
+        {
+            "seen": len(seen),
+            "seen_classes": [dataset.classes[c] for c in seen],
+            "encoder_revision": encoder.revision,
+            "mu": model.labels2adaptation.mu(),
+        },
+    )
+    return Run(folder, config, model.cpu().eval(), encoder, tfidf)
+
+
+@torch.no_grad()
+def renew_exemplars(
+    model: N3,
+    dataset: ZeroShotDataset,
+    bank: TextBank,
+    seen: Sequence[int],
+    config: RunConfig,
+    final: bool = False,
+) -> None:
+    """Recompute what the model remembers of the seen classes, under the network adapted to them.
+
+    Exemplars kept from the start go stale as the network learns; an adapted network is paired with the
+    exemplars that it gives itself.
+    """
+    device = model.center.device
+    text = bank.batch(seen).to(device)
+    exemplar = model.config.classifier == "exemplar"
+    columns = None
+    if exemplar:
+        columns = model.columns(model.labels2adaptation(model.context(model.encode(text))))
+    rng = np.random.default_rng([config.seed, 7])
+    picks = [dataset.indices([c]) for c in seen]
+    # Only exemplars gain from every image; the other classifiers' standardization must not move.
+    if not (final and exemplar):
+        count = config.exemplar_images
+        picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
+    features = extract(model.backbone, dataset.images, np.concatenate(picks), columns, config.mirror)
+    places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
+    model.remember(feature_statistics(features, places.to(device), len(seen), exemplar), text)
+
+
+@torch.no_grad()
+def extract(
+    backbone: Backbone,
+    images: np.ndarray,
+    indices: np.ndarray,
+    columns: Mapping[str, Tensor] | None = None,
+    mirror: bool = False,
+    batch_size: int = 64,
+) -> Float[Tensor, "B f"]:
+    """Pooled features of these images under replaced columns, averaged with their mirror images if asked."""
+    out = []
+    for start in range(0, len(indices), batch_size):
+        batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + batch_size]]))
+        features = backbone(batch, columns)
+        out.append((features + backbone(batch.flip(3), columns)) / 2 if mirror else features)
+    return torch.cat(out)
+
+
+def config_from_dict(value: Mapping[str, Any], kind: type = RunConfig) -> Any:
+    """A configuration from plain values, as `config.json` holds it.
+
+    Raises:
+        N3Error: a setting that there is none of.
+    """
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(value) - set(fields))
+    if unknown:
+        raise N3Error(f"there is no setting {unknown[0]!r}", f"Use one of {', '.join(fields)}")
+    types = get_type_hints(kind)
+    return kind(
+        **{
+            name: config_from_dict(v, types[name]) if dataclasses.is_dataclass(types[name]) else v
+            for name, v in value.items()
+        }
+    )
+
+
+def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
+    """What a result was made with: packages, device, threads, data hashes, code revision."""
+    packages = ("n3lib", "torch", "torchvision", "transformers", "numpy", "scikit-learn", "accelerate")
+    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return {
+        "packages": {name: installed[name] for name in packages if name in installed},
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "data_hashes": dataset.hashes,
+        "code_revision": git.stdout.strip() or None,
+    }

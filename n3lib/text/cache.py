@@ -1,0 +1,103 @@
+"""Descriptions are encoded once: the encoder is frozen, so its embeddings are kept on disk."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from n3lib.data.images import cache_dir
+from n3lib.errors import N3Error
+from n3lib.files import read_tensors, sha256, write_tensors
+from n3lib.text.encoders import Encoded, TokenEncoder
+
+POOLINGS = ("tokens", "sentence")
+
+
+def encode_texts(
+    encoder: TokenEncoder,
+    texts: Sequence[Sequence[str]],
+    pooling: str = "tokens",
+    cache: Path | str | None = None,
+) -> list[list[Encoded]]:
+    """Encode the sentences of every class: one list per class, in it one `Encoded` per sentence.
+
+    Arguments and errors are those of `encode_cached`.
+    """
+    bar = tqdm(texts, desc=f"encoding texts ({encoder.name})", disable=None)
+    return [encode_cached(encoder, text, pooling, cache) for text in bar]
+
+
+def encode_cached(
+    encoder: TokenEncoder,
+    sentences: Sequence[str],
+    pooling: str = "tokens",
+    cache: Path | str | None = None,
+) -> list[Encoded]:
+    """Encode sentences that belong together, such as a class's description, or read them from the cache.
+
+    One safetensors file holds them all. Its name is a hash over the encoder, its revision, the pooling and
+    every sentence, so whatever changes misses; a damaged file is made again.
+
+    Args:
+        encoder: any `TokenEncoder`.
+        sentences: S sentences, each encoded on its own.
+        pooling: `tokens` keeps every token; `sentence` takes the mean of each sentence's tokens, so that L is
+            1 and `words` holds the sentence itself. A sentence without tokens has L = 0 either way.
+        cache: see `n3lib.data.images.cache_dir`.
+
+    Raises:
+        N3Error: there is no such pooling, the encoder cannot be loaded, or the cache cannot be written.
+    """
+    if pooling not in POOLINGS:
+        raise N3Error(f"there is no pooling {pooling!r}", f"Use one of {', '.join(POOLINGS)}")
+    if not sentences:
+        return []
+    key = sha256("text-1", encoder.name, encoder.revision, pooling, *sentences)
+    path = cache_dir(cache) / "text" / key[:2] / f"{key}.safetensors"
+    found = _read(path, key, len(sentences), encoder.width)
+    if found is None:
+        encoded = encoder.encode(sentences)
+        found = [_pool(one, text, pooling) for one, text in zip(encoded, sentences, strict=True)]
+        _write(path, key, found)
+    return found
+
+
+def _pool(encoded: Encoded, sentence: str, pooling: str) -> Encoded:
+    if pooling == "tokens" or not len(encoded.embeddings):
+        return encoded
+    mean = encoded.embeddings.float().mean(dim=0, keepdim=True)  # (1, e)
+    return Encoded(mean.half(), [sentence])
+
+
+def _write(path: Path, key: str, encoded: list[Encoded]) -> None:
+    embeddings = torch.cat([one.embeddings for one in encoded])  # (sum of L, e)
+    words = json.dumps([one.words for one in encoded], ensure_ascii=False)
+    metadata = {"key": key, "words": words, "check": _check(embeddings, words)}
+    try:
+        write_tensors(path, {"embeddings": embeddings}, metadata)
+    except OSError as error:
+        raise N3Error(f"cannot write {path}: {error}", "Set N3_CACHE to a writable folder") from None
+
+
+def _read(path: Path, key: str, count: int, width: int) -> list[Encoded] | None:
+    """What `_write` kept, or None where there is nothing sound."""
+    if not path.is_file():
+        return None
+    try:
+        tensors, metadata = read_tensors(path)
+        embeddings, words = tensors["embeddings"], json.loads(metadata["words"])
+        if metadata["key"] != key or metadata["check"] != _check(embeddings, metadata["words"]):
+            return None
+    except (N3Error, KeyError, ValueError):
+        return None
+    lengths = [len(some) for some in words]
+    if len(words) != count or embeddings.shape != (sum(lengths), width):
+        return None
+    return [Encoded(*pair) for pair in zip(embeddings.split(lengths), words, strict=True)]
+
+
+def _check(embeddings: torch.Tensor, words: str) -> str:
+    """Safetensors do not notice a flipped bit in their numbers; this hash does."""
+    return sha256(embeddings.contiguous().numpy().tobytes(), words)

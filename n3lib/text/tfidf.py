@@ -1,0 +1,112 @@
+"""Words counted and weighted by how rare they are among the classes: TF-IDF."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy import sparse
+
+from n3lib.errors import N3Error
+
+
+@dataclass(frozen=True, eq=False)
+class TfIdf:
+    """A vocabulary of V terms with their inverse document frequencies; a document is the text of one class.
+
+    The same as scikit-learn's `TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2)` on the
+    joined sentences of each class. Terms of several words lie within one sentence.
+
+    Attributes:
+        vocabulary: the V terms in alphabetical order.
+        idf: `ln((1 + n) / (1 + df)) + 1` for each term in n documents, float64 `(V,)`.
+        ngrams: the most words in a term.
+    """
+
+    vocabulary: list[str]
+    idf: Float[np.ndarray, "V"]
+    ngrams: int = 1
+
+    @classmethod
+    def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1, min_df: int = 2) -> "TfIdf":
+        """Collect the terms of these classes.
+
+        Args:
+            texts: the sentences of each class.
+            ngrams: terms of 1 up to this many words, counted after stop words are left out.
+            min_df: leave out terms that fewer classes use.
+
+        Raises:
+            N3Error: no term is left.
+        """
+        if ngrams < 1 or min_df < 1:
+            raise N3Error(f"TF-IDF with ngrams={ngrams}, min_df={min_df}", "Use 1 or more for both")
+        analyze = _analyzer(ngrams)
+        df = Counter(term for text in texts for term in {term for line in text for term in analyze(line)})
+        vocabulary = sorted(term for term, count in df.items() if count >= min_df)
+        if not vocabulary:
+            raise N3Error(
+                f"TF-IDF found no word that {min_df} of {len(texts)} classes share",
+                "Give longer texts or lower min_df",
+            )
+        counts = np.array([df[term] for term in vocabulary], dtype=np.float64)
+        return cls(vocabulary, np.log((1 + len(texts)) / (1 + counts)) + 1, ngrams)
+
+    def counts(self, sentences: Sequence[str]) -> sparse.csr_matrix:
+        """How often each sentence has each term: float32 `(S, V)`; unknown terms are passed over."""
+        place, analyze = self._place(), _analyzer(self.ngrams)
+        rows = [Counter(place[term] for term in analyze(sentence) if term in place) for sentence in sentences]
+        ends = np.cumsum([0, *(len(row) for row in rows)])
+        columns = np.array([column for row in rows for column in sorted(row)], dtype=np.int32)
+        values = np.array([row[column] for row in rows for column in sorted(row)], dtype=np.float32)
+        return sparse.csr_matrix((values, columns, ends), shape=(len(rows), len(self.vocabulary)))
+
+    def weights(self, counts: sparse.spmatrix | np.ndarray) -> Float32[np.ndarray, "K V"]:
+        """Unit rows of `(1 + ln tf) * idf` from the counts `(K, V)` of whole classes.
+
+        A class without any known term stays a row of zeros.
+        """
+        dense = counts if isinstance(counts, np.ndarray) else counts.toarray()
+        tf = dense.astype(np.float64)  # (K, V)
+        weighted = np.where(tf > 0, 1 + np.log(np.where(tf > 0, tf, 1)), 0) * self.idf  # (K, V)
+        length = np.linalg.norm(weighted, axis=1, keepdims=True)  # (K, 1)
+        return (weighted / np.where(length > 0, length, 1)).astype(np.float32)
+
+    def transform(self, texts: Sequence[Sequence[str]]) -> Float32[np.ndarray, "K V"]:
+        """The weights of whole classes, given as their sentences."""
+        summed = [np.asarray(self.counts(text).sum(axis=0)).ravel() for text in texts]
+        return self.weights(np.stack(summed) if summed else np.empty((0, len(self.vocabulary))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        return {"vocabulary": self.vocabulary, "idf": self.idf.tolist(), "ngrams": self.ngrams}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "TfIdf":
+        """What `to_dict` gave.
+
+        Raises:
+            N3Error: it is not that.
+        """
+        try:
+            vocabulary, ngrams = [str(term) for term in value["vocabulary"]], int(value["ngrams"])
+            idf = np.array(value["idf"], dtype=np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise N3Error(f"the stored TF-IDF is damaged ({error})", "Make it again") from None
+        if idf.shape != (len(vocabulary),) or ngrams < 1 or not np.isfinite(idf).all():
+            raise N3Error(f"the stored TF-IDF is damaged ({len(vocabulary)} terms)", "Make it again")
+        return cls(vocabulary, idf, ngrams)
+
+    def _place(self) -> dict[str, int]:
+        return {term: index for index, term in enumerate(self.vocabulary)}
+
+
+@lru_cache
+def _analyzer(ngrams: int) -> Callable[[str], list[str]]:
+    """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(stop_words="english", ngram_range=(1, ngrams)).build_analyzer()

@@ -1,0 +1,141 @@
+"""Contextual token embeddings from a pretrained transformer, such as BERT."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float16
+from safetensors import SafetensorError
+from torch import Tensor
+
+from n3lib.errors import N3Error
+from n3lib.files import sha256, sha256_file
+from n3lib.text.encoders import MAX_TOKENS, Encoded
+
+_FOLDER = "Give a folder with config.json, the tokenizer's files and model.safetensors"
+_HUB = f"Check the name and the network (a model is downloaded once and kept). {_FOLDER}, or use `words`"
+
+
+class TransformerEncoder:
+    """The last hidden states of any encoder of the transformers library, in float32 on the CPU.
+
+    Special tokens are left out. `words` are the word pieces as the vocabulary writes them (BERT: `##ing`
+    continues a word). Weights are read as safetensors only, and not before a sentence is encoded: sentences
+    that are in the cache need none.
+
+    Args:
+        name_or_folder: a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
+        batch: sentences encoded at once; it changes speed and memory, not the result.
+
+    Raises:
+        N3Error: the folder lacks files, or the name is unknown or cannot be downloaded.
+    """
+
+    def __init__(self, name_or_folder: str | Path, batch: int = 32) -> None:
+        self.batch = batch
+        self._source: str = str(name_or_folder)
+        self._options: dict[str, Any] = {}
+        folder = Path(name_or_folder).expanduser()
+        if folder.is_dir():
+            self._source, self.name = str(folder), folder.resolve().name
+            self.revision = _folder_hash(folder)
+            self._options["local_files_only"] = True
+        elif folder.exists() or self._source.startswith(("/", ".", "~")):
+            raise N3Error(f"text encoder {folder} is no folder", _FOLDER)
+        else:
+            self.name, self.revision = self._source, ""
+        config = self._load("AutoConfig")
+        if not self.revision:
+            commit = getattr(config, "_commit_hash", None)
+            if not commit:
+                raise N3Error(f"text encoder {self.name}: its revision cannot be told", _FOLDER)
+            self.revision = sha256("transformer-1", commit)
+            self._options["revision"] = commit
+        width = getattr(config, "hidden_size", None)
+        if not isinstance(width, int):
+            raise N3Error(f"text encoder {self.name} ({config.model_type}) is no text encoder", _FOLDER)
+        self.width = width
+        positions = getattr(config, "max_position_embeddings", None)
+        # Some architectures say -1 where any length will do.
+        self._longest = MAX_TOKENS
+        if isinstance(positions, int) and positions > 0:
+            self._longest = min(MAX_TOKENS, positions)
+        self._tokenizer: Any = None
+        self._model: Any = None
+
+    @torch.no_grad()
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        """Encode each sentence on its own: `(L, width)` for its word pieces, as many as the model can read.
+
+        Raises:
+            N3Error: the tokenizer or the weights cannot be loaded.
+        """
+        if not sentences:
+            return []
+        self._start()
+        tokenized = self._tokenizer(
+            list(sentences), truncation=True, max_length=self._longest, return_special_tokens_mask=True
+        )
+        ids: list[list[int]] = tokenized["input_ids"]
+        special: list[list[int]] = tokenized["special_tokens_mask"]
+
+        # Sentences of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+        states: dict[int, Float16[Tensor, "L e"]] = {}
+        for start in range(0, len(order), self.batch):
+            some = order[start : start + self.batch]
+            hidden = self._forward([ids[index] for index in some])  # (B, L, e)
+            for row, index in zip(hidden, some, strict=True):
+                keep = torch.tensor(special[index], dtype=torch.bool).logical_not()
+                states[index] = row[: len(ids[index])][keep].to(torch.float16)
+
+        encoded = []
+        for index in range(len(ids)):
+            kept = [piece for piece, skip in zip(ids[index], special[index], strict=True) if not skip]
+            encoded.append(Encoded(states[index], self._tokenizer.convert_ids_to_tokens(kept)))
+        return encoded
+
+    def _forward(self, ids: list[list[int]]) -> Tensor:
+        longest = max(1, *(len(row) for row in ids))
+        padded = torch.full((len(ids), longest), self._tokenizer.pad_token_id or 0)  # (B, L)
+        mask = torch.zeros_like(padded)
+        for row, pieces in enumerate(ids):
+            padded[row, : len(pieces)] = torch.tensor(pieces, dtype=torch.long)
+            mask[row, : len(pieces)] = 1
+        return self._model(input_ids=padded, attention_mask=mask).last_hidden_state  # (B, L, e)
+
+    def _start(self) -> None:
+        if self._model is not None:
+            return
+        self._tokenizer = self._load("AutoTokenizer")
+        # Not the stored precision: half-precision arithmetic on a CPU is slow and coarse.
+        model = self._load("AutoModel", dtype=torch.float32, use_safetensors=True)
+        if getattr(model.config, "is_encoder_decoder", False):
+            model = model.get_encoder()
+        self._model = model.eval()
+
+    def _load(self, kind: str, **options: Any) -> Any:
+        """Load one part with transformers, which is slow to import and so imported only here."""
+        import n3lib._torchvision  # noqa: F401  (first: some models import torchvision)
+
+        import transformers
+
+        try:
+            return getattr(transformers, kind).from_pretrained(self._source, **self._options, **options)
+        except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            remedy = _FOLDER if "local_files_only" in self._options else _HUB
+            raise N3Error(f"text encoder {self._source} cannot be loaded: {reason}", remedy) from None
+
+
+def _folder_hash(folder: Path) -> str:
+    """SHA-256 over all that decides the embeddings: configuration, vocabulary and weights."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file():
+        raise N3Error(f"text encoder {folder} has no config.json", _FOLDER)
+    if not weights:
+        raise N3Error(f"text encoder {folder} has no weights (no .safetensors file)", _FOLDER)
+    rest = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".model"))
+    named = [part for path in rest + weights for part in (path.name, sha256_file(path))]
+    return sha256("transformer-1", *named)

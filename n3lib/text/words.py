@@ -1,0 +1,48 @@
+"""A text encoder without weights: every word has a fixed random vector."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float16
+
+from n3lib.files import sha256
+from n3lib.text.encoders import MAX_TOKENS, Encoded
+
+# Letters and digits; apostrophes and hyphens only inside a word.
+_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+
+
+class WordEncoder:
+    """One fixed Gaussian vector per lower-cased word, with no download and no training.
+
+    Each component has unit variance. Vectors of different words are nearly orthogonal: what is kept is which
+    words are equal, not context or synonyms. A vector follows from the SHA-256 of the word alone.
+
+    Args:
+        width: numbers per word, e.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        self.width = width
+        self.name = f"words:{width}"
+        self.revision = sha256("words-1", str(width), _WORD.pattern)
+        self._vectors: dict[str, Float16[np.ndarray, "e"]] = {}
+
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        """Encode each sentence on its own: `(L, width)` for its first `MAX_TOKENS` words."""
+        encoded = []
+        for sentence in sentences:
+            words = _WORD.findall(sentence.lower())[:MAX_TOKENS]
+            rows = [self._vector(word) for word in words]
+            embeddings = np.stack(rows) if rows else np.empty((0, self.width), np.float16)  # (L, e)
+            encoded.append(Encoded(torch.from_numpy(embeddings), words))
+        return encoded
+
+    def _vector(self, word: str) -> Float16[np.ndarray, "e"]:
+        if word not in self._vectors:
+            seed = np.frombuffer(hashlib.sha256(word.encode()).digest(), dtype="<u4").tolist()
+            self._vectors[word] = np.random.default_rng(seed).standard_normal(self.width).astype(np.float16)
+        return self._vectors[word]
