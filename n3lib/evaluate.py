@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import linear
-from n3lib import _torchvision  # noqa: F401  (torchmetrics imports torchvision)
+import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_average_precision,

@@ -5,68 +5,28 @@ import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from n3lib.backbone import Backbone, BackboneConfig, load_backbone
+from n3lib.backbone import Backbone, load_backbone
 from n3lib.classifiers import feature_statistics
-from n3lib.data import DataConfig, load_data
+from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.episodes import EpisodeConfig, Episodes
+from n3lib.config import RunConfig, TextConfig, config_from_dict
+from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json, write_tensors
-from n3lib.model import N3, N3Config
+from n3lib.model import N3
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import TokenEncoder, make_encoder
 from n3lib.text.tfidf import TfIdf
-from n3lib.train import Progress, TrainConfig, fit, load_trained, trained_state
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """How descriptions are read.
-
-    Attributes:
-        encoder: `words` (no download), or a transformers encoder by name or folder.
-        pooling: `tokens`, or `sentence` for one embedding a sentence.
-        max_tokens: L at most (512 in the paper).
-        ngrams: longest run of words that is a word of the lexical path.
-    """
-
-    encoder: str = "words"
-    pooling: Literal["tokens", "sentence"] = "tokens"
-    max_tokens: int = 512
-    ngrams: int = 1
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything that makes a run.
-
-    Attributes:
-        fit: `train` chooses the best state on the validation classes; `trainval` trains on both and keeps
-            the last.
-        exemplar_images: images a class from which exemplars are renewed at a checkpoint; all at the end.
-        mirror: average each image's features with its mirror image's, in exemplars and in evaluation.
-        seed: of weights, episodes and dropout.
-    """
-
-    data: DataConfig = field(default_factory=DataConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    model: N3Config = field(default_factory=N3Config)
-    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    fit: Literal["train", "trainval"] = "train"
-    exemplar_images: int = 20
-    mirror: bool = False
-    seed: int = 0
+from n3lib.train import Progress, fit, load_trained, trained_state
 
 
 @dataclass
@@ -78,6 +38,7 @@ class Run:
     model: N3
     encoder: TokenEncoder
     tfidf: TfIdf
+    image_size: int
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
@@ -90,7 +51,7 @@ class Run:
         if not (folder / "run.json").exists():
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
         told = read_json(folder / "run.json")
-        config = config_from_dict(read_json(folder / "config.json"))
+        config = config_from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
         backbone = load_backbone(
             dataclasses.replace(config.backbone, weights=str(folder / "backbone.safetensors"))
         )
@@ -103,7 +64,7 @@ class Run:
         tfidf = TfIdf.from_dict(read_json(folder / "tfidf.json"))
         model = N3(backbone, encoder.width, len(tfidf.vocabulary), told["seen"], config.model)
         load_trained(model, folder / "model.safetensors")
-        return cls(folder, config, model.eval(), encoder, tfidf)
+        return cls(folder, config, model.eval(), encoder, tfidf, told["image_size"])
 
     def bank(self, texts: Sequence[Sequence[str]], cache: Path | None = None) -> TextBank:
         """Descriptions encoded as the run's own were."""
@@ -145,7 +106,7 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.json").exists():
-        if config_from_dict(read_json(folder / "config.json")) != config:
+        if config_from_dict(read_json(folder / "config.json"), str(folder / "config.json")) != config:
             raise N3Error(
                 f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
             )
@@ -182,12 +143,13 @@ def train(
         folder / "run.json",
         {
             "seen": len(seen),
+            "image_size": dataset.images.shape[1],
             "seen_classes": [dataset.classes[c] for c in seen],
             "encoder_revision": encoder.revision,
             "mu": model.labels2adaptation.mu(),
         },
     )
-    return Run(folder, config, model.cpu().eval(), encoder, tfidf)
+    return Run.load(folder)
 
 
 @torch.no_grad()
@@ -237,25 +199,6 @@ def extract(
         features = backbone(batch, columns)
         out.append((features + backbone(batch.flip(3), columns)) / 2 if mirror else features)
     return torch.cat(out)
-
-
-def config_from_dict(value: Mapping[str, Any], kind: type = RunConfig) -> Any:
-    """A configuration from plain values, as `config.json` holds it.
-
-    Raises:
-        N3Error: a setting that there is none of.
-    """
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(fields))
-    if unknown:
-        raise N3Error(f"there is no setting {unknown[0]!r}", f"Use one of {', '.join(fields)}")
-    types = get_type_hints(kind)
-    return kind(
-        **{
-            name: config_from_dict(v, types[name]) if dataclasses.is_dataclass(types[name]) else v
-            for name, v in value.items()
-        }
-    )
 
 
 def environment(dataset: ZeroShotDataset) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
     if config.name == "aviary":
         from n3lib.data.aviary import aviary
 
-        return aviary(config.preset, config.seed, **({"size": config.size} if config.size else {}))
+        return aviary(config.preset, config.seed, size=config.size or None)
     if config.name == "cub":
         from n3lib.data.cub import cub
 

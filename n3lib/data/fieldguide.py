@@ -152,7 +152,7 @@ _BARE_OPENINGS = (
 
 
 def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
-    """One author's account of a bird: 6 to 10 sentences in which every attribute is told.
+    """One author's account of a bird: 6 to 9 sentences in which every attribute is told.
 
     Args:
         attributes: a value for each of the fifteen attributes; edit a species' values to describe another

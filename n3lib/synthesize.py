@@ -1,0 +1,184 @@
+"""Text in, ordinary network out: write it, save it, load it, export it, classify with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from n3lib.backbone import Backbone, BackboneConfig, Network, from_columns, load_backbone
+from n3lib.data.base import check_text
+from n3lib.errors import N3Error
+from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, write_json, write_tensors
+from n3lib.run import Run
+
+SCHEMA = 1
+
+
+class SynthesizedNetwork(Network):
+    """A plain classifier that was written from text. It needs no text encoder and no meta-model.
+
+    Attributes:
+        labels: the K class names, in the order of the logits.
+        card: what it was written from, and how to feed it.
+    """
+
+    def __init__(self, backbone: Backbone, card: dict[str, Any]) -> None:
+        classes = card["classes"]
+        super().__init__(backbone.features, backbone.config.pool, nn.Linear(backbone.width, len(classes)))
+        self.labels, self.card = tuple(classes), card
+        self.requires_grad_(False).eval()
+
+    def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
+        """Pixels as stored to what `forward` reads."""
+        how = self.card["preprocessing"]
+        mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+    @torch.no_grad()
+    def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
+        """Class probabilities of images as stored."""
+        return self(self.preprocess(images)).softmax(1)
+
+
+@torch.no_grad()
+def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNetwork:
+    """Write a network that tells these classes apart.
+
+    Args:
+        run: a trained N3.
+        classes: the sentences that describe each class; any number of classes from 2 on.
+
+    Raises:
+        N3Error: fewer than two classes, or a class whose text is missing or empty.
+    """
+    if len(classes) < 2:
+        raise N3Error("a classifier needs at least two classes", "Describe another class")
+    for name, sentences in classes.items():
+        check_text(name, sentences)
+    model = run.model
+    adaptation = model.read(run.text(classes))
+    columns = model.columns(adaptation.deltas)
+    base_hash = sha256_file(run.folder / "backbone.safetensors")
+    backbone = model.backbone
+    card = {
+        "schema": SCHEMA,
+        "classes": list(classes),
+        "text": {name: list(sentences) for name, sentences in classes.items()},
+        "text_sha256": sha256(*(s for name, sentences in classes.items() for s in (name, *sentences))),
+        "base": {**asdict(backbone.config), "weights": ""},
+        "base_sha256": base_hash,
+        "adapted": run.config.model.adapt,
+        "classifier": run.config.model.classifier,
+        "mu": model.labels2adaptation.mu(),
+        "trained_on": {"dataset": run.config.data.name, "split": run.config.data.split, "seed": run.config.seed},
+        "preprocessing": {
+            "size": run.image_size,
+            "resize": "shorter side to size, then the central square",
+            "mean": backbone.mean.flatten().tolist(),
+            "std": backbone.std.flatten().tolist(),
+        },
+    }
+    network = SynthesizedNetwork(bare_backbone(backbone.config), card)
+    state = dict(backbone.features.state_dict())
+    for layer, values in columns.items():
+        state |= from_columns(values, backbone.features.get_submodule(layer), layer + ".")
+    network.features.load_state_dict(state)
+    network.fc.load_state_dict({"weight": adaptation.weight, "bias": adaptation.bias})
+    return network
+
+
+def bare_backbone(config: BackboneConfig) -> Backbone:
+    """The architecture of a backbone, its weights yet to be loaded."""
+    return load_backbone(config, pretrained=False)
+
+
+def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
+    """Write `network.safetensors`, `labels.json`, `card.json` and, if asked, `network.onnx`.
+
+    Raises:
+        N3Error: ONNX is asked for and not installed, or the exported network does not agree.
+    """
+    folder = Path(folder)
+    write_tensors(folder / "network.safetensors", network.state_dict())
+    write_json(folder / "labels.json", list(network.labels))
+    if onnx:
+        _export(network, folder / "network.onnx")
+    write_json(folder / "card.json", network.card)  # last: its presence says that the folder is whole
+    return folder
+
+
+def load(folder: str | Path) -> SynthesizedNetwork:
+    """Open a network that `save` wrote: an ordinary `nn.Module` in evaluation mode.
+
+    Raises:
+        N3Error: the folder holds no such network, or its parts do not belong together.
+    """
+    folder = Path(folder)
+    if not (folder / "card.json").exists():
+        raise N3Error(f"{folder} holds no synthesized network", "Make one: n3 synthesize RUN CLASSES -o DIR")
+    card = read_json(folder / "card.json")
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise N3Error(f"{folder / 'card.json'} is not a card of this version", "Synthesize the network again")
+    network = SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+    path = folder / "network.safetensors"
+    tensors, _ = read_tensors(path)
+    wanted = network.state_dict()
+    if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in wanted.items()}:
+        raise N3Error(f"{path} does not belong to {folder / 'card.json'}", "Synthesize the network again")
+    network.load_state_dict(tensors)
+    return network
+
+
+def classify(
+    network: SynthesizedNetwork, paths: Sequence[str | Path], top: int = 5
+) -> list[list[tuple[str, float]]]:
+    """The most probable classes of image files, best first, with their probabilities.
+
+    Raises:
+        N3Error: an image that cannot be read, named by its path.
+    """
+    from n3lib.data.images import load_image
+
+    size, results = network.card["preprocessing"]["size"], []
+    for path in paths:
+        image = np.ascontiguousarray(load_image(path, size))
+        share = network.probabilities(torch.from_numpy(image)[None])[0]
+        best = share.topk(min(top, len(network.labels)))
+        results.append(
+            [(network.labels[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+        )
+    return results
+
+
+def _export(network: SynthesizedNetwork, path: Path) -> None:
+    """ONNX with a free batch size, checked against this network with onnxruntime."""
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  (the exporter needs it)
+    except ImportError:
+        raise N3Error("ONNX export is not installed", "pip install 'n3lib[onnx]'") from None
+    size = network.card["preprocessing"]["size"]
+    example = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    batch = torch.export.Dim("batch", min=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        torch.onnx.export(
+            network,
+            (example,),
+            temporary,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes={"images": {0: batch}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        got = session.run(None, {"images": example[:1].numpy()})[0]
+        if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
+            raise N3Error("the exported ONNX network gives other logits", "Report this with the card")

@@ -1,0 +1,139 @@
+import json
+
+import pytest
+
+from n3lib.data.texts import human_name, read_classes, read_texts, sentences
+from n3lib.errors import N3Error
+
+CLASSES = ("001.Blue_Jay", "002.Black_footed_Albatross")
+JAY, ALBATROSS = "Blue Jay", "Black footed Albatross"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(value):
+        path = tmp_path / "texts.json"
+        path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("A blue bird. It sings!", ("A blue bird.", "It sings!")),
+        ("a blue bird. it sings", ("a blue bird.", "it sings")),
+        ("the jay , c. cristata , is blue . it sings .", ("the jay , c. cristata , is blue .", "it sings .")),
+        ("It eats seeds, e.g. of oaks. J. Smith saw 3.5 cm. of it.", None),
+        (
+            'It says "jay." Then it flies (far.) Then\nit rests',
+            ('It says "jay."', "Then it flies (far.)", "Then", "it rests"),
+        ),
+        ("One\n\nTwo   words\t here", ("One", "Two words here")),
+        ("Really?! Yes... no.", ("Really?!", "Yes...", "no.")),
+        (' . " ! ', ()),
+        ("", ()),
+    ],
+)
+def test_sentences(text, expected):
+    if expected is None:
+        expected = ("It eats seeds, e.g. of oaks.", "J. Smith saw 3.5 cm. of it.")
+    assert sentences(text) == expected
+
+
+def test_no_word_is_lost():
+    text = 'Dr. Who vs. the "blue" bird (see fig. 3). Is it 5.5 m. long?\n No! It is U.S. made; e.g. here.'
+    assert " ".join(sentences(text)).split() == text.split()
+
+
+def test_human_name():
+    assert human_name(CLASSES[1]) == ALBATROSS
+    assert human_name("Blue Jay") == "Blue Jay"
+
+
+@pytest.mark.parametrize("names", [CLASSES, (JAY, ALBATROSS), (CLASSES[0], ALBATROSS)])
+def test_three_forms_and_both_kinds_of_name(write, names):
+    value = {names[1]: {"sentences": ["Dark.", "Large."], "visual": [1.0, 0]}, names[0]: "Blue. Loud."}
+    assert read_texts(write(value), CLASSES) == (("Blue.", "Loud."), ("Dark.", "Large."))
+    assert read_texts(write(value), (JAY, ALBATROSS)) == (("Blue.", "Loud."), ("Dark.", "Large."))
+    value[names[0]] = ["Blue.", "  ", "Loud."]
+    assert read_texts(write(value), CLASSES)[0] == ("Blue.", "Loud.")
+
+
+def test_visual_sentences_only(write):
+    value = {JAY: {"sentences": ["Blue.", "Loud.", "Crest."], "visual": [1, 0, 0.5]}, ALBATROSS: ["Dark."]}
+    path = write(value)
+    assert read_texts(path, CLASSES, visual=0.5) == (("Blue.", "Crest."), ("Dark.",))
+    assert read_texts(path, CLASSES, visual=1.0) == (("Blue.",), ("Dark.",))
+    value[JAY]["visual"] = [0, 0, 0]  # a class is never left without text
+    assert read_texts(write(value), CLASSES, visual=0.5)[0] == ("Blue.", "Loud.", "Crest.")
+
+
+def test_byte_order_mark(write):
+    assert read_texts(write("\ufeff" + json.dumps({JAY: "Blue", ALBATROSS: "Dark"})), CLASSES)[0] == ("Blue",)
+
+
+def test_every_class_without_text_is_counted(write):
+    classes = [f"{i:03}.Bird_{i}" for i in range(1, 10)]
+    value = {"Bird 1": "Blue", "Bird 2": "", "Bird 3": [], "Bird 4": [" . "], "Bird 5": {"sentences": []}}
+    with pytest.raises(N3Error) as error:
+        read_texts(write(value), classes)
+    assert "8 classes (002.Bird_2, 003.Bird_3, 004.Bird_4, 005.Bird_5, 006.Bird_6, ...)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value, problem",
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "holds no JSON object"),
+        ('"text"', "holds no JSON object"),
+        ('{"Blue Jay": "a", "Blue Jay": "b"}', "has 'Blue Jay' twice"),
+        ({JAY: "a", CLASSES[0]: "b"}, "one class twice, as 'Blue Jay' and '001.Blue_Jay'"),
+        ({JAY: "a", ALBATROSS: "b", "Dodo": "c"}, r"1 class \(Dodo\) not in the dataset"),
+        ({JAY: 3}, "description of 'Blue Jay' is neither"),
+        ({JAY: None}, "description of 'Blue Jay' is neither"),
+        ({JAY: ["a", 1]}, "description of 'Blue Jay' is neither"),
+        ({JAY: {"text": "a"}}, "description of 'Blue Jay' is neither"),
+        ({JAY: {"sentences": ["a", "b"], "visual": [1]}}, "one visual mark per sentence"),
+        ({JAY: {"sentences": ["a"], "visual": ["1"]}}, "one visual mark per sentence"),
+        ({JAY: {"sentences": ["a"], "visual": 1}}, "one visual mark per sentence"),
+    ],
+)
+def test_faults(write, value, problem):
+    with pytest.raises(N3Error, match=problem) as error:
+        read_texts(write(value), CLASSES)
+    assert "texts.json" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_and_folder(tmp_path):
+    with pytest.raises(N3Error, match="none.json does not exist"):
+        read_texts(tmp_path / "none.json", CLASSES)
+    with pytest.raises(N3Error, match="cannot be read"):
+        read_texts(tmp_path, CLASSES)
+    (tmp_path / "latin.json").write_bytes('{"a": "é"}'.encode("latin-1"))
+    with pytest.raises(N3Error, match="latin.json is not valid JSON"):
+        read_classes(tmp_path / "latin.json")
+
+
+def test_own_classes(write):
+    value = {"zebra": "Striped. Black and white.", "horse ": ["Brown."], "ox": {"sentences": ["Horned."]}}
+    classes = read_classes(write(value))
+    assert classes == {"zebra": ("Striped.", "Black and white."), "horse": ("Brown.",), "ox": ("Horned.",)}
+    assert list(classes) == ["zebra", "horse", "ox"]
+
+
+@pytest.mark.parametrize(
+    "value, problem",
+    [
+        ({"zebra": "Striped"}, "describes 1 class"),
+        ({}, "describes 0 class"),
+        ({"zebra": "Striped", "ox": "..."}, "no text for 1 class .ox"),
+        ({"zebra": "Striped", " ": "Horned"}, "class without a name"),
+        ({"zebra": "Striped", "zebra ": "Horned"}, "'zebra' twice"),
+        ('{"ox": "a", "ox": "b"}', "'ox' twice"),
+    ],
+)
+def test_faults_of_own_classes(write, value, problem):
+    with pytest.raises(N3Error, match=problem):
+        read_classes(write(value))

@@ -1,0 +1,53 @@
+"""pyproject.toml (ranges), constraints.txt and environment.yml (pins) must agree."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = [Requirement(line) for group in (PROJECT["dependencies"], *EXTRAS.values()) for line in group]
+
+
+def read_pins(lines: Iterable[str]) -> dict[str, str]:
+    pins = {}
+    for line in lines:
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", f"{line} is not an exact pin"
+        pins[canonicalize_name(requirement.name)] = specifier.version
+    return pins
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return read_pins(line for line in lines if not line.startswith("#"))
+
+
+def test_every_direct_dependency_is_pinned_within_its_range() -> None:
+    pins = constraints()
+    for requirement in DIRECT:
+        version = pins.get(canonicalize_name(requirement.name))
+        assert version, f"{requirement.name} is not in constraints.txt"
+        assert requirement.specifier.contains(version), f"{requirement} does not allow {version}"
+
+
+def test_every_direct_dependency_has_a_range() -> None:
+    assert [r.name for r in DIRECT if not r.specifier] == []
+
+
+def test_environment_is_the_same_installation() -> None:
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    options = [line for line in pip if line.startswith("-")]
+    pinned = read_pins(line for line in pip if not line.startswith("-"))
+
+    assert options == ["-c constraints.txt", f"-e .[{','.join(EXTRAS)}]"]
+    direct = {canonicalize_name(requirement.name) for requirement in DIRECT}
+    assert pinned == {name: version for name, version in constraints().items() if name in direct}
+    assert f"python={PROJECT['requires-python'].removeprefix('>=')}" in dependencies

@@ -1,0 +1,15 @@
+from n3lib._torchvision import models, transforms
+
+import torch
+
+
+def test_torchvision_works_for_what_the_library_needs() -> None:
+    image = transforms.functional.pil_to_tensor(transforms.functional.to_pil_image(torch.zeros(3, 64, 64)))
+    scores = models.resnet18()(image[None] / 255)
+    assert scores.shape == (1, 1000)
+
+
+def test_libraries_that_import_torchvision_can_be_imported() -> None:
+    # Both import torchvision while they load, and fail where torchvision alone would.
+    import torchmetrics  # noqa: F401
+    from transformers import BertModel  # noqa: F401

@@ -1,0 +1,218 @@
+import json
+import shutil
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+
+from n3lib import _torchvision  # noqa: F401
+from n3lib.errors import N3Error
+from n3lib.text.encoders import make_encoder
+from n3lib.text.transformer import TransformerEncoder
+from n3lib.text.words import WordEncoder
+
+SENTENCES = [
+    "A blue jay .",
+    "blue",
+    "",
+    "the blue jay is a noisy bluejay and the crest is blue , blue .",
+    "?",
+]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """A tiny BERT with random weights, in a folder as transformers writes it."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "blue", "jay", "##jay", "the", "is"]
+    vocabulary += ["noisy", "and", "crest", ",", "."]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(bert):
+    return TransformerEncoder(bert)
+
+
+@pytest.fixture
+def copy(bert, tmp_path):
+    return shutil.copytree(bert, tmp_path / bert.name)
+
+
+def test_words():
+    encoder = WordEncoder(8)
+    first, second = encoder.encode(["The Bird's blue-gray bird, 3 m; ÉTÉ_x 'quoted'", "..."])
+    assert first.words == ["the", "bird's", "blue-gray", "bird", "3", "m", "été", "x", "quoted"]
+    assert first.embeddings.shape == (9, 8) and first.embeddings.dtype == torch.float16
+    assert second.words == [] and second.embeddings.shape == (0, 8)
+    assert encoder.encode([]) == []
+
+
+def test_a_word_has_one_vector_everywhere():
+    one, two = (WordEncoder(64).encode([text])[0].embeddings for text in ("blue jay", "A BLUE bird"))
+    torch.testing.assert_close(one[0], two[1], rtol=0, atol=0)
+    assert one[0, :4].tolist() == [-0.51220703125, 0.130615234375, -0.416015625, 0.28173828125]
+
+
+def test_word_vectors_are_unit_gaussian_and_nearly_orthogonal():
+    vectors = (
+        WordEncoder(256).encode([" ".join(f"word{i}" for i in range(400))])[0].embeddings.float().numpy()
+    )
+    assert abs(vectors.mean()) < 0.02 and abs(vectors.std() - 1) < 0.02
+    cosines = np.corrcoef(vectors) - np.eye(400)
+    assert abs(cosines).max() < 0.35
+
+
+def test_long_sentences_are_cut():
+    assert WordEncoder(2).encode(["word " * 600])[0].embeddings.shape == (512, 2)
+
+
+def test_word_revision_follows_the_width():
+    assert WordEncoder(8).revision == WordEncoder(8).revision != WordEncoder(9).revision
+
+
+def test_make_encoder(bert):
+    assert make_encoder("words").width == 64
+    assert make_encoder("words:128").name == "words:128"
+    assert isinstance(make_encoder(str(bert)), TransformerEncoder)
+    for spec in ("words:", "words:0", "words:-1", "words:wide"):
+        with pytest.raises(N3Error, match="no positive number.*words:128"):
+            make_encoder(spec)
+
+
+def test_transformer(encoder):
+    encoded = encoder.encode(SENTENCES)
+    assert encoder.name == "tiny-bert" and encoder.width == 16
+    assert [one.words for one in encoded[:3]] == [["a", "blue", "jay", "."], ["blue"], []]
+    assert encoded[3].words[4:8] == ["a", "noisy", "blue", "##jay"]
+    assert encoded[4].words == ["[UNK]"]  # unknown, but not special: it stands for a word
+    for one in encoded:
+        assert one.embeddings.shape == (len(one.words), 16) and one.embeddings.dtype == torch.float16
+        assert not one.embeddings.requires_grad
+    assert encoder.encode([]) == []
+
+
+def test_special_tokens_are_dropped_and_the_rest_is_what_the_model_says(bert, encoder):
+    from transformers import AutoModel, AutoTokenizer
+
+    inputs = AutoTokenizer.from_pretrained(bert)("a blue jay", return_tensors="pt")
+    with torch.no_grad():
+        expected = AutoModel.from_pretrained(bert).eval()(**inputs).last_hidden_state[0, 1:-1]
+    torch.testing.assert_close(
+        encoder.encode(["a blue jay"])[0].embeddings.float(), expected, rtol=0, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 32])
+def test_batching_changes_nothing(encoder, batch, monkeypatch):
+    monkeypatch.setattr(encoder, "batch", batch)
+    together = encoder.encode(SENTENCES * 2)
+    alone = [encoder.encode([sentence])[0] for sentence in SENTENCES]
+    for one, other in zip(together, alone * 2, strict=True):
+        assert one.words == other.words
+        torch.testing.assert_close(one.embeddings, other.embeddings, rtol=1e-3, atol=1e-3)
+
+
+def test_cut_at_the_positions_of_the_model(encoder):
+    assert encoder.encode(["blue " * 100])[0].embeddings.shape == (22, 16)  # 24 less [CLS] and [SEP]
+
+
+def test_weights_are_loaded_only_to_encode(bert):
+    encoder = TransformerEncoder(bert)
+    assert encoder._model is None
+    encoder.encode(["a"])
+    assert encoder._model is not None
+
+
+def test_half_precision_weights_run_in_float32(copy, encoder):
+    from transformers import AutoModel
+
+    AutoModel.from_pretrained(copy).half().save_pretrained(copy)
+    half = TransformerEncoder(copy)
+    one, other = half.encode(SENTENCES)[3], encoder.encode(SENTENCES)[3]
+    assert next(half._model.parameters()).dtype == torch.float32
+    torch.testing.assert_close(one.embeddings, other.embeddings, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_revision_follows_the_files_not_the_place(copy, encoder, file):
+    assert TransformerEncoder(copy).revision == encoder.revision
+    raw = (copy / file).read_bytes()
+    (copy / file).write_bytes(raw[:-1] + b"\x01" if file.startswith("model") else raw + b"\n")
+    assert TransformerEncoder(copy).revision != encoder.revision
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_folder_without_its_files(copy, file):
+    (copy / file).unlink()
+    with pytest.raises(N3Error, match="has no (config|weights).*Give a folder with config.json"):
+        TransformerEncoder(copy)
+
+
+def test_broken_folder(copy):
+    (copy / "config.json").write_text(json.dumps({"model_type": "no such model"}))
+    with pytest.raises(N3Error, match="cannot be loaded") as error:
+        TransformerEncoder(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_broken_weights(copy):
+    (copy / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(N3Error, match="cannot be loaded"):
+        TransformerEncoder(copy).encode(["a"])
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(N3Error, match="nowhere is no folder"):
+        TransformerEncoder(tmp_path / "nowhere")
+
+
+def test_unknown_name_without_network(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(N3Error, match="n3lib/no-such-encoder cannot be loaded.*or use `words`") as error:
+        make_encoder("n3lib/no-such-encoder")
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_on_the_hub_is_pinned_to_its_commit(bert, monkeypatch):
+    from transformers import AutoConfig
+
+    asked = []
+
+    def from_pretrained(name, **options):
+        asked.append((name, options))
+        config = original(bert)
+        config._commit_hash = "c0ffee"
+        return config
+
+    original = AutoConfig.from_pretrained
+    monkeypatch.setattr(AutoConfig, "from_pretrained", from_pretrained)
+    encoder = TransformerEncoder("someone/encoder")
+    assert encoder.name == "someone/encoder" and len(encoder.revision) == 64
+    assert asked == [("someone/encoder", {})] and encoder._options == {"revision": "c0ffee"}
+
+
+def test_minilm(pack):
+    encoder = make_encoder(str(pack / "weights" / "minilm-l6-bert"))
+    texts = ["a blue bird with a crest .", "a yellow-bellied flycatcher"]
+    encoded = encoder.encode(texts)
+    assert encoder.width == 384
+    assert [one.embeddings.shape for one in encoded] == [(7, 384), (len(encoded[1].words), 384)]
+    alone = encoder.encode(texts[:1])[0]
+    torch.testing.assert_close(encoded[0].embeddings, alone.embeddings, rtol=1e-3, atol=1e-3)
