@@ -127,7 +127,7 @@ class Exemplar(nn.Module):
     def __init__(self, d: int, width: int) -> None:
         super().__init__()
         # Training starts near the closed form on words, which is strong; the contextual part earns its share.
-        self.mix = nn.Parameter(torch.tensor([0.1, 0.9]).log())
+        self.mix = nn.Parameter(torch.tensor([0.02, 0.98]).log())
         self.correction = nn.Linear(d, width)
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)

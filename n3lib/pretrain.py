@@ -15,7 +15,7 @@ from n3lib.backbone import AVIARY_WEIGHTS, HALF, SmallResNet, fold_batchnorm, tr
 from n3lib.data.aviary import aviary
 from n3lib.files import write_tensors
 
-SPECIES, IMAGES, EPOCHS, BATCH, LR, SEED = 200, 40, 12, 64, 0.1, 1
+SPECIES, IMAGES, EPOCHS, BATCH, LR, SEED = 200, 40, 5, 64, 0.1, 1
 
 
 def pretrain(path: Path | None = None) -> float:
@@ -31,7 +31,7 @@ def pretrain(path: Path | None = None) -> float:
     data = aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
     indices = data.indices(data.split.train)
     pixels = torch.from_numpy(data.images[indices])
-    labels = torch.from_numpy(data.labels[indices])
+    labels = torch.from_numpy(np.unique(data.labels[indices], return_inverse=True)[1])
     held = torch.arange(len(labels)) % 8 == 0
     body = SmallResNet()
     head = nn.Linear(256, SPECIES)

@@ -20,6 +20,7 @@ import numpy as np
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.data.drawing import WORLDS, World, draw, draw_with_mask, find_world
 from n3lib.data.fieldguide import COLOR_ATTRIBUTES, describe, words_for
+from n3lib.data.images import cached_images
 from n3lib.errors import N3Error
 from n3lib.files import sha256
 
@@ -151,9 +152,8 @@ def aviary(
 ) -> ZeroShotDataset:
     """The field guide as a dataset: species are the classes, and test species are never seen in training.
 
-    Class ids run over the test species first, then validation, then training: so another number of training
-        species
-    leaves the others, and all their pictures, as they are.
+    Class ids run over the test species first, then validation, then training: so another number of
+    training species leaves the others, and all their pictures, as they are.
 
     Args:
         preset: a name in `PRESETS`; every number in it can be replaced by the keyword of that name.
@@ -186,14 +186,15 @@ def aviary(
     species = make_species(n_eval + numbers["train"], seed, world, accounts)
     counts = [numbers["eval_images"]] * n_eval + [numbers["train_images"]] * numbers["train"]
     labels = np.repeat(np.arange(len(species), dtype=np.int64), counts)
-    width = numbers["size"]
-    images = np.empty((len(labels), width, width, 3), np.uint8)
-    row = 0
-    for k, one in enumerate(species):
-        for i in range(counts[k]):
-            images[row] = picture(one, k, i, seed, width, world)
-            row += 1
     settings = {**numbers, "seed": seed, "world": repr(world), "accounts": accounts, "version": VERSION}
+    generator = sha256("aviary", json.dumps(settings, sort_keys=True))
+    first = np.cumsum([0, *counts])
+
+    def make(row: int) -> np.ndarray:
+        k = int(labels[row])
+        return picture(species[k], k, row - int(first[k]), seed, numbers["size"], world)
+
+    images = cached_images(generator, len(labels), numbers["size"], make, "drawing birds")
     ids = range(len(species))
     return ZeroShotDataset(
         name=world.name,
@@ -209,7 +210,7 @@ def aviary(
         ),
         hashes={
             "text": sha256(*(part for one in species for part in (one.name, *one.sentences))),
-            "generator": sha256(json.dumps(settings, sort_keys=True)),
+            "generator": generator,
         },
     )
 

@@ -1,8 +1,9 @@
 """Pictures from files: decoded once, kept as one memory-mapped array."""
 
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,21 +81,42 @@ def image_array(
     Raises:
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
-    shape = (len(paths), size, size, 3)
     name = sha256("images-1", key, str(size), *(str(path) for path in paths))
+    return cached_images(name, len(paths), size, lambda i: load_image(paths[i], size), "decoding images", cache)
+
+
+def cached_images(
+    name: str,
+    count: int,
+    size: int,
+    make: Callable[[int], np.ndarray],
+    task: str,
+    cache: Path | str | None = None,
+) -> UInt8[np.ndarray, "N size size 3"]:
+    """Images made once and kept as one `.npy` file under `name`, as a read-only memory map.
+
+    Args:
+        name: changes when any image does.
+        count: N.
+        size: side of the images in pixels.
+        make: the image of an index, `(size, size, 3)`; what it raises leaves nothing kept.
+        task: what the progress bar calls it.
+        cache: see `cache_dir`.
+    """
+    shape = (count, size, size, 3)
     kept = cache_dir(cache) / "images" / f"{name}.npy"
     array = _open(kept, shape)
     if array is None:
-        _decode(paths, size, kept)
+        _make(make, shape, task, kept)
         array = _open(kept, shape)
     if array is None:
         raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")
     return array
 
 
-def _decode(paths: Sequence[Path], size: int, target: Path) -> None:
-    """Decode all pictures into `target`, which appears only when every one of them is in it."""
-    needed = len(paths) * size * size * 3
+def _make(make: Callable[[int], np.ndarray], shape: tuple[int, ...], task: str, target: Path) -> None:
+    """Write all images into `target`, which appears only when every one of them is in it."""
+    needed = math.prod(shape)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Writing to a memory map on a full disk ends the process without a word, so look first.
@@ -105,16 +127,13 @@ def _decode(paths: Sequence[Path], size: int, target: Path) -> None:
                 "Free some space, or set N3_CACHE to a folder on another disk",
             )
         with atomic(target) as temporary:
-            array = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
-            )
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
 
             def place(index: int) -> None:
-                array[index] = load_image(paths[index], size)
+                array[index] = make(index)
 
             with ThreadPoolExecutor(THREADS) as pool:
-                done = pool.map(place, range(len(paths)))
-                for _ in tqdm(done, total=len(paths), desc="decoding images", disable=None):
+                for _ in tqdm(pool.map(place, range(shape[0])), total=shape[0], desc=task, disable=None):
                     pass
             array.flush()
     except OSError as error:

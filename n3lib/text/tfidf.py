@@ -12,13 +12,16 @@ from scipy import sparse
 
 from n3lib.errors import N3Error
 
+# Stop words elsewhere, but not in a description.
+DESCRIPTIVE = frozenset({"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"})
+
 
 @dataclass(frozen=True, eq=False)
 class TfIdf:
     """A vocabulary of V terms with their inverse document frequencies; a document is the text of one class.
 
-    The same as scikit-learn's `TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2)` on the
-    joined sentences of each class. Terms of several words lie within one sentence.
+    The same as scikit-learn's `TfidfVectorizer(sublinear_tf=True, stop_words=stop_words())` on the joined
+    sentences of each class. Terms of several words lie within one sentence.
 
     Attributes:
         vocabulary: the V terms in alphabetical order.
@@ -31,7 +34,7 @@ class TfIdf:
     ngrams: int = 1
 
     @classmethod
-    def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1, min_df: int = 2) -> "TfIdf":
+    def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1, min_df: int = 1) -> "TfIdf":
         """Collect the terms of these classes.
 
         Args:
@@ -109,4 +112,11 @@ def _analyzer(ngrams: int) -> Callable[[str], list[str]]:
     """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(stop_words="english", ngram_range=(1, ngrams)).build_analyzer()
+    return CountVectorizer(stop_words=stop_words(), ngram_range=(1, ngrams)).build_analyzer()
+
+
+def stop_words() -> list[str]:
+    """Scikit-learn's English stop words, less those that say how a thing looks (a bird's bill and back)."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return sorted(ENGLISH_STOP_WORDS - DESCRIPTIVE)
