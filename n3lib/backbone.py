@@ -144,6 +144,7 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
         raise N3Error(f"stages is for resnet18, not {name}", "Leave it out")
     mean, std = IMAGENET
     published = pretrained and not config.weights
+    model: nn.Module
     if name == "aviary":
         model, cut, (mean, std) = SmallResNet(), "", HALF
     elif name in CUT:
@@ -201,7 +202,7 @@ def _timm(name: str, pretrained: bool) -> tuple[nn.Module, str, tuple[Any, Any]]
     if name not in timm.list_models():
         raise N3Error(f"timm has no model {name!r}", "See timm.list_models()")
     with _published_weights(f"timm:{name}"):
-        model = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        model: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
     return model, "", (model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
 
 

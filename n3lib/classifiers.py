@@ -43,7 +43,10 @@ def feature_statistics(
         whiten: False to only divide by the standard deviation.
     """
     f = features.double()
-    center, scale = f.mean(0), f.std(0).clamp_min(1e-6)
+    center, scale = f.mean(0), f.std(0)
+    # A feature that never stirs in the seen images is left as it is: divided by almost nothing, it would
+    # drown all others as soon as it stirs.
+    scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))
     f = (f - center) / scale
     counts = torch.bincount(labels, minlength=classes).double()
     exemplars = torch.zeros(classes, f.shape[1], dtype=f.dtype, device=f.device)
@@ -120,13 +123,13 @@ class Exemplar(nn.Module):
     """Class k's weights from the exemplars of the seen classes, by kernel ridge on the label embeddings.
 
     Support classes S have texts and exemplars, the K classes asked for only texts. Label embeddings come
-    as two parts (contextual, lexical), each centered on the support classes and brought to unit length; the
+    as two parts (mean token embedding, lexical), each centered on the support classes and brought to unit length; the
     kernel is their inner product weighted by `mix`. A decoded correction starts at zero.
     """
 
     def __init__(self, d: int, width: int) -> None:
         super().__init__()
-        # Training starts near the closed form on words, which is strong; the contextual part earns its share.
+        # Training starts near the closed form on words, which is strong; the other part earns its share.
         self.mix = nn.Parameter(torch.tensor([0.02, 0.98]).log())
         self.correction = nn.Linear(d, width)
         nn.init.zeros_(self.correction.weight)

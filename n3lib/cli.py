@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from n3lib.config import RunConfig
 from n3lib.errors import N3Error
 
 RawHelp = argparse.RawDescriptionHelpFormatter
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.overrides = rest
     try:
         options.call(options)
-    except N3Error as error:
+    except (N3Error, OSError) as error:  # an OSError: a full disk, a folder that may not be written
         if options.debug:
             raise
         print(f"n3: {error}", file=sys.stderr)
@@ -91,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config(options: argparse.Namespace, overrides: Sequence[str] = ()) -> "RunConfig":  # noqa: F821
+def _config(options: argparse.Namespace, overrides: Sequence[str] = ()) -> RunConfig:
     from n3lib.config import read_config
 
     roots = [f"--data.root={options.data_root}"] if options.data_root else []

@@ -92,13 +92,10 @@ class Episodes:
         query, support = self.classes(rng)
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
-        places = query if self.config.kind == "paper" else np.concatenate([query, support])
-        text = self.bank.batch([self.seen[p] for p in places], rng, self.config.sentence_dropout)
+        text = self.bank.batch([self.seen[p] for p in query], rng, self.config.sentence_dropout)
         images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
         mine = slice(rank, None, ranks)
-        return Batch(
-            text, self.config.ways, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine]
-        )
+        return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine])
 
     def _augment(self, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         """Mirror half of the images and cut each at random (B, H, W, 3)."""

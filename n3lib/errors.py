@@ -10,5 +10,7 @@ class N3Error(Exception):
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
+        # Errors of other libraries, quoted in a problem, may run over several lines.
+        problem, remedy = (" ".join(text.splitlines()) for text in (problem, remedy))
         self.problem, self.remedy = problem.rstrip("."), remedy.rstrip(".")
         super().__init__(f"{self.problem}. {self.remedy}." if remedy else f"{self.problem}.")

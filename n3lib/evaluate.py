@@ -1,4 +1,4 @@
-"""The protocol: per-class accuracy (Eq. 7) over permutations of the unseen classes, top-5, average precision."""
+"""The protocol: per-class accuracy (Eq. 7) over orders of the unseen classes, top-5, average precision."""
 
 import dataclasses
 import statistics
@@ -62,7 +62,7 @@ def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str
     ways = logits.shape[1]
     per_class = multiclass_accuracy(logits, labels, ways, average="macro")
     top5 = multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
-    precision = multiclass_average_precision(logits.softmax(1), labels, ways, average="macro")
+    precision = multiclass_average_precision(logits.double().softmax(1), labels, ways, average="macro")
     return {
         "per_class_accuracy": 100 * per_class.item(),
         "top5": 100 * top5.item(),
@@ -103,8 +103,11 @@ def evaluate(
     dataset = dataset or load_data(config.data)
     classes = np.array(dataset.split.part(part))
     ways = ways or len(classes)
-    if ways > len(classes):
-        raise N3Error(f"{ways} ways are asked of {len(classes)} {part} classes", "Ask for fewer")
+    if not 2 <= ways <= len(classes) or permutations < 1:
+        raise N3Error(
+            f"{permutations} tasks of {ways} ways are asked of {len(classes)} {part} classes",
+            "Ask for at least 1 task, and for 2 ways or more, up to the number of classes",
+        )
     trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
     if trained:
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")

@@ -26,7 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
@@ -51,6 +51,8 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise N3Error(f"{path} does not exist", "Check the path") from None
+    except OSError as error:
+        raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the path") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
 

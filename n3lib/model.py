@@ -60,13 +60,6 @@ class N3Config:
     word_penalty: float = 1e-3
 
 
-class Labels(NamedTuple):
-    """Label embeddings by their two paths: contextual, and lexical with the learned word weights."""
-
-    contextual: Tensor  # (K, d)
-    lexical: Tensor  # (K, V)
-
-
 class Adaptation(NamedTuple):
     """What the text writes: a change of each adapted layer, and the classifier."""
 
@@ -76,11 +69,10 @@ class Adaptation(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A training episode: the first K texts are the classes asked for, the rest is support."""
+    """A training episode."""
 
-    text: Text  # K + S classes, or K where the classes asked for are their own support
-    ways: int  # K
-    support: Int[Tensor, " S"]  # places of the support classes among the seen classes
+    text: Text  # the K classes asked for
+    support: Int[Tensor, " S"]  # places among the seen classes of those that their classifier is made from
     images: UInt8[Tensor, "B H W 3"]
     labels: Int[Tensor, " B"]  # 0 to K - 1
 
@@ -129,6 +121,9 @@ class LayerDecoder(nn.Module):
         )
         self.norm = nn.LayerNorm(d)
         self.out = nn.Linear(d, size)
+        if config.mu == "relative":  # training starts at the pretrained network, exactly
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
 
     def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "M N"]:
         z = self.block(self.queries[None], h[None])[0]  # (M, d)
@@ -137,6 +132,8 @@ class LayerDecoder(nn.Module):
 
 class Labels2Adaptation(nn.Module):
     """Eq. 3 to 5: encoded labels to the scaled change of every layer."""
+
+    std: Tensor
 
     def __init__(self, backbone: Backbone, config: N3Config) -> None:
         super().__init__()
@@ -153,9 +150,6 @@ class Labels2Adaptation(nn.Module):
             stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])
             self.register_buffer("std", stds, persistent=False)
             self.log_mu = nn.Parameter(torch.full((len(self.names),), math.log(config.initial_mu)))
-            for decoder in self.decoders:  # training starts at the pretrained network, exactly
-                nn.init.zeros_(decoder.out.weight)
-                nn.init.zeros_(decoder.out.bias)
         else:
             self.absolute_mu = nn.Parameter(torch.tensor(config.initial_mu))
 
@@ -188,6 +182,12 @@ class N3(nn.Module):
         config: Phi's settings.
     """
 
+    center: Tensor
+    transform: Tensor
+    exemplars: Tensor
+    seen_pooled: Tensor
+    seen_lexical: Tensor
+
     def __init__(self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config) -> None:
         super().__init__()
         self.backbone, self.config = backbone, config
@@ -208,7 +208,7 @@ class N3(nn.Module):
         self.register_buffer("center", torch.zeros(f))
         self.register_buffer("transform", torch.eye(f))
         self.register_buffer("exemplars", torch.zeros(seen, f))
-        self.register_buffer("seen_contextual", torch.zeros(seen, d))
+        self.register_buffer("seen_pooled", torch.zeros(seen, e))
         self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
 
     fast_parameters = ("log_word_weight",)
@@ -218,15 +218,13 @@ class N3(nn.Module):
         """Whether permuting the classes only permutes the logits."""
         return self.config.classifier != "positional"
 
-    def encode(self, text: Text) -> Labels:
-        """Label embeddings (Eq. 2), with the lexical path beside it."""
-        return Labels(
-            self.tokens2label(text.tokens, text.mask), text.lexical * self.log_word_weight.exp()
-        )
+    def weigh(self, lexical: Float[Tensor, "K V"]) -> Float[Tensor, "K V"]:
+        """The lexical path: TF-IDF with a learned weight for each word."""
+        return lexical * self.log_word_weight.exp()
 
-    def context(self, labels: Labels) -> Float[Tensor, "K d"]:
-        """Eq. 3: every label in the light of the others."""
-        c = labels.contextual + self.lexical(labels.lexical)  # (K, d)
+    def context(self, text: Text) -> Float[Tensor, "K d"]:
+        """Eq. 2 and 3: every description to a label embedding, then in the light of the others."""
+        c = self.tokens2label(text.tokens, text.mask) + self.lexical(self.weigh(text.lexical))  # (K, d)
         if isinstance(self.generator, Positional):
             if len(c) > self.config.slots:
                 raise N3Error(
@@ -236,24 +234,27 @@ class N3(nn.Module):
             c = self.generator.mark(c)
         return self.labels2adaptation.encoder(c[None])[0]
 
-    def adapt(self, labels: Labels, support: Labels, exemplars: Float[Tensor, "S f"]) -> Adaptation:
-        """Label embeddings to the adaptation (Eq. 3 to 6) and the classifier."""
-        h = self.context(labels)
+    def read(self, text: Text, support: Int[Tensor, " S"] | None = None) -> Adaptation:
+        """The adaptation that these descriptions ask for (Eq. 2 to 6), and the classifier.
+
+        Args:
+            text: of the K classes.
+            support: places of the seen classes that the classifier may be made from; all by default.
+        """
+        h = self.context(text)  # (K, d)
         deltas = self.labels2adaptation(h)
         offset: Tensor | float = 0.0
         if isinstance(self.generator, Positional):
             rows, offset = self.generator(h)
         elif isinstance(self.generator, Exemplar):
-            rows = self.generator(h, list(labels), list(support), exemplars)
+            s = slice(None) if support is None else support
+            asked = [text.pooled(), self.weigh(text.lexical)]
+            known = [self.seen_pooled[s], self.weigh(self.seen_lexical[s])]
+            rows = self.generator(h, asked, known, self.exemplars[s])
         else:
             rows = self.generator(h)
         weight, bias = fold(self.log_scale.exp() * rows, self.center, self.transform)
         return Adaptation(deltas, weight, bias + offset)
-
-    def read(self, text: Text) -> Adaptation:
-        """The adaptation for these descriptions, from what is remembered of the seen classes."""
-        support = Labels(self.seen_contextual, self.seen_lexical * self.log_word_weight.exp())
-        return self.adapt(self.encode(text), support, self.exemplars)
 
     def columns(self, deltas: dict[str, Tensor]) -> dict[str, Tensor]:
         """Eq. 6 with gamma: Theta' = gamma Theta + mu delta, layer by layer."""
@@ -267,12 +268,7 @@ class N3(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and accuracy of one episode (section 3.3)."""
-        labels = self.encode(batch.text)
-        query = Labels(*(part[: batch.ways] for part in labels))
-        # In the paper's episodes nothing stands apart: a task's own classes are its support.
-        alone = len(batch.text) == batch.ways
-        support = query if alone else Labels(*(part[batch.ways :] for part in labels))
-        adaptation = self.adapt(query, support, self.exemplars[batch.support])
+        adaptation = self.read(batch.text, batch.support)
         logits = self.logits(self.backbone.preprocess(batch.images), adaptation)
         loss = functional.cross_entropy(logits, batch.labels)
         penalty = self.config.word_penalty * self.log_word_weight.square().sum()
@@ -284,5 +280,5 @@ class N3(nn.Module):
         """Store what the seen classes' images and texts say."""
         for name, value in statistics._asdict().items():
             getattr(self, name).copy_(value)
-        self.seen_contextual.copy_(self.encode(text).contextual)
+        self.seen_pooled.copy_(text.pooled())
         self.seen_lexical.copy_(text.lexical)

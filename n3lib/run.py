@@ -1,4 +1,4 @@
-"""A run is a folder: its configuration, metrics, checkpoint, and the network and words it was trained with."""
+"""A run is a folder: configuration, metrics, checkpoint, and the network and words it was trained with."""
 
 import dataclasses
 import importlib.metadata
@@ -171,7 +171,7 @@ def renew_exemplars(
     exemplar = model.config.classifier == "exemplar"
     columns = None
     if exemplar:
-        columns = model.columns(model.labels2adaptation(model.context(model.encode(text))))
+        columns = model.columns(model.labels2adaptation(model.context(text)))
     rng = np.random.default_rng([config.seed, 7])
     picks = [dataset.indices([c]) for c in seen]
     # Only exemplars gain from every image; the other classifiers' standardization must not move.
@@ -205,14 +205,17 @@ def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
     """What a result was made with: packages, device, threads, data hashes, code revision."""
     packages = ("n3lib", "torch", "torchvision", "transformers", "numpy", "scikit-learn", "accelerate")
     installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
+    try:
+        git = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+        ).stdout.strip()
+    except OSError:  # there is no git here
+        git = ""
     return {
         "packages": {name: installed[name] for name in packages if name in installed},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "data_hashes": dataset.hashes,
-        "code_revision": git.stdout.strip() or None,
+        "code_revision": git or None,
     }

@@ -104,6 +104,7 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
         N3Error: ONNX is asked for and not installed, or the exported network does not agree.
     """
     folder = Path(folder)
+    (folder / "card.json").unlink(missing_ok=True)
     write_tensors(folder / "network.safetensors", network.state_dict())
     write_json(folder / "labels.json", list(network.labels))
     if onnx:
@@ -124,7 +125,10 @@ def load(folder: str | Path) -> SynthesizedNetwork:
     card = read_json(folder / "card.json")
     if not isinstance(card, dict) or card.get("schema") != SCHEMA:
         raise N3Error(f"{folder / 'card.json'} is not a card of this version", "Synthesize the network again")
-    network = SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+    try:
+        network = SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+    except (KeyError, TypeError) as error:
+        raise N3Error(f"{folder / 'card.json'} is damaged: {error}", "Synthesize the network again") from None
     path = folder / "network.safetensors"
     tensors, _ = read_tensors(path)
     wanted = network.state_dict()

@@ -142,12 +142,12 @@ def fit(
         if not math.isfinite(metrics["loss"]):
             raise N3Error(
                 f"the loss is {metrics['loss']} at step {step}",
-                f"The last good checkpoint is in {folder}; lower train.lr and run the command again",
+                "Lower train.lr and train into another folder",
             )
         optimizer.step()
         step += 1
         now = time.perf_counter()
-        metrics["images_per_second"] = len(batch.images) * accelerator.num_processes / (now - clock)
+        metrics["seconds"] = now - clock
         clock = now
         if chief:
             _log(folder, {"step": step, **metrics})
@@ -196,24 +196,26 @@ def _load_state(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> Non
 def _save(
     model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float
 ) -> None:
+    path = folder / f"checkpoint-{step}.safetensors"
     tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
     names = {id(p): name for name, p in model.named_parameters()}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
-    write_tensors(folder / "checkpoint.safetensors", tensors, {"step": str(step)})
-    digest = sha256_file(folder / "checkpoint.safetensors")
-    write_json(
-        folder / "checkpoint.json",
-        {"step": step, "best": best if math.isfinite(best) else None, "sha256": digest},
-    )
+    write_tensors(path, tensors, {"step": str(step)})
+    best_score = best if math.isfinite(best) else None
+    write_json(folder / "checkpoint.json", {"step": step, "best": best_score, "sha256": sha256_file(path)})
+    # Only now is the checkpoint before it no longer needed: whenever a run is stopped, one is whole.
+    for old in set(folder.glob("checkpoint-*.safetensors")) - {path}:
+        old.unlink()
 
 
 def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
-    path = folder / "checkpoint.safetensors"
     if not (folder / "checkpoint.json").exists():
+        _forget_after(folder, -1)
         return 0, -math.inf
     told = read_json(folder / "checkpoint.json")
+    path = folder / f"checkpoint-{told['step']}.safetensors"
     if not path.exists() or sha256_file(path) != told["sha256"]:
         raise N3Error(f"{path} is damaged or missing", "Delete the run folder and train again")
     tensors, _ = read_tensors(path)
@@ -236,7 +238,8 @@ def _log(folder: Path, line: dict[str, Any]) -> None:
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """The lines of a run's `metrics.jsonl`."""
     path = Path(folder) / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # What follows the last line break was cut off when the run was stopped.
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 def _forget_after(folder: Path, step: int) -> None:

@@ -1,11 +1,26 @@
 """What every test gets: fixed seeds, two threads, and a cache folder of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
+from n3lib.backbone import Backbone, BackboneConfig, SmallResNet, fold_batchnorm, trace
+from n3lib.config import RunConfig
+from n3lib.data import DataConfig, load_data
+from n3lib.data.base import Split, ZeroShotDataset
+from n3lib.episodes import EpisodeConfig
+from n3lib.files import write_tensors
+from n3lib.model import N3, N3Config
+from n3lib.run import Run, train
+from n3lib.text.bank import TextBank
+from n3lib.text.tfidf import TfIdf
+from n3lib.text.words import WordEncoder
+from n3lib.train import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,3 +47,111 @@ def pack() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the development data in {path}: this test runs only where that folder exists")
     return path
+
+
+# Small things for the tests of the core: a backbone of three blocks, a world of 14 classes, a tiny run.
+WORDS = "red blue green tail wing crown bill spotted plain streaked long short bright dull".split()
+
+
+@pytest.fixture(scope="session")
+def small_world() -> ZeroShotDataset:
+    """14 classes (8 train, 3 val, 3 test) of 4 or 5 noise images; the red channel is the class id."""
+    rng = np.random.default_rng(5)
+    labels = np.concatenate([np.repeat(np.arange(14), 4), np.arange(7)])
+    images = rng.integers(0, 256, (len(labels), 16, 16, 3)).astype(np.uint8)
+    images[..., 0] = labels[:, None, None]
+    texts = tuple(
+        tuple(f"The {' '.join(rng.choice(WORDS, 3))} bird." for _ in range(1 + c % 3)) for c in range(14)
+    )
+    split = Split("small", train=tuple(range(6, 14)), val=(3, 4, 5), test=(0, 1, 2))
+    classes = tuple(f"bird {chr(97 + c)}" for c in range(14))
+    return ZeroShotDataset("small", classes, texts, images, labels, split, {"text": "0" * 64})
+
+
+@pytest.fixture(scope="session")
+def small_bank(small_world: ZeroShotDataset) -> TextBank:
+    tfidf = TfIdf.fit([small_world.texts[c] for c in small_world.split.train])
+    return TextBank(small_world.texts, WordEncoder(8), tfidf)
+
+
+def shake_norms(network: nn.Module) -> nn.Module:
+    """Batch norms as after training: no scale, shift or statistic at its neutral start."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def shaken() -> Callable[[nn.Module], nn.Module]:
+    return shake_norms
+
+
+@pytest.fixture
+def make_backbone() -> Callable[..., Backbone]:
+    """A backbone of random weights, wide enough to have three stages."""
+
+    def make(pool: Literal["avg", "avg+max"] = "avg+max") -> Backbone:
+        features = fold_batchnorm(trace(shake_norms(SmallResNet((4, 6, 8)))))
+        return Backbone(features, BackboneConfig(pool=pool), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+    return make
+
+
+@pytest.fixture
+def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Callable[..., N3]:
+    """An N3 that knows 8 classes, in evaluation mode; `moved`: away from every neutral start."""
+
+    def make(moved: bool = True, **settings: Any) -> N3:
+        config = N3Config(**{"d": 16, "heads": 2, **settings})
+        model = N3(make_backbone(), small_bank.width, len(small_bank.tfidf.vocabulary), 8, config).eval()
+        with torch.no_grad():
+            for name in ("center", "exemplars", "seen_pooled"):
+                getattr(model, name).normal_()
+            model.seen_lexical.copy_(small_bank.batch(range(6, 14)).lexical)
+            model.transform.add_(torch.randn_like(model.transform), alpha=0.1)
+            if moved:
+                for parameter in model.parameters():
+                    if parameter.requires_grad:
+                        parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights for the aviary's network, batch norm not folded."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    write_tensors(path, shake_norms(SmallResNet()).state_dict())
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_weights: Path) -> RunConfig:
+    """Three steps on the tiny aviary, fast enough to move every layer."""
+    return RunConfig(
+        data=DataConfig(preset="tiny"),
+        backbone=BackboneConfig(weights=str(tiny_weights)),
+        model=N3Config(d=8, heads=2),
+        episodes=EpisodeConfig(ways=4, batch_size=8),
+        train=TrainConfig(steps=3, lr=1e-2, warmup=1, every=2),
+        exemplar_images=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on the aviary from start to end. Not to be changed."""
+    return train(tiny_config, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture
+def unseen(tiny_run: Run) -> dict[str, tuple[str, ...]]:
+    """Five classes (training had tasks of four) that the tiny run never saw."""
+    data = load_data(tiny_run.config.data)
+    return {data.classes[c]: data.texts[c] for c in data.split.test[:5]}

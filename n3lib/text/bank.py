@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from n3lib.data.base import check_text
+from n3lib.errors import N3Error
 from n3lib.text.cache import encode_texts
 from n3lib.text.encoders import TokenEncoder
 from n3lib.text.tfidf import TfIdf
@@ -39,6 +39,10 @@ class Text:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def pooled(self) -> Float[Tensor, "K e"]:
+        """The mean token embedding of each class."""
+        return (self.tokens * self.mask[:, :, None]).sum(1) / self.mask.sum(1, keepdim=True).clamp_min(1)
+
 
 class TextBank:
     """Encodes each sentence once; a batch is then a choice of sentences.
@@ -64,8 +68,15 @@ class TextBank:
         for k, sentences in enumerate(texts):
             check_text(str(k), sentences)
         self.tfidf, self.width, self.max_tokens = tfidf, encoder.width, max_tokens
-        self.encoded = encode_texts(encoder, texts, pooling, cache)
-        self.counts = [tfidf.counts(list(sentences)) for sentences in texts]  # each (sentences, V)
+        self.encoded, self.counts = [], []  # counts: each (sentences, V)
+        for k, found in enumerate(encode_texts(encoder, texts, pooling, cache)):
+            # A sentence without any token would be an empty text once the others are left out.
+            spoken = [s for s, one in enumerate(found) if len(one.embeddings)]
+            if not spoken:
+                raise N3Error(f"{encoder.name} finds no word in the description of class {k}", "Reword it")
+            self.encoded.append([found[s] for s in spoken])
+            self.counts.append(tfidf.counts([texts[k][s] for s in spoken]))
+        self.whole = self._lexical(range(len(texts)), [np.arange(len(e)) for e in self.encoded])  # (classes, V)
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -92,13 +103,14 @@ class TextBank:
             tokens[row, :length] = torch.cat([e.embeddings for e in piece])[:length]
             words.append([w for e in piece for w in e.words][:length])
         mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]  # (K, L)
-        summed = scipy.sparse.vstack(
-            [
-                scipy.sparse.csr_matrix(self.counts[k][sentences].sum(0))
-                for k, sentences in zip(classes, kept, strict=True)
-            ]
-        ).tocsr()
-        return Text(tokens, mask, torch.from_numpy(self.tfidf.weights(summed)), words)
+        lexical = torch.from_numpy(self._lexical(classes, None if drop == 0 else kept))
+        return Text(tokens, mask, lexical, words)
+
+    def _lexical(self, classes: Sequence[int], kept: list[np.ndarray] | None) -> np.ndarray:
+        if kept is None:
+            return self.whole[np.asarray(classes)]
+        summed = [self.counts[k][s].sum(0) for k, s in zip(classes, kept, strict=True)]
+        return self.tfidf.weights(np.asarray(np.concatenate(summed)))
 
     @staticmethod
     def _keep(count: int, rng: np.random.Generator | None, drop: float) -> np.ndarray:
