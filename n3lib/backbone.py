@@ -288,6 +288,8 @@ def fold_batchnorm(module: fx.GraphModule) -> fx.GraphModule:
 class SmallResNet(nn.Module):
     """The aviary's own network: a stem and three residual blocks, 0.3 M parameters, 1/8 resolution."""
 
+    # Any below: a tensor, or the stand-in for one with which the graph is traced.
+
     def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
@@ -296,7 +298,7 @@ class SmallResNet(nn.Module):
         self.layer2 = ResidualBlock(widths[0], widths[1], 2)
         self.layer3 = ResidualBlock(widths[1], widths[2], 2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Any:
         x = torch.relu(self.bn1(self.conv1(x)))  # (B, 32, H/2, W/2)
         return self.layer3(self.layer2(self.layer1(x)))  # (B, 128, H/8, W/8)
 
@@ -316,6 +318,6 @@ class ResidualBlock(nn.Module):
                 nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Any:
         y = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(y)) + self.shortcut(x))

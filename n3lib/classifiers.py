@@ -122,36 +122,29 @@ class Equivariant(nn.Module):
 class Exemplar(nn.Module):
     """Class k's weights from the exemplars of the seen classes, by kernel ridge on the label embeddings.
 
-    Support classes S have texts and exemplars, the K classes asked for only texts. Label embeddings come
-    as two parts (mean token embedding, lexical), each centered on the support classes and brought to unit length; the
-    kernel is their inner product weighted by `mix`. A decoded correction starts at zero.
+    Support classes S have texts and exemplars, the K classes asked for only texts. Texts come as two parts
+    (mean token embedding, lexical), each centered on the support classes and brought to unit length; the
+    kernel is their inner product weighted by `mix`. Nothing here can learn a class by heart: a correction
+    decoded from the encoded labels did (on the aviary, 40-way: 24 % with it, 47 % without).
     """
 
-    def __init__(self, d: int, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         # Training starts near the closed form on words, which is strong; the other part earns its share.
         self.mix = nn.Parameter(torch.tensor([0.02, 0.98]).log())
-        self.correction = nn.Linear(d, width)
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
 
     def forward(
-        self,
-        h: Float[Tensor, "K d"],
-        labels: list[Tensor],
-        support: list[Tensor],
-        exemplars: Float[Tensor, "S f"],
+        self, asked: list[Tensor], support: list[Tensor], exemplars: Float[Tensor, "S f"]
     ) -> Float[Tensor, "K f"]:
         # Closed form in float32 even where the rest runs in bf16.
-        with torch.autocast(h.device.type, enabled=False):
+        with torch.autocast(exemplars.device.type, enabled=False):
             x, seen = [], []
-            for share, part, part_seen in zip(self.mix.float().softmax(0), labels, support, strict=True):
+            for share, part, part_seen in zip(self.mix.float().softmax(0), asked, support, strict=True):
                 mean = part_seen.float().mean(0)
                 x.append(share.sqrt() * unit(part.float() - mean))
                 seen.append(share.sqrt() * unit(part_seen.float() - mean))
             x_k, x_s = torch.cat(x, 1), torch.cat(seen, 1)  # (K, n), (S, n)
-            rows = unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float()))
-        return rows + self.correction(h)
+            return unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float()))
 
 
 def unit(x: Tensor) -> Tensor:

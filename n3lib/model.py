@@ -202,7 +202,7 @@ class N3(nn.Module):
         elif config.classifier == "equivariant":
             self.generator = Equivariant(d, f)
         else:
-            self.generator = Exemplar(d, f)
+            self.generator = Exemplar()
         self.log_scale = nn.Parameter(torch.zeros(()))
         # What is remembered of the seen classes: no image is needed once this is stored.
         self.register_buffer("center", torch.zeros(f))
@@ -250,7 +250,7 @@ class N3(nn.Module):
             s = slice(None) if support is None else support
             asked = [text.pooled(), self.weigh(text.lexical)]
             known = [self.seen_pooled[s], self.weigh(self.seen_lexical[s])]
-            rows = self.generator(h, asked, known, self.exemplars[s])
+            rows = self.generator(asked, known, self.exemplars[s])
         else:
             rows = self.generator(h)
         weight, bias = fold(self.log_scale.exp() * rows, self.center, self.transform)

@@ -101,9 +101,12 @@ def fit(
     Raises:
         N3Error: the checkpoint is damaged or of another model, or the loss is no longer finite.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    # A model may have parameters that a loss does not reach.
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
+    precision = "bf16" if torch.cuda.is_available() else "no"
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
     optimizer = optimizer_for(model, config)
     step, best = _resume(model, optimizer, folder)
     bare = model.to(accelerator.device)

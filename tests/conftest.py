@@ -1,4 +1,4 @@
-"""What every test gets: fixed seeds, two threads, and a cache folder of its own."""
+"""What every test gets: fixed seeds, one thread, and a cache folder of its own."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two threads, so that numbers do not depend on the machine, and never the user's cache."""
-    torch.set_num_threads(2)
+    """One thread: numbers do not depend on the machine, and what is small is fastest. Never the user's cache."""
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("N3_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
