@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from n3lib.config import RunConfig
+from n3lib.config import RunConfig, settings
 from n3lib.errors import N3Error
 
 RawHelp = argparse.RawDescriptionHelpFormatter
@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("config", help="YAML file; any setting can be overridden: --model.d=64 --seed=1")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
     sub.add_argument("--data-root", help="folder that holds the dataset")
+    sub.epilog = "\n  ".join([f"{sub.epilog}\n\nsettings and their defaults:", *settings()])
 
     sub = command(
         "evaluate", _evaluate, "measure a run on unseen classes and write the result as JSON",

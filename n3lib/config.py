@@ -1,5 +1,6 @@
 """What makes a run: one dataclass, read from YAML, overridden on the command line, checked by its types."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,14 @@ def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
     return _parse(lambda parser: parser.parse_object(dict(value)), where)
 
 
+def settings() -> list[str]:
+    """Every setting with its default, as it is written on the command line."""
+    parts = dataclasses.asdict(RunConfig())
+    nested = [(f"{part}.{name}", v) for part, d in parts.items() if isinstance(d, dict) for name, v in d.items()]
+    flat = [(name, value) for name, value in parts.items() if not isinstance(value, dict)]
+    return [f"--{name}={value}" for name, value in nested + flat]
+
+
 def _parse(parse: Any, where: str) -> RunConfig:
     import jsonargparse
 
@@ -81,7 +90,7 @@ def _parse(parse: Any, where: str) -> RunConfig:
     parser.add_class_arguments(RunConfig)
     parser.add_argument("--config", action="config")
     try:
-        values = parser.instantiate_classes(parse(parser))
+        values = parser.instantiate(parse(parser))
     except (jsonargparse.ArgumentError, TypeError, KeyError) as error:
         told = " ".join(str(error).split())
         raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None

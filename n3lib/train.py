@@ -126,7 +126,8 @@ def fit(
                 best = max(best, score)
             _save(bare, optimizer, folder, step, best)
 
-    if step == 0:
+    if step < 0:  # there was nothing to resume
+        step = 0
         checkpoint()
     bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=folder.name, unit="step")
     clock = time.perf_counter()
@@ -216,7 +217,7 @@ def _save(
 def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
     if not (folder / "checkpoint.json").exists():
         _forget_after(folder, -1)
-        return 0, -math.inf
+        return -1, -math.inf
     told = read_json(folder / "checkpoint.json")
     path = folder / f"checkpoint-{told['step']}.safetensors"
     if not path.exists() or sha256_file(path) != told["sha256"]:
@@ -238,7 +239,7 @@ def _log(folder: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def read_metrics(folder: Path) -> list[dict[str, float]]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`."""
     path = Path(folder) / "metrics.jsonl"
     # What follows the last line break was cut off when the run was stopped.
