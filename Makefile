@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
-.PHONY: help setup book test lint clean
+.PHONY: help setup book test lint clean results-aviary results-cub
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
+	@echo "make results-aviary            train and measure what results/aviary holds (about 30 minutes)"
+	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
 	@echo "make clean   remove .venv, the book and every cache"
 
 setup: .venv/installed
@@ -41,6 +43,28 @@ lint: setup
 
 test: lint
 	N3_CI=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env tests notebooks
+
+# Three paired seeds each; a finished run is not trained again.
+results-aviary: setup
+	for seed in 0 1 2; do for adapt in all constant classifier; do \
+	  run=runs/aviary-$$adapt-$$seed && out=results/aviary/$$adapt-seed$$seed && \
+	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed && \
+	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done && \
+	  if [ $$adapt = all ]; then \
+	    $(BIN)/n3 evaluate $$run --ways 40 --control shuffled -o $$out-40way-shuffled.json; fi || exit 1; \
+	done; done
+
+# CUB_ARGS=... passes settings on, such as --text.encoder=FOLDER --backbone.weights=FILE for local files.
+results-cub: setup
+	for seed in 0 1 2; do \
+	  $(BIN)/n3 train configs/cub-ps.yaml --data-root $(DATA) -o runs/cub-ps-$$seed --seed=$$seed $(CUB_ARGS) && \
+	  $(BIN)/n3 evaluate runs/cub-ps-$$seed -o results/cub-ps/all-exemplar-seed$$seed.json && \
+	  $(BIN)/n3 train configs/cub-ps.yaml --data-root $(DATA) -o runs/cub-ps-frozen-$$seed --seed=$$seed $(CUB_ARGS) \
+	    --model.adapt=classifier --train.steps=0 && \
+	  $(BIN)/n3 evaluate runs/cub-ps-frozen-$$seed -o results/cub-ps/frozen-ridge-seed$$seed.json && \
+	  $(BIN)/n3 train configs/cub-ps-paper.yaml --data-root $(DATA) -o runs/cub-ps-paper-$$seed --seed=$$seed $(CUB_ARGS) && \
+	  $(BIN)/n3 evaluate runs/cub-ps-paper-$$seed -o results/cub-ps/paper-seed$$seed.json || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache book/_build build *.egg-info

@@ -1,5 +1,6 @@
 """Text in, ordinary network out: write it, save it, load it, export it, classify with it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -171,17 +172,19 @@ def _export(network: SynthesizedNetwork, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        torch.onnx.export(
-            network,
-            (example,),
-            temporary,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes={"images": {0: batch}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
+            torch.onnx.export(
+                network,
+                (example,),
+                temporary,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes={"images": {0: batch}},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
         got = session.run(None, {"images": example[:1].numpy()})[0]
         if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):

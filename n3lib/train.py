@@ -151,7 +151,8 @@ def fit(
         optimizer.step()
         step += 1
         now = time.perf_counter()
-        metrics["seconds"] = now - clock
+        if hasattr(batch, "labels"):
+            metrics["images_per_second"] = len(batch.labels) * accelerator.num_processes / (now - clock)
         clock = now
         if chief:
             _log(folder, {"step": step, **metrics})

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from n3lib.data.base import Split, ZeroShotDataset
-from n3lib.data.drawing import WORLDS, World, draw, draw_with_mask, find_world
+from n3lib.data.drawing import draw, draw_with_mask
 from n3lib.data.fieldguide import COLOR_ATTRIBUTES, describe, words_for
 from n3lib.data.images import cached_images
+from n3lib.data.worlds import WORLDS, World, find_world
 from n3lib.errors import N3Error
 from n3lib.files import sha256
 

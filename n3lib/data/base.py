@@ -78,7 +78,7 @@ class ZeroShotDataset:
             check_text(name, sentences)
         if len(self.labels) != len(self.images):
             raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
-        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < count):
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):
             raise N3Error(f"{self.name}: a label lies outside the {count} classes")
         named = self.split.train + self.split.val + self.split.test
         if not all(0 <= c < count for c in named):

@@ -82,7 +82,9 @@ def image_array(
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
     name = sha256("images-1", key, str(size), *(str(path) for path in paths))
-    return cached_images(name, len(paths), size, lambda i: load_image(paths[i], size), "decoding images", cache)
+    return cached_images(
+        name, len(paths), size, lambda i: load_image(paths[i], size), "decoding images", cache
+    )
 
 
 def cached_images(

@@ -76,7 +76,9 @@ class TextBank:
                 raise N3Error(f"{encoder.name} finds no word in the description of class {k}", "Reword it")
             self.encoded.append([found[s] for s in spoken])
             self.counts.append(tfidf.counts([texts[k][s] for s in spoken]))
-        self.whole = self._lexical(range(len(texts)), [np.arange(len(e)) for e in self.encoded])  # (classes, V)
+        self.whole = self._lexical(
+            range(len(texts)), [np.arange(len(e)) for e in self.encoded]
+        )  # (classes, V)
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -93,9 +95,7 @@ class TextBank:
                 training as they do between authors.
         """
         kept = [self._keep(len(self.encoded[k]), rng, drop) for k in classes]
-        pieces = [
-            [self.encoded[k][s] for s in sentences] for k, sentences in zip(classes, kept, strict=True)
-        ]
+        pieces = [[self.encoded[k][s] for s in sentences] for k, sentences in zip(classes, kept, strict=True)]
         lengths = [min(self.max_tokens, sum(len(e.embeddings) for e in piece)) for piece in pieces]
         tokens = torch.zeros(len(classes), max(lengths), self.width)
         words = []

@@ -21,7 +21,7 @@ from n3lib.data.aviary import (
     picture,
     words_for,
 )
-from n3lib.data.drawing import World
+from n3lib.data.worlds import World
 from n3lib.errors import N3Error
 from n3lib.files import sha256
 

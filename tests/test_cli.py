@@ -1,0 +1,172 @@
+"""`n3`: each command does its work and says so; bad input costs one line and exit code 2."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from n3lib.cli import main
+from n3lib.config import RunConfig
+from n3lib.errors import N3Error
+from n3lib.files import write_json
+from n3lib.run import Run
+from n3lib.synthesize import load
+
+COMMANDS = ("data", "train", "evaluate", "synthesize", "classify")
+
+
+@pytest.fixture
+def config(tiny_config: RunConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(dataclasses.asdict(tiny_config)))
+    return path
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    path = tmp_path / "classes.json"
+    write_json(path, {"wren": "A small brown bird.", "jay": ["A blue bird.", "It has a crest."], "crow": "Black."})
+    return path
+
+
+def test_data_info(config: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["data", "info", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "aviary: 40 classes, 240 images" in out
+    assert "aviary train: 24 classes, 144 images" in out
+    assert "aviary test: 8 classes, 48 images" in out
+
+
+def test_train_with_overrides_then_evaluate(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    overrides = ["--model.d=16", "--train.steps", "1", "--seed=4"]
+    assert main(["train", str(config), "-o", str(run), *overrides]) == 0
+    assert f"trained: {run}" in capsys.readouterr().out
+    told = json.loads((run / "config.json").read_text())
+    assert (told["model"]["d"], told["model"]["heads"], told["train"]["steps"], told["seed"]) == (16, 2, 1, 4)
+
+    assert main(["evaluate", str(run), "--ways", "4", "--permutations", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "n3-all-exemplar on aviary aviary test, 4-way: per-class accuracy" in out
+    assert "(chance 25.0 %)" in out
+    result = json.loads((run / "result.json").read_text())
+    assert result["command"].startswith("n3 ")
+    assert result["orders_measured"] == 2
+    assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
+
+
+def test_synthesize_and_classify(
+    tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    net = tmp_path / "net"
+    assert main(["synthesize", str(tiny_run.folder), str(classes), "-o", str(net)]) == 0
+    assert f"a network for 3 classes: {net}" in capsys.readouterr().out
+    assert load(net).labels == ("wren", "jay", "crow")
+
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)).save(photo)
+    assert main(["classify", str(net), str(photo), "--top", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(photo)
+    assert len(lines) == 3
+    shares = [float(line.split("%")[0]) for line in lines[1:]]
+    assert 100 >= shares[0] >= shares[1] >= 0
+    assert {line.split("%")[1].strip() for line in lines[1:]} <= {"wren", "jay", "crow"}
+
+
+Bad = Callable[[Path, Path, Path, Path], list[object]]
+BAD: dict[str, Bad] = {
+    "there is no configuration": lambda config, run, classes, new: ["train", new / "no.yaml", "-o", new],
+    "wings": lambda config, run, classes, new: ["train", config, "-o", new, "--model.wings=2"],
+    "surplus": lambda config, run, classes, new: ["train", config, "-o", new, "surplus"],
+    "no preset 'huge'": lambda config, run, classes, new: ["train", config, "-o", new, "--data.preset=huge"],
+    "cannot be drawn from 32": lambda config, run, classes, new: ["train", config, "-o", new, "--episodes.ways=32"],
+    "another configuration": lambda config, run, classes, new: ["train", config, "-o", run, "--seed=8"],
+    "needs the folder": lambda config, run, classes, new: ["data", "info", config, "--data-root", ""],
+    "needs a configuration": lambda config, run, classes, new: ["data", "info"],
+    "no finished run": lambda config, run, classes, new: ["evaluate", new],
+    "99 ways": lambda config, run, classes, new: ["evaluate", run, "--ways", 99],
+    "0 tasks": lambda config, run, classes, new: ["evaluate", run, "--permutations", 0],
+    "no.json does not exist": lambda config, run, classes, new: ["synthesize", run, new / "no.json", "-o", new],
+    "at least two": lambda config, run, classes, new: ["synthesize", run, new.parent / "one.json", "-o", new],
+    "no text for 1 class (owl)": lambda config, run, classes, new: [
+        "synthesize", run, new.parent / "mute.json", "-o", new
+    ],
+    "Not a directory": lambda config, run, classes, new: ["synthesize", run, classes, "-o", classes / "net"],
+    "no synthesized network": lambda config, run, classes, new: ["classify", run, classes],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(
+    told: str, config: Path, tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    if told == "needs the folder":
+        config.write_text("data: {name: cub}\n")
+    write_json(tmp_path / "one.json", {"owl": "A bird."})
+    write_json(tmp_path / "mute.json", {"owl": "", "jay": "A bird."})
+    arguments = [str(a) for a in BAD[told](config, tiny_run.folder, classes, tmp_path / "new")]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("n3: ")
+    assert told in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    with pytest.raises((N3Error, OSError), match="."):
+        main(["--debug", *arguments])
+
+
+def test_an_unreadable_image_is_named(
+    tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    main(["synthesize", str(tiny_run.folder), str(classes), "-o", str(tmp_path / "net")])
+    capsys.readouterr()
+    assert main(["classify", str(tmp_path / "net"), str(classes)]) == 2
+    assert str(classes) in capsys.readouterr().err
+
+
+def test_an_interrupt_says_how_to_go_on(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("n3lib.cli._train", interrupted)
+    assert main(["train", str(config), "-o", str(tmp_path / "run")]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_that_is_a_command(command: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"example:\n  n3 {command} " in capsys.readouterr().out
+
+
+def test_help_of_train_lists_the_settings(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--model.d=128\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["train"], ["evaluate", "run", "--wings"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: n3" in capsys.readouterr().err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert all(re.search(rf"^    {command}\b", out, re.MULTILINE) for command in COMMANDS)

@@ -1,0 +1,185 @@
+"""What is drawn in training, and what must never be."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from n3lib.data.base import ZeroShotDataset
+from n3lib.episodes import EpisodeConfig, Episodes
+from n3lib.errors import N3Error
+from n3lib.model import N3, Batch
+from n3lib.text.bank import TextBank
+
+STEPS = range(60)
+
+
+@pytest.fixture
+def episodes(small_world: ZeroShotDataset, small_bank: TextBank) -> Callable[..., Episodes]:
+    def make(seed: int = 3, dataset: ZeroShotDataset = small_world, **settings: Any) -> Episodes:
+        config = EpisodeConfig(**{"ways": 3, "batch_size": 12, **settings})
+        return Episodes(dataset, small_bank, small_world.split.train, config, seed)
+
+    return make
+
+
+def same(a: Batch, b: Batch) -> bool:
+    pairs = [(a.text.tokens, b.text.tokens), *zip(a[1:], b[1:], strict=True)]
+    return all(x.shape == y.shape and torch.equal(x, y) for x, y in pairs)
+
+
+def queries(batch: Batch) -> torch.Tensor:
+    """Class ids of the images, which their red channel holds."""
+    ids = batch.images[:, :, :, 0].flatten(1).long()
+    assert (ids == ids[:, :1]).all()
+    return ids[:, 0]
+
+
+@pytest.mark.parametrize(("support", "count"), [(0, 5), (2, 2)])
+def test_query_and_support_are_disjoint(support: int, count: int, episodes: Callable[..., Episodes]) -> None:
+    draw = episodes(support=support)
+    for step in STEPS:
+        query, others = draw.classes(np.random.default_rng([3, step]))
+        assert len(set(query)) == 3
+        assert len(set(others)) == count
+        assert not set(query) & set(others)
+        batch = draw(step)
+        places = {draw.seen.index(c) for c in queries(batch).tolist()}
+        assert places <= set(query.tolist())
+        assert batch.support.tolist() == others.tolist()
+
+
+def test_in_the_papers_episodes_classes_support_themselves(episodes: Callable[..., Episodes]) -> None:
+    query, support = episodes(kind="paper").classes(np.random.default_rng(0))
+    assert query.tolist() == support.tolist()
+
+
+@torch.no_grad()
+def test_nothing_of_a_query_class_reaches_its_classifier(
+    episodes: Callable[..., Episodes], make_n3: Callable[..., N3]
+) -> None:
+    draw, model = episodes(), make_n3()
+    remembered = {name: getattr(model, name) for name in ("exemplars", "seen_pooled", "seen_lexical")}
+    for step in range(3):
+        expected = model(draw(step))["loss"]
+        query, _ = draw.classes(np.random.default_rng([3, step]))
+        for name, value in remembered.items():
+            spoiled = value.clone()
+            spoiled[query] = torch.nan
+            setattr(model, name, spoiled)
+        assert torch.equal(model(draw(step))["loss"], expected)
+        for name, value in remembered.items():
+            setattr(model, name, value)
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": "paper"}, {"crop": 9, "sentence_dropout": 0.5}])
+def test_a_batch_is_a_function_of_seed_and_step(settings: dict, episodes: Callable[..., Episodes]) -> None:
+    draw, again = episodes(**settings), episodes(**settings)
+    again(0)
+    again(9)
+    assert all(same(draw(step), again(step)) for step in (5, 2))
+    assert not same(draw(5), draw(6))
+    assert not same(draw(5), episodes(seed=4, **settings)(5))
+
+
+def test_labels_are_places_of_the_images_classes_among_the_texts(
+    episodes: Callable[..., Episodes], small_bank: TextBank
+) -> None:
+    draw, seen_labels = episodes(), set()
+    for step in STEPS:
+        batch = draw(step)
+        for label, class_id in zip(batch.labels.tolist(), queries(batch).tolist(), strict=True):
+            seen_labels.add(label)
+            row = small_bank.batch([class_id])
+            length = row.tokens.shape[1]
+            assert torch.equal(batch.text.tokens[label, :length], row.tokens[0])
+            assert batch.text.mask[label].sum() == length
+    assert seen_labels == {0, 1, 2}
+
+
+def test_only_training_classes_appear_and_all_of_them_do(
+    episodes: Callable[..., Episodes], small_world: ZeroShotDataset
+) -> None:
+    draw = episodes()
+    appeared = {c for step in STEPS for c in queries(draw(step)).tolist()}
+    assert appeared == set(small_world.split.train)
+
+
+def test_ranks_share_the_images_and_all_read_the_same_texts(episodes: Callable[..., Episodes]) -> None:
+    draw = episodes(batch_size=10, sentence_dropout=0.3)
+    whole, parts = draw(4), [draw(4, rank, 3) for rank in range(3)]
+    assert [len(part.images) for part in parts] == [4, 3, 3]
+    for rank, part in enumerate(parts):
+        assert torch.equal(part.images, whole.images[rank::3])
+        assert torch.equal(part.labels, whole.labels[rank::3])
+        assert torch.equal(part.text.tokens, whole.text.tokens)
+
+
+@pytest.fixture
+def maps(small_world: ZeroShotDataset) -> ZeroShotDataset:
+    """Images of 16 x 20 whose green is the row and whose blue is the column, both from 1."""
+    images = np.zeros((len(small_world.labels), 16, 20, 3), np.uint8)
+    images[..., 1] = np.arange(1, 17)[:, None]
+    images[..., 2] = np.arange(1, 21)
+    return dataclasses.replace(small_world, images=images)
+
+
+@pytest.mark.parametrize("side", [0, 1, 9, 16])
+def test_crops_and_mirrors_are_pieces_of_the_image(
+    side: int, maps: ZeroShotDataset, episodes: Callable[..., Episodes]
+) -> None:
+    draw, height, width = episodes(dataset=maps, crop=side), side or 16, side or 20
+    tops, lefts, mirrored = set(), set(), set()
+    for step in STEPS:
+        for image in draw(step).images.long():
+            assert image.shape == (height, width, 3)
+            top, columns = image[0, 0, 1].item(), image[0, :, 2]
+            assert torch.equal(image[:, 0, 1], torch.arange(top, top + height))
+            assert image[-1, 0, 1] <= 16
+            mirror = width > 1 and bool(columns[0] > columns[-1])
+            left = columns.min().item()
+            expected = torch.arange(left, left + width)
+            assert torch.equal(columns, expected.flip(0) if mirror else expected)
+            assert 1 <= left
+            assert columns.max() <= 20
+            tops.add(top)
+            lefts.add(left)
+            mirrored.add(mirror)
+    assert tops == set(range(1, 16 - height + 2))  # every place is reached
+    assert lefts == set(range(1, 20 - width + 2))
+    assert mirrored == ({False, True} if width > 1 else {False})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ways": 8}, "8 query and any support classes cannot be drawn from 8 training classes"),
+        ({"ways": 5, "support": 4}, "5 query and 4 support classes"),
+        ({"ways": 9, "kind": "paper"}, "9 query"),
+        ({"ways": 1}, "1 query"),
+        ({"crop": 17}, "a crop of 17 pixels does not fit images of 16x16"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    settings: dict, message: str, episodes: Callable[..., Episodes]
+) -> None:
+    with pytest.raises(N3Error, match=message):
+        episodes(**settings)
+
+
+def test_the_papers_episodes_may_use_every_class(episodes: Callable[..., Episodes]) -> None:
+    assert len(episodes(kind="paper", ways=8)(0).text) == 8
+
+
+def test_a_class_without_images_is_named(
+    small_world: ZeroShotDataset, episodes: Callable[..., Episodes]
+) -> None:
+    keep = small_world.labels != 7
+    without = dataclasses.replace(
+        small_world, images=small_world.images[keep], labels=small_world.labels[keep]
+    )
+    with pytest.raises(N3Error, match="class 'bird h' has no images"):
+        episodes(dataset=without)

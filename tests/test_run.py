@@ -1,0 +1,236 @@
+"""A run is a folder: finished once, refused when it does not fit, and at home wherever it is moved."""
+
+import dataclasses
+import importlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from n3lib.backbone import BackboneConfig
+from n3lib.classifiers import feature_statistics
+from n3lib.config import RunConfig, TextConfig
+from n3lib.data.base import ZeroShotDataset
+from n3lib.errors import N3Error
+from n3lib.files import read_json, read_tensors, write_json
+from n3lib.model import N3
+from n3lib.run import Run, environment, extract, renew_exemplars, train
+from n3lib.text.bank import TextBank
+from n3lib.train import Progress, read_metrics, trained_state
+
+
+def never(progress: Progress) -> None:
+    raise AssertionError("a step was made")
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_finished_run_is_opened_and_not_trained_again(tiny_run: Run, tiny_config: RunConfig) -> None:
+    before = times(tiny_run.folder)
+    run = train(tiny_config, str(tiny_run.folder), watch=never)
+    assert times(tiny_run.folder) == before
+    ours, theirs = trained_state(run.model), trained_state(tiny_run.model)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert run.config == tiny_config
+    assert not run.model.training
+
+
+def test_what_a_run_holds(tiny_run: Run) -> None:
+    files = {path.name for path in tiny_run.folder.rglob("*")}
+    assert files == {
+        "config.json", "environment.json", "tfidf.json", "run.json", "metrics.jsonl", "checkpoint.json",
+        "checkpoint-3.safetensors", "best.safetensors", "model.safetensors", "backbone.safetensors",
+    }  # fmt: skip
+    for path in tiny_run.folder.iterdir():  # text or safetensors, whose header is JSON; never a pickle
+        start = path.read_bytes()[:9]
+        assert start[:1] in b"{[" or (path.suffix == ".safetensors" and start[8:] == b"{")
+    told = read_json(tiny_run.folder / "run.json")
+    assert told["seen"] == len(told["seen_classes"]) == 24 + 8
+    assert read_json(tiny_run.folder / "config.json") == dataclasses.asdict(tiny_run.config)
+
+
+@pytest.fixture
+def small_config(tiny_config: RunConfig) -> RunConfig:
+    """Three steps on the small world, the best of them kept."""
+    small = dataclasses.replace(tiny_config.episodes, ways=3, batch_size=4)
+    return dataclasses.replace(tiny_config, episodes=small, fit="train")
+
+
+def test_the_best_state_on_the_validation_classes_is_what_is_kept(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second of three is said to be the best. Scored are the 13 images of the 3 validation classes.
+    scores = iter([5.0, 9.0, 7.0])
+
+    def score(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+        assert logits.shape == (len(small_world.indices(small_world.split.val)), 3)
+        return {"per_class_accuracy": next(scores)}
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("n3lib.evaluate"), "metrics", score)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config, tmp_path, stop, small_world)
+    states, _ = read_tensors(tmp_path / "checkpoint-2.safetensors")
+    run = train(small_config, tmp_path, dataset=small_world)
+    lines = read_metrics(tmp_path)
+    assert [(x["step"], x["validation"]) for x in lines if "validation" in x] == [(0, 5), (2, 9), (3, 7)]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    assert all(0 <= line["accuracy"] <= 1 for line in lines if "accuracy" in line)
+    for name, parameter in run.model.named_parameters():
+        if parameter.requires_grad:
+            assert torch.equal(parameter, states[f"model.{name}"])
+
+
+def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny_config: RunConfig) -> None:
+    other = dataclasses.replace(tiny_config, seed=1)
+    before = times(tiny_run.folder)
+    with pytest.raises(N3Error, match="holds a run of another configuration"):
+        train(other, tiny_run.folder)
+    assert times(tiny_run.folder) == before
+
+
+@pytest.fixture
+def copied(tiny_run: Run, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_run.folder, tmp_path / "moved" / "run"))
+
+
+def test_a_moved_run_is_the_same_run(copied: Path, tiny_run: Run, unseen: dict) -> None:
+    # Neither the old folder nor the weights that training began with are needed.
+    config = read_json(copied / "config.json")
+    config["backbone"]["weights"] = "gone.safetensors"
+    write_json(copied / "config.json", config)
+    run = Run.load(copied)
+    with torch.no_grad():
+        a, b = (r.model.read(r.text(unseen)) for r in (run, tiny_run))
+    assert torch.equal(a.weight, b.weight)
+    assert all(torch.equal(a.deltas[name], b.deltas[name]) for name in b.deltas)
+    assert run.image_size == 32
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def changed(name: str, **values: object) -> Callable[[Path], None]:
+    return lambda folder: write_json(folder / name, {**read_json(folder / name), **values})
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without("run.json"), "holds no finished run"),
+        (without("tfidf.json"), "tfidf.json does not exist"),
+        (without("backbone.safetensors"), "backbone.safetensors does not exist"),
+        (cut, "model.safetensors is not a readable"),
+        (changed("run.json", encoder_revision="of another day"), "words is not the one that"),
+        (changed("run.json", seen=7), "of another model: exemplars differs"),
+        (changed("config.json", text={"encoder": "words:8"}), "words:8 is not the one that"),
+        (changed("config.json", wings=2), "config.json: .*wings"),
+    ],
+)
+def test_damaged_runs_are_refused(damage: Callable[[Path], None], message: str, copied: Path) -> None:
+    damage(copied)
+    with pytest.raises(N3Error, match=message) as caught:
+        Run.load(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    whole = train(small_config, tmp_path / "whole", dataset=small_world)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config, tmp_path / "parts", stop, small_world)
+    with pytest.raises(N3Error, match="holds no finished run"):
+        Run.load(tmp_path / "parts")
+    resumed = train(small_config, tmp_path / "parts", dataset=small_world)
+    ours, theirs = trained_state(resumed.model), trained_state(whole.model)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("classifier", ["exemplar", "equivariant", "positional"])
+def test_training_on_train_and_val_keeps_the_last_state(
+    classifier: str, small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    model = dataclasses.replace(small_config.model, classifier=classifier, slots=4)
+    episodes = dataclasses.replace(small_config.episodes, kind="paper")
+    config = dataclasses.replace(small_config, fit="trainval", episodes=episodes, model=model)
+    run = train(config, tmp_path, dataset=small_world)
+    assert len(run.model.exemplars) == 11
+    assert not any("validation" in line for line in read_metrics(tmp_path))
+    told = read_json(tmp_path / "run.json")
+    assert not {small_world.classes[c] for c in small_world.split.test} & set(told["seen_classes"])
+
+
+@torch.no_grad()
+def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank
+) -> None:
+    model, seen = make_n3(), small_world.split.train
+    config = RunConfig(exemplar_images=2)
+    adaptation = model.read(small_bank.batch(seen))  # the deltas do not hang on what is remembered
+    renew_exemplars(model, small_world, small_bank, seen, config, final=True)
+    indices = np.concatenate([small_world.indices([c]) for c in seen])
+    images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
+    features = model.backbone(images, model.columns(adaptation.deltas))
+    labels = torch.tensor([seen.index(c) for c in small_world.labels[indices]])
+    expected = feature_statistics(features, labels, 8, whiten=True)
+    torch.testing.assert_close(model.exemplars, expected.exemplars, atol=1e-3, rtol=1e-3)
+
+    renew_exemplars(model, small_world, small_bank, seen, config)
+    few = model.exemplars.clone()
+    assert not torch.allclose(few, expected.exemplars, atol=1e-3)  # two images a class
+    renew_exemplars(model, small_world, small_bank, seen, config)
+    assert torch.equal(model.exemplars, few)
+
+
+@torch.no_grad()
+def test_features_do_not_hang_on_the_batches(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+) -> None:
+    backbone, indices = make_n3().backbone, np.array([3, 1, 7, 20, 5])
+    one = extract(backbone, small_world.images, indices, mirror=True, batch_size=2)
+    images = backbone.preprocess(torch.from_numpy(small_world.images[indices]))
+    torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
+
+
+def test_the_environment_is_told_also_without_git(
+    small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    told = environment(small_world)
+    assert told["code_revision"] is None
+    assert told["data_hashes"] == small_world.hashes
+    assert told["packages"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": BackboneConfig(weights="gone.safetensors")}, "gone.safetensors does not exist"),
+        ({"text": TextConfig(encoder="words:none")}, "words:none"),
+    ],
+)
+def test_bad_input_leaves_no_run_behind(
+    change: dict, message: str, tiny_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(N3Error, match=message):
+        train(dataclasses.replace(tiny_config, **change), tmp_path / "run", dataset=small_world)
+    assert list((tmp_path / "run").iterdir()) == []

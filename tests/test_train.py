@@ -1,0 +1,237 @@
+"""The loop: a resumed run is the uninterrupted one, bad states are refused, the best state is kept."""
+
+import importlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from n3lib.errors import N3Error
+from n3lib.files import read_tensors
+from n3lib.train import (
+    Progress,
+    TrainConfig,
+    fit,
+    load_trained,
+    optimizer_for,
+    rate,
+    read_metrics,
+    trained_state,
+)
+
+CONFIG = TrainConfig(steps=12, lr=0.05, warmup=3, every=4)
+TRUTH = torch.tensor([1.0, -2.0, 0.5])
+
+
+class Points(NamedTuple):
+    x: Tensor
+    y: Tensor
+
+
+class Regression(nn.Module):
+    """Linear regression with dropout and a frozen part: nothing of N3."""
+
+    fast_parameters = ("offset",)
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, 1))
+        self.offset = nn.Parameter(torch.zeros(1))
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+        self.dropout = nn.Dropout(0.2)
+        self.register_buffer("renewed", torch.zeros(()))
+
+    def forward(self, batch: Points) -> dict[str, Tensor]:
+        guess = (self.dropout(batch.x) @ self.weight)[:, 0] + self.offset
+        return {"loss": (guess - batch.y).square().mean(), "offset": self.offset.sum()}
+
+
+def points(step: int, rank: int, ranks: int) -> Points:
+    x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
+    return Points(x, x @ TRUTH + 3)
+
+
+def renew(model: nn.Module) -> float:
+    """Changes a buffer, as renewed exemplars do."""
+    model.renewed += 1
+    return -(model.weight[:, 0] - TRUTH).norm().item()
+
+
+def stop_at(step: int) -> Callable[[Progress], None]:
+    def watch(progress: Progress) -> None:
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def told(folder: Path) -> list[dict[str, float]]:
+    """The log without what hangs on the clock."""
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_metrics(folder)]
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(trained_state(a).values(), trained_state(b).values(), strict=True))
+
+
+def test_it_learns_whatever_gives_a_loss(tmp_path: Path) -> None:
+    model = Regression()
+    model.dropout.p = 0.0
+    seen: list[Progress] = []
+    config = TrainConfig(steps=200, lr=0.1, fast_lr=0.1, weight_decay=0.0)
+    fit(model, points, config, tmp_path, watch=seen.append)
+    torch.testing.assert_close(model.weight[:, 0].detach(), TRUTH, atol=0.02, rtol=0)
+    assert model.offset.item() == pytest.approx(3, abs=0.02)
+    assert [progress.step for progress in seen] == list(range(1, 201))
+    assert seen[-1].metrics["loss"] < 1e-3 < seen[0].metrics["loss"]
+    assert [line["step"] for line in told(tmp_path)] == list(range(1, 201))
+
+
+# Stopped right after a checkpoint, between two, before the first, and more than once.
+@pytest.mark.parametrize("stops", [(4,), (5,), (8,), (11,), (2,), (3, 6, 10)])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(stops: tuple[int, ...], tmp_path: Path) -> None:
+    whole = Regression()
+    fit(whole, points, CONFIG, tmp_path / "whole", 5, renew)
+    assert [line["step"] for line in told(tmp_path / "whole") if "validation" in line] == [0, 4, 8, 12]
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            fit(Regression(), points, CONFIG, tmp_path / "parts", 5, renew, stop_at(stop))
+    resumed = Regression()
+    fit(resumed, points, CONFIG, tmp_path / "parts", 5, renew)
+    assert equal(resumed, whole)
+    assert told(tmp_path / "parts") == told(tmp_path / "whole")
+    for file in ("best.safetensors", "checkpoint-12.safetensors"):
+        (a, _), (b, _) = read_tensors(tmp_path / "parts" / file), read_tensors(tmp_path / "whole" / file)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_dropout_is_on_and_follows_the_seed(tmp_path: Path) -> None:
+    models = [Regression() for _ in range(3)]
+    for model, seed, name in zip(models, (1, 2, 1), "abc", strict=True):
+        fit(model, points, CONFIG, tmp_path / name, seed)
+    assert equal(models[0], models[2])
+    assert not equal(models[0], models[1])
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path: Path) -> None:
+    first, second = Regression(), Regression()
+    fit(first, points, CONFIG, tmp_path, examine=renew)
+    before = told(tmp_path)
+    fit(second, points, CONFIG, tmp_path, examine=renew, watch=stop_at(1))
+    assert equal(first, second)
+    assert told(tmp_path) == before
+
+
+def test_the_best_state_by_validation_is_kept(tmp_path: Path) -> None:
+    states: list[Tensor] = []
+
+    def examine(model: nn.Module) -> float:
+        assert not model.training
+        states.append(model.weight.detach().clone())
+        return [0.0, 3.0, 7.0, 7.0][len(states) - 1]  # the first of equals
+
+    model = Regression()
+    fit(model, points, CONFIG, tmp_path, examine=examine)
+    assert len(states) == 4
+    assert torch.equal(model.weight, states[2])
+    assert not torch.equal(states[2], states[3])
+    assert [line["validation"] for line in told(tmp_path) if "validation" in line] == [0, 3, 7, 7]
+
+
+def test_without_a_score_the_last_state_is_kept(tmp_path: Path) -> None:
+    states: list[Tensor] = []
+    model = Regression()
+    fit(model, points, CONFIG, tmp_path, examine=lambda m: states.append(m.weight.detach().clone()))
+    assert torch.equal(model.weight, states[-1])
+
+
+def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    fit(Regression(), points, CONFIG, tmp_path)
+    with pytest.raises(N3Error, match="a checkpoint of another model: weight differs"):
+        fit(Regression(width=4), points, CONFIG, tmp_path)
+    with pytest.raises(N3Error, match="best.safetensors is a checkpoint of another model: frozen"):
+        model = Regression()
+        model.frozen.requires_grad_(True)
+        load_trained(model, tmp_path / "best.safetensors")
+
+
+def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    fit(Regression(), points, CONFIG, tmp_path)
+    path = tmp_path / "checkpoint-12.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(N3Error, match="checkpoint-12.safetensors is damaged"):
+        fit(Regression(), points, CONFIG, tmp_path)
+    path.unlink()
+    with pytest.raises(N3Error, match="damaged or missing"):
+        fit(Regression(), points, CONFIG, tmp_path)
+
+
+def test_a_stop_while_a_checkpoint_is_written_costs_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tensors of step 8 are there, the record still says step 4, and a line of the log is torn."""
+    whole = Regression()
+    fit(whole, points, CONFIG, tmp_path / "whole", 5, renew)
+
+    def refuse(path: Path, value: dict) -> None:
+        if value["step"] == 8:
+            raise KeyboardInterrupt
+        path.write_text(json.dumps(value))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("n3lib.train"), "write_json", refuse)
+        with pytest.raises(KeyboardInterrupt):
+            fit(Regression(), points, CONFIG, tmp_path / "run", 5, renew)
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["step"] == 4
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "lo')
+    resumed = Regression()
+    fit(resumed, points, CONFIG, tmp_path / "run", 5, renew)
+    assert equal(resumed, whole)
+    assert told(tmp_path / "run") == told(tmp_path / "whole")
+    assert len(list((tmp_path / "run").glob("checkpoint-*"))) == 1
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_spoils_anything(tmp_path: Path) -> None:
+    def spoiled(step: int, rank: int, ranks: int) -> Points:
+        good = points(step, rank, ranks)
+        return good._replace(y=good.y * math.inf) if step == 6 else good
+
+    with pytest.raises(N3Error, match="the loss is inf at step 6"):
+        fit(Regression(), spoiled, CONFIG, tmp_path)
+    state, _ = read_tensors(tmp_path / "checkpoint-4.safetensors")
+    assert all(value.isfinite().all() for value in state.values())
+    assert told(tmp_path)[-1]["step"] == 6
+
+
+def test_rate_rises_and_falls_as_a_cosine() -> None:
+    config = TrainConfig(steps=10, warmup=2)
+    expected = [0.5, 1.0, *(0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8))]
+    assert [rate(step, config) for step in range(10)] == pytest.approx(expected)
+    assert rate(6, config) == pytest.approx(0.5)
+    assert rate(0, TrainConfig(steps=10, warmup=0)) == 1
+    assert rate(3, TrainConfig(steps=3, warmup=5)) == pytest.approx(0.8)  # shorter than its warm-up
+
+
+def test_matrices_decay_vectors_do_not_and_fast_ones_are_fast() -> None:
+    model = Regression()
+    model.vector = nn.Parameter(torch.ones(2))
+    config = TrainConfig(lr=0.1, fast_lr=0.7, weight_decay=0.3)
+    groups = optimizer_for(model, config).param_groups
+    table = [(g["params"], g["peak"], g["weight_decay"]) for g in groups]
+    assert [[id(p) for p in params] for params, _, _ in table] == [
+        [id(model.weight)], [id(model.vector)], [id(model.offset)]
+    ]  # fmt: skip
+    assert [(peak, decay) for _, peak, decay in table] == [(0.1, 0.3), (0.1, 0.0), (0.7, 0.0)]
+
+
+def test_frozen_parameters_are_not_stored() -> None:
+    assert trained_state(Regression()).keys() == {"weight", "offset", "renewed"}
