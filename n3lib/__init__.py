@@ -1,5 +1,7 @@
 """n3lib: written descriptions in, neural network out.
 
+The whole way:
+
     import n3lib as n3
 
     run = n3.train(n3.read_config("configs/aviary.yaml"), "runs/aviary")

@@ -50,8 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(call=call)
         return sub
 
-    sub = command("data", _data, "show a dataset, or pretrain the aviary's backbone", "n3 data info configs/aviary.yaml")
-    sub.add_argument("action", choices=["info", "backbone"], help="info: classes, images, split; backbone: pretrain")
+    sub = command(
+        "data", _data, "show a dataset, or pretrain the aviary's backbone", "n3 data info configs/aviary.yaml"
+    )
+    what = "info: classes, images, split; backbone: pretrain"
+    sub.add_argument("action", choices=["info", "backbone"], help=what)
     sub.add_argument("config", nargs="?", help="configuration that names the data (info)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument("-o", "--output", type=Path, help="where the backbone's weights go")
@@ -73,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--ways", type=int, default=0, help="classes of a task (default: all of the part)")
     sub.add_argument("--part", choices=["test", "val"], default="test", help="which classes (default: test)")
     sub.add_argument("--permutations", type=int, default=10, help="orders or tasks drawn (default: 10)")
-    sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose descriptions are read")
+    sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
     sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
 
@@ -140,15 +143,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     data = run.config.data
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
-    result = evaluate(
-        run, load_data(data), options.part, options.ways, options.permutations, options.control
-    )
+    result = evaluate(run, load_data(data), options.part, options.ways, options.permutations, options.control)
     result["command"] = shlex.join(["n3", *sys.argv[1:]])
     output = options.output or options.run / "result.json"
     write_json(output, result)
     told = result["metrics"]
     print(
-        f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, {result['ways']}-way: "
+        f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, "
+        f"{result['ways']}-way: "
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
         f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)\n{output}"
     )

@@ -77,10 +77,13 @@ def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
 
 def settings() -> list[str]:
     """Every setting with its default, as it is written on the command line."""
-    parts = dataclasses.asdict(RunConfig())
-    nested = [(f"{part}.{name}", v) for part, d in parts.items() if isinstance(d, dict) for name, v in d.items()]
-    flat = [(name, value) for name, value in parts.items() if not isinstance(value, dict)]
-    return [f"--{name}={value}" for name, value in nested + flat]
+    lines = []
+    for name, value in dataclasses.asdict(RunConfig()).items():
+        if isinstance(value, dict):
+            lines += [f"--{name}.{inner}={default}" for inner, default in value.items()]
+        else:
+            lines.append(f"--{name}={value}")
+    return lines
 
 
 def _parse(parse: Any, where: str) -> RunConfig:

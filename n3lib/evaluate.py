@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import linear
-import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_average_precision,
@@ -49,9 +50,7 @@ def predict(
     """
     adaptation = model.read(bank.batch(texts or classes).to(model.center.device))
     indices = dataset.indices(classes)
-    features = extract(
-        model.backbone, dataset.images, indices, model.columns(adaptation.deltas), mirror
-    )
+    features = extract(model.backbone, dataset.images, indices, model.columns(adaptation.deltas), mirror)
     place = {c: k for k, c in enumerate(classes)}
     labels = torch.tensor([place[int(c)] for c in dataset.labels[indices]])
     return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
@@ -118,9 +117,7 @@ def evaluate(
         rng = np.random.default_rng([config.seed, 11, p])
         order = rng.permutation(classes)[:ways]
         texts = np.roll(order, 1) if control == "shuffled" else order
-        logits, labels = predict(
-            run.model, dataset, bank, order.tolist(), config.mirror, texts.tolist()
-        )
+        logits, labels = predict(run.model, dataset, bank, order.tolist(), config.mirror, texts.tolist())
         scores.append(metrics(logits, labels))
         tasks.append(order.tolist())
         if confusion is None:

@@ -57,7 +57,9 @@ def read_json(path: Path) -> Any:
         raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write tensors atomically as safetensors."""
     # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -69,11 +71,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: its tensors and its metadata."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except FileNotFoundError:
         raise N3Error(f"{path} does not exist", "Check the path, or make the file again") from None
     except (SafetensorError, OSError) as error:
-        raise N3Error(f"{path} is not a readable safetensors file: {error}", "Make or download it again") from None
+        raise N3Error(
+            f"{path} is not a readable safetensors file: {error}", "Make or download it again"
+        ) from None
 
 
 def sha256(*parts: bytes | str) -> str:

@@ -99,9 +99,7 @@ class Tokens2Label(nn.Module):
         self.encoder = encoder(config.d, config.heads, config.t2l_layers, config.dropout)
         self.score = nn.Linear(config.d, 1)
 
-    def forward(
-        self, tokens: Float[Tensor, "K L e"], mask: Bool[Tensor, "K L"]
-    ) -> Float[Tensor, "K d"]:
+    def forward(self, tokens: Float[Tensor, "K L e"], mask: Bool[Tensor, "K L"]) -> Float[Tensor, "K d"]:
         x = self.project(tokens)  # (K, L, d)
         x = x + positions(x.shape[1], x.shape[2]).to(x)
         x = self.encoder(x, src_key_padding_mask=~mask)  # (K, L, d)
@@ -141,7 +139,9 @@ class Labels2Adaptation(nn.Module):
         self.encoder = encoder(config.d, config.heads, config.l2a_layers, config.dropout)  # Eq. 3
         unknown = set(config.layers) - set(backbone.layers)
         if unknown:
-            raise N3Error(f"the backbone has no layer {min(unknown)!r}", f"It has {', '.join(backbone.layers)}")
+            raise N3Error(
+                f"the backbone has no layer {min(unknown)!r}", f"It has {', '.join(backbone.layers)}"
+            )
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
         shapes = [backbone.columns(name).shape for name in self.names]
         self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes)

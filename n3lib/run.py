@@ -16,9 +16,9 @@ from torch import Tensor
 
 from n3lib.backbone import Backbone, load_backbone
 from n3lib.classifiers import feature_statistics
+from n3lib.config import RunConfig, TextConfig, config_from_dict
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.config import RunConfig, TextConfig, config_from_dict
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json, write_tensors
@@ -206,9 +206,8 @@ def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
     packages = ("n3lib", "torch", "torchvision", "transformers", "numpy", "scikit-learn", "accelerate")
     installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
     try:
-        git = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-        ).stdout.strip()
+        command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
+        git = subprocess.run(command, cwd=here, capture_output=True, text=True).stdout.strip()
     except OSError:  # there is no git here
         git = ""
     return {

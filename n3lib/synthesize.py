@@ -76,7 +76,11 @@ def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNet
         "adapted": run.config.model.adapt,
         "classifier": run.config.model.classifier,
         "mu": model.labels2adaptation.mu(),
-        "trained_on": {"dataset": run.config.data.name, "split": run.config.data.split, "seed": run.config.seed},
+        "trained_on": {
+            "dataset": run.config.data.name,
+            "split": run.config.data.split,
+            "seed": run.config.seed,
+        },
         "preprocessing": {
             "size": run.image_size,
             "resize": "shorter side to size, then the central square",

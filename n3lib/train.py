@@ -105,8 +105,11 @@ def fit(
 
     # A model may have parameters that a loss does not reach.
     parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
-    precision = "bf16" if torch.cuda.is_available() else "no"
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
+    # Without CUDA it is the CPU, in one process or several: the closed forms need float64.
+    cuda = torch.cuda.is_available()
+    accelerator = Accelerator(
+        cpu=not cuda, mixed_precision="bf16" if cuda else "no", kwargs_handlers=[parallel]
+    )
     optimizer = optimizer_for(model, config)
     step, best = _resume(model, optimizer, folder)
     bare = model.to(accelerator.device)
@@ -198,9 +201,7 @@ def _load_state(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> Non
     model.load_state_dict(tensors, strict=False)
 
 
-def _save(
-    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float
-) -> None:
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float) -> None:
     path = folder / f"checkpoint-{step}.safetensors"
     tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
     names = {id(p): name for name, p in model.named_parameters()}

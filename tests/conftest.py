@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One thread: numbers do not depend on the machine, and what is small is fastest. Never the user's cache."""
+    """One thread, so that numbers do not depend on the machine, and never the user's cache."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("N3_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -50,7 +50,7 @@ def pack() -> Path:
 
 
 # Small things for the tests of the core: a backbone of three blocks, a world of 14 classes, a tiny run.
-WORDS = "red blue green tail wing crown bill spotted plain streaked long short bright dull".split()
+WORDS = ["red", "blue", "green", "tail", "wing", "crown", "bill", "spotted", "plain", "long", "short", "dull"]
 
 
 @pytest.fixture(scope="session")

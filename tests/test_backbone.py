@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from n3lib._torchvision import models
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib._torchvision import models
 from n3lib.backbone import (
     Backbone,
     BackboneConfig,
@@ -78,7 +79,8 @@ def test_folded_weights_are_weights_too_also_in_half_precision(
 
 def test_columns_round_trip(make_backbone: Callable[..., Backbone]) -> None:
     backbone = make_backbone()
-    assert len(backbone.layers) == 1 + 2 + 3 + 3  # stem; then two convolutions, and a shortcut where it widens
+    # The stem; then two convolutions a block, and a shortcut where it widens.
+    assert len(backbone.layers) == 1 + 2 + 3 + 3
     for name in backbone.layers:
         layer = backbone.features.get_submodule(name)
         columns = backbone.columns(name)
@@ -213,7 +215,8 @@ def test_resnet18_c4_of_the_pack(pack: Path) -> None:
     backbone = load_backbone(BackboneConfig("resnet18", 3, "avg+max", str(path)))
     assert len(backbone.layers) == 15
     assert backbone.width == 512
-    assert torch.equal(backbone.features.state_dict()["layer2.0.conv1.bias"], read_tensors(path)[0]["layer2.0.conv1.bias"])
+    tensors, _ = read_tensors(path)
+    assert all(torch.equal(value, tensors[name]) for name, value in backbone.features.state_dict().items())
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ def test_statistics_without_whitening() -> None:
     z = (x - x.mean(0)) / x.std(0, ddof=1)
     np.testing.assert_allclose(got.center, x.mean(0))
     np.testing.assert_allclose(got.transform, np.diag(1 / x.std(0, ddof=1)), rtol=1e-9)
-    np.testing.assert_allclose(got.exemplars, [z[LABELS == c].mean(0) for c in range(3)], atol=1e-12)
+    np.testing.assert_allclose(got.exemplars, [z[c == LABELS].mean(0) for c in range(3)], atol=1e-12)
 
 
 def test_whitened_within_class_covariance_is_identity_up_to_the_shrinkage() -> None:
@@ -40,12 +40,13 @@ def test_whitened_within_class_covariance_is_identity_up_to_the_shrinkage() -> N
     got = feature_statistics(torch.from_numpy(x), LABELS, 3, whiten=True)
     transform = got.transform.numpy()
     w = (x - x.mean(0)) @ transform.T
-    np.testing.assert_allclose(got.exemplars, [w[LABELS == c].mean(0) for c in range(3)], atol=1e-9)
+    np.testing.assert_allclose(got.exemplars, [w[c == LABELS].mean(0) for c in range(3)], atol=1e-9)
 
     def within(values: np.ndarray) -> np.ndarray:
-        return sum(np.cov(values[LABELS == c].T, bias=True) * (LABELS == c).sum().item() for c in range(3)) / 42
+        classes = [values[c == LABELS] for c in range(3)]
+        return sum(len(rows) * np.cov(rows.T, bias=True) for rows in classes) / len(LABELS)
 
-    # Whitened, S_w + s I becomes the identity: what the shrinkage s adds in standardized space, too, is moved.
+    # Whitened, S_w + s I becomes the identity: what the shrinkage s adds is moved, too.
     scale = np.diag(1 / x.std(0, ddof=1))
     standardized = within(x @ scale)
     shrinkage = WITHIN_SHRINKAGE * np.trace(standardized) / 4

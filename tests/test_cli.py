@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,8 @@ def config(tiny_config: RunConfig, tmp_path: Path) -> Path:
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
     path = tmp_path / "classes.json"
-    write_json(path, {"wren": "A small brown bird.", "jay": ["A blue bird.", "It has a crest."], "crow": "Black."})
+    texts = {"wren": "A small brown bird.", "jay": ["A blue bird.", "It has a crest."], "crow": "Black."}
+    write_json(path, texts)
     return path
 
 
@@ -43,7 +43,9 @@ def test_data_info(config: Path, capsys: pytest.CaptureFixture) -> None:
     assert "aviary test: 8 classes, 48 images" in out
 
 
-def test_train_with_overrides_then_evaluate(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_train_with_overrides_then_evaluate(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     run = tmp_path / "run"
     overrides = ["--model.d=16", "--train.steps", "1", "--seed=4"]
     assert main(["train", str(config), "-o", str(run), *overrides]) == 0
@@ -80,38 +82,37 @@ def test_synthesize_and_classify(
     assert {line.split("%")[1].strip() for line in lines[1:]} <= {"wren", "jay", "crow"}
 
 
-Bad = Callable[[Path, Path, Path, Path], list[object]]
-BAD: dict[str, Bad] = {
-    "there is no configuration": lambda config, run, classes, new: ["train", new / "no.yaml", "-o", new],
-    "wings": lambda config, run, classes, new: ["train", config, "-o", new, "--model.wings=2"],
-    "surplus": lambda config, run, classes, new: ["train", config, "-o", new, "surplus"],
-    "no preset 'huge'": lambda config, run, classes, new: ["train", config, "-o", new, "--data.preset=huge"],
-    "cannot be drawn from 32": lambda config, run, classes, new: ["train", config, "-o", new, "--episodes.ways=32"],
-    "another configuration": lambda config, run, classes, new: ["train", config, "-o", run, "--seed=8"],
-    "needs the folder": lambda config, run, classes, new: ["data", "info", config, "--data-root", ""],
-    "needs a configuration": lambda config, run, classes, new: ["data", "info"],
-    "no finished run": lambda config, run, classes, new: ["evaluate", new],
-    "99 ways": lambda config, run, classes, new: ["evaluate", run, "--ways", 99],
-    "0 tasks": lambda config, run, classes, new: ["evaluate", run, "--permutations", 0],
-    "no.json does not exist": lambda config, run, classes, new: ["synthesize", run, new / "no.json", "-o", new],
-    "at least two": lambda config, run, classes, new: ["synthesize", run, new.parent / "one.json", "-o", new],
-    "no text for 1 class (owl)": lambda config, run, classes, new: [
-        "synthesize", run, new.parent / "mute.json", "-o", new
-    ],
-    "Not a directory": lambda config, run, classes, new: ["synthesize", run, classes, "-o", classes / "net"],
-    "no synthesized network": lambda config, run, classes, new: ["classify", run, classes],
-}  # fmt: skip
+# What the one line tells, and the command. The names in braces are those of the test below.
+BAD = {
+    "there is no configuration": "train {new}/no.yaml -o {new}",
+    "wings": "train {config} -o {new} --model.wings=2",
+    "surplus": "train {config} -o {new} surplus",
+    "no preset 'huge'": "train {config} -o {new} --data.preset=huge",
+    "cannot be drawn from 32": "train {config} -o {new} --episodes.ways=32",
+    "another configuration": "train {config} -o {run} --seed=8",
+    "CUB needs the folder": "data info {cub}",
+    "needs a configuration": "data info",
+    "no finished run": "evaluate {new}",
+    "99 ways": "evaluate {run} --ways 99",
+    "0 tasks": "evaluate {run} --permutations 0",
+    "no.json does not exist": "synthesize {run} {new}/no.json -o {new}",
+    "at least two": "synthesize {run} {one} -o {new}",
+    "no text for 1 class (owl)": "synthesize {run} {mute} -o {new}",
+    "Not a directory": "synthesize {run} {classes} -o {classes}/net",
+    "no synthesized network": "classify {run} {classes}",
+}
 
 
 @pytest.mark.parametrize("told", BAD)
 def test_bad_input_is_one_line_and_exit_code_2(
     told: str, config: Path, tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    if told == "needs the folder":
-        config.write_text("data: {name: cub}\n")
-    write_json(tmp_path / "one.json", {"owl": "A bird."})
-    write_json(tmp_path / "mute.json", {"owl": "", "jay": "A bird."})
-    arguments = [str(a) for a in BAD[told](config, tiny_run.folder, classes, tmp_path / "new")]
+    names = {"config": config, "run": tiny_run.folder, "classes": classes}
+    names |= {name: tmp_path / name for name in ("new", "one", "mute", "cub")}
+    names["cub"].write_text("data: {name: cub}\n")
+    write_json(names["one"], {"owl": "A bird."})
+    write_json(names["mute"], {"owl": "", "jay": "A bird."})
+    arguments = [part.format(**names) for part in BAD[told].split()]
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

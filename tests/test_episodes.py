@@ -143,7 +143,7 @@ def test_crops_and_mirrors_are_pieces_of_the_image(
             left = columns.min().item()
             expected = torch.arange(left, left + width)
             assert torch.equal(columns, expected.flip(0) if mirror else expected)
-            assert 1 <= left
+            assert left >= 1
             assert columns.max() <= 20
             tops.add(top)
             lefts.add(left)

@@ -215,7 +215,8 @@ def test_positions_are_those_of_the_transformer() -> None:
     for place in range(5):
         for i in range(7):
             angle = place / 10000 ** (2 * (i // 2) / 7)
-            assert got[place, i].item() == pytest.approx(math.cos(angle) if i % 2 else math.sin(angle), abs=1e-5)
+            expected = math.cos(angle) if i % 2 else math.sin(angle)
+            assert got[place, i].item() == pytest.approx(expected, abs=1e-5)
 
 
 @torch.no_grad()

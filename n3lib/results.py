@@ -1,0 +1,95 @@
+"""Results as `n3lib.evaluate` writes them, one JSON each, and tables of them."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from n3lib.errors import N3Error
+from n3lib.files import read_json
+
+METRICS = ("per_class_accuracy", "top5", "average_precision")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; a notebook shows it as a table, `print` as Markdown.
+
+    Attributes:
+        head: one title a column.
+        rows: one text a cell.
+        note: a line below it; empty for none.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        text = "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines)
+        return (text if self.rows else "") + (f"\n\n{self.note}" if self.note else "")
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
+    """The results in a folder whose fields have these values, in order of file name.
+
+    Args:
+        folder: of JSON files.
+        filters: field to value, or to a tuple of values; such as `dataset="aviary", ways=(20, 40)`.
+
+    Raises:
+        N3Error: a file is no result.
+    """
+    found = []
+    for path in sorted(Path(folder).glob("*.json")):
+        result = read_json(path)
+        if not isinstance(result, dict) or "metrics" not in result:
+            raise N3Error(f"{path} is not a result", "Move it out of the folder of results")
+        wanted = {name: v if isinstance(v, tuple) else (v,) for name, v in filters.items()}
+        if all(result.get(name) in values for name, values in wanted.items()):
+            found.append(result)
+    return found
+
+
+def table(
+    results: Sequence[Mapping[str, Any]],
+    rows: Sequence[str] = ("method",),
+    columns: Sequence[str] = METRICS,
+    note: str = "",
+) -> Table:
+    """Results side by side: the mean over seeds and, from two seeds on, their standard deviation.
+
+    Args:
+        results: as `load_results` gives them.
+        rows: fields that make a row of their own, in the order of the results.
+        columns: metrics, or fields such as `chance`.
+        note: shown below, and alone where there are no results.
+    """
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(tuple(result.get(field, "") for field in rows), []).append(result)
+    cells = []
+    for key, members in groups.items():
+        seeds = len({member.get("seed") for member in members})
+        cells.append([*map(str, key), *(_cell(members, column) for column in columns), str(seeds)])
+    heads = [f"{c.replace('_', ' ')} (%)" if c in (*METRICS, "chance") else c for c in (*rows, *columns)]
+    return Table([*heads, "seeds"], cells, note)
+
+
+def _cell(members: Sequence[Mapping[str, Any]], column: str) -> str:
+    values = [m["metrics"].get(column, m.get(column)) for m in members]
+    if any(value is None for value in values):
+        return ""
+    if isinstance(values[0], str):
+        return ", ".join(sorted(set(values)))
+    mean = f"{statistics.mean(values):.1f}"
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{mean} ± {spread:.1f}" if len(values) > 1 and column in METRICS else mean

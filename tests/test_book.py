@@ -1,0 +1,82 @@
+"""What the notebooks share."""
+
+import pytest
+import torch
+
+from n3lib import book
+from n3lib.backbone import SmallResNet
+from n3lib.data import load_data
+from n3lib.data.aviary import make_species
+from n3lib.run import Run
+
+
+@pytest.mark.parametrize(
+    ("ci", "preset", "folder"), [("1", "tiny", "aviary-tiny"), ("", "default", "aviary")]
+)
+def test_sizes_follow_one_variable(
+    monkeypatch: pytest.MonkeyPatch, ci: str, preset: str, folder: str
+) -> None:
+    monkeypatch.setenv("N3_CI", ci)
+    assert book.config("aviary").data.preset == preset
+    assert book.run_folder("aviary") == book.ROOT / "runs" / folder
+
+
+def test_cub_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("N3_DATA_ROOT", raising=False)
+    assert book.cub() is None
+
+
+def test_a_task_holds_its_classes_in_order(tiny_run: Run) -> None:
+    data = load_data(tiny_run.config.data)
+    task = book.task(data, [3, 1], images=2)
+    assert list(task.classes) == [data.classes[3], data.classes[1]]
+    assert task.labels.tolist() == [0, 0, 1, 1]
+    assert torch.equal(task.images[2], torch.from_numpy(data.images[data.indices([1])[0]]))
+    assert len(book.task(data, [3, 1]).images) == len(data.indices([3, 1]))
+    assert book.ways(data, 4, 20, 40) == [4, 8]
+
+
+def test_tables_of_the_data(tiny_run: Run) -> None:
+    data = load_data(tiny_run.config.data)
+    assert [row[:3] for row in book.counts(data).rows] == [
+        ["train", "24", "144"], ["val", "8", "48"], ["test", "8", "48"],
+    ]  # fmt: skip
+    assert set(book.shared_classes(data).values()) == {0}
+    assert [row[0] for row in book.cub_splits().rows] == ["PS", "SS", "SCE"]
+    assert book.attribute_table({"size": ("small", "large")}).rows == [["size", "small, large"]]
+
+
+def test_one_edited_attribute_changes_one_sentence_and_the_bird_alone() -> None:
+    bird = make_species(1)[0].attributes
+    edited = {**bird, "wing": "blue"}
+    before, after = book.account(bird), book.account(edited)
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+    assert book.changed(before, after).count("before: ") == 1
+    first, second = book.drawings(bird, 2, 32), book.drawings(edited, 2, 32)
+    background = ~torch.from_numpy(book.mask(bird, 32))
+    assert first.shape == (2, 32, 32, 3)
+    assert (first[0] != second[0]).any() and torch.equal(first[0][background], second[0][background])
+
+
+def test_episodes_are_those_of_the_run(tiny_run: Run) -> None:
+    tasks = book.episodes(load_data(tiny_run.config.data), tiny_run.config)
+    pairs, support = book.query_and_support(tasks, 0, show=3)
+    assert len(pairs) == 3
+    assert len(support) == len(tasks(0).support) == 20
+    assert not {text for _, text in pairs} & set(support)
+
+
+def test_numbers_about_the_model(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
+    model, text = tiny_run.model, tiny_run.text(unseen)
+    images = torch.randn(3, 3, 32, 32)
+    assert book.relative_change(model, model.read(text).deltas).keys() == set(model.backbone.layers)
+    fresh = book.untrained(tiny_run, "exemplar").read(text).deltas
+    assert max(book.relative_change(model, fresh).values()) == 0.0
+    gaps = {k: book.order_gap(book.untrained(tiny_run, k), text, images) for k in ("positional", "exemplar")}
+    assert gaps["exemplar"] < 1e-4 < gaps["positional"]
+    norms, error = book.folding_error(SmallResNet, images)
+    assert norms == 9 and error < 1e-5
+    rows = {row[0]: row[-1] for row in book.parameter_table(model).rows}
+    total = sum(p.numel() for p in model.parameters())
+    assert sum(int(count.replace(",", "")) for count in rows.values()) == total
+    assert len(book.layer_table(model.backbone).rows) == 9
