@@ -7,12 +7,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from n3lib.plots import BLUE, GRAY, ORANGE, PAPER, RED, Png, canvas, show
+from n3lib.plots import BLUE, GRAY, ORANGE, PAPER, RED, Picture, canvas, show
 
 INK = "#333333"
 
 
-def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Png:
+def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Picture:
     """An episode: images of query classes with their texts, and the support classes as names."""
     pairs = [(image, textwrap.fill(textwrap.shorten(text, 150), 26)) for image, text in query]
     figure, axes = canvas(2, len(pairs), (1.75 * len(pairs), 3.4), height_ratios=[1.5, 1.2])
@@ -25,11 +25,11 @@ def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Pn
     figure.supxlabel(
         textwrap.fill(f"support classes, text and images known: {names}", 115), size=8, color=RED
     )
-    return Png(figure)
+    return Picture(figure)
 
 
 def diagram() -> Figure:
-    """N3 in one picture, from descriptions to the network that they write; `book/images` holds it as SVG and PDF."""
+    """N3 in one picture, from descriptions to the network that they write; a copy is in `book/images`."""
     figure = Figure(figsize=(9.2, 4.7), facecolor=PAPER)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 92), ylim=(0, 47))

@@ -89,7 +89,8 @@ def evaluate(
         part: `test` or `val`.
         ways: K; 0 for all classes.
         permutations: orders, or tasks, drawn.
-        control: `shuffled` gives every class another class's description: accuracy must fall to chance.
+        control: `shuffled` gives every class the description of a class outside the task, or where there are
+            too few, of one drawn from the task: accuracy must fall to chance.
 
     Returns:
         A result: see `result_fields` in the book; JSON-ready.
@@ -115,8 +116,11 @@ def evaluate(
     scores, confusion, tasks = [], None, []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
-        order = rng.permutation(classes)[:ways]
-        texts = np.roll(order, 1) if control == "shuffled" else order
+        drawn = rng.permutation(classes)
+        order, others = drawn[:ways], drawn[ways : 2 * ways]
+        texts = order
+        if control == "shuffled":
+            texts = others if len(others) == ways else rng.permutation(order)
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config.mirror, texts.tolist())
         scores.append(metrics(logits, labels))
         tasks.append(order.tolist())

@@ -1,6 +1,6 @@
 """Pictures for the book: light background, one palette that color-blind readers can tell apart, labeled axes.
 
-Every function gives a `Figure` or, where it shows photographs or drawings, a `Png` of one.
+Every function gives a `Figure` or, where it shows photographs or drawings, a `Picture` of one.
 """
 
 import io
@@ -52,15 +52,16 @@ def style() -> None:
 
 
 @dataclass(frozen=True)
-class Png:
-    """A figure that is shown as pixels: what holds many images is smaller so."""
+class Picture:
+    """A figure that is shown as pixels: one that holds many images is far smaller so than as vectors."""
 
     figure: Figure
-    dpi: int = 110
+    dpi: int = 130
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=self.dpi, facecolor=self.figure.get_facecolor())
+    def _repr_jpeg_(self) -> bytes:
+        buffer, color = io.BytesIO(), self.figure.get_facecolor()
+        how = {"quality": 90, "subsampling": 0}
+        self.figure.savefig(buffer, format="jpeg", dpi=self.dpi, facecolor=color, pil_kwargs=how)
         return buffer.getvalue()
 
 
@@ -72,7 +73,7 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.
 
 def gallery(
     images: Sequence[Any] | Tensor, titles: Sequence[str] = (), columns: int = 6, inches: float = 1.25
-) -> Png:
+) -> Picture:
     """Images in rows, each `inches` wide with its title above.
 
     Args:
@@ -89,10 +90,10 @@ def gallery(
         if place < len(images):
             show(axis, images[place])
             axis.set_title(_wrap(titles[place]) if titles else "", size=8)
-    return Png(figure)
+    return Picture(figure)
 
 
-def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any] | Tensor) -> Png:
+def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any] | Tensor) -> Picture:
     """Each image above the probabilities that the network gives its classes.
 
     Args:
@@ -119,9 +120,10 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
         bars.barh(range(len(share)), share.tolist(), color=colors)
         bars.set(xlim=(0, 100), xticks=(0, 50, 100), yticks=range(len(share)))
         bars.invert_yaxis()
+        bars.tick_params(axis="y", length=0)
         bars.set_yticklabels(network.labels if b == 0 else [])
     figure.supxlabel("probability of the class (%)", size=9)
-    return Png(figure)
+    return Picture(figure)
 
 
 def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
@@ -133,7 +135,7 @@ def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
     return figure
 
 
-def histogram(groups: Mapping[str, Sequence[float]], label: str, unit: str, bins: int = 25) -> Figure:
+def histogram(groups: Mapping[str, Sequence[float]], label: str, unit: str, bins: int = 12) -> Figure:
     """How values are spread, as the share of each group; `unit` names what is counted."""
     figure, axes = canvas()
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(v) for v in groups.values()]), bins)
@@ -145,16 +147,16 @@ def histogram(groups: Mapping[str, Sequence[float]], label: str, unit: str, bins
     return figure
 
 
-def columns(matrices: Mapping[str, Tensor]) -> Png:
+def columns(matrices: Mapping[str, Tensor]) -> Picture:
     """Parameters or their changes as the sequence of M columns that the decoders write, N numbers each."""
     figure, axes = canvas(len(matrices), 1, (6.4, 0.6 + 2.1 * len(matrices)))
     for (title, matrix), axis in zip(matrices.items(), axes[:, 0], strict=True):
         values = matrix.detach().cpu().T  # (N, M): a column stands upright
         limit = 3 * values.std().item() or 1.0
         shown = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        axis.set(title=title, xlabel="column m = 1 ... M", ylabel="number n = 1 ... N")
+        axis.set(title=title, xlabel=f"column, M = {len(matrix)}", ylabel=f"number, N = {len(matrix.T)}")
         figure.colorbar(shown, ax=axis, label="value")
-    return Png(figure)
+    return Picture(figure)
 
 
 def curves(folder: str | Path, window: int = 20) -> Figure:

@@ -22,8 +22,8 @@ def labels(figure: Figure) -> list[str]:
     return [label for axis in figure.axes for label in (axis.get_xlabel(), axis.get_ylabel()) if label]
 
 
-def is_png(png: plots.Png) -> bool:
-    return png._repr_png_().startswith(b"\x89PNG")
+def is_jpeg(picture: plots.Picture) -> bool:
+    return picture._repr_jpeg_().startswith(b"\xff\xd8")
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def test_style_makes_light_figures_that_the_color_blind_can_read() -> None:
 
 
 def test_a_gallery_shows_every_image_with_its_title() -> None:
-    png = plots.gallery(IMAGES, [f"bird {i}" for i in range(7)], columns=4)
-    assert is_png(png)
-    assert [axis.get_title() for axis in png.figure.axes] == [f"bird {i}" for i in range(7)] + [""]
-    assert sum(len(axis.images) for axis in png.figure.axes) == 7
+    picture = plots.gallery(IMAGES, [f"bird {i}" for i in range(7)], columns=4)
+    assert is_jpeg(picture)
+    assert [axis.get_title() for axis in picture.figure.axes] == [f"bird {i}" for i in range(7)] + [""]
+    assert sum(len(axis.images) for axis in picture.figure.axes) == 7
 
 
 def test_predictions_are_the_networks_probabilities(
@@ -55,14 +55,14 @@ def test_predictions_are_the_networks_probabilities(
     network = synthesize(tiny_run, unseen)
     images = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8))
     first = network.labels[0]
-    png = plots.predictions(network, images, [first, 1, None])
-    assert is_png(png)
-    drawn = [bar.get_width() for bar in png.figure.axes[3].patches]
+    picture = plots.predictions(network, images, [first, 1, None])
+    assert is_jpeg(picture)
+    drawn = [bar.get_width() for bar in picture.figure.axes[3].patches]
     assert drawn == pytest.approx((100 * network.probabilities(images)[0]).tolist())
-    green = [[bar.get_facecolor() for bar in axis.patches] for axis in png.figure.axes[3:]]
+    green = [[bar.get_facecolor() for bar in axis.patches] for axis in picture.figure.axes[3:]]
     expected = pyplot.matplotlib.colors.to_rgba(plots.GREEN)  # type: ignore[attr-defined]
     assert [colors.count(expected) for colors in green] == [1, 1, 0]
-    assert "%" in png.figure.get_supxlabel()
+    assert "%" in picture.figure.get_supxlabel()
 
 
 def test_curves_show_loss_accuracy_and_validation_with_units(lines: Path) -> None:
@@ -115,9 +115,9 @@ def test_confusion_groups_look_alikes_side_by_side() -> None:
 @pytest.mark.parametrize("zero", [False, True])
 def test_columns_stand_upright(zero: bool) -> None:
     matrix = torch.zeros(5, 9) if zero else torch.randn(5, 9)
-    png = plots.columns({"conv1": matrix})
-    assert is_png(png)
-    assert png.figure.axes[0].images[0].get_array().shape == (9, 5)
+    picture = plots.columns({"conv1": matrix})
+    assert is_jpeg(picture)
+    assert picture.figure.axes[0].images[0].get_array().shape == (9, 5)
 
 
 def test_bars_and_histogram_say_what_they_measure() -> None:
@@ -128,4 +128,4 @@ def test_bars_and_histogram_say_what_they_measure() -> None:
 
 def test_diagrams_are_drawn() -> None:
     assert any("Tokens2Label" in text.get_text() for text in diagram().axes[0].texts)
-    assert is_png(task_diagram([(IMAGES[0], "A small bird."), (IMAGES[1], "A large one.")], ["c", "d"]))
+    assert is_jpeg(task_diagram([(IMAGES[0], "A small bird."), (IMAGES[1], "A large one.")], ["c", "d"]))
