@@ -28,7 +28,7 @@ from n3lib.text.tfidf import TfIdf
 ROOT = Path(__file__).parent.parent
 MISSING_RESULTS = (
     "There are no committed results yet. For a seed S: `n3 train configs/aviary.yaml --seed=S -o runs/S`,"
-    " then `n3 evaluate runs/S -o results/aviary-S.json`; for the controls, train with"
+    " then `n3 evaluate runs/S -o results/aviary/S.json`; for the controls, train with"
     " `--model.adapt=classifier` or `--model.adapt=constant`."
 )
 

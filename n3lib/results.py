@@ -39,17 +39,17 @@ class Table:
 
 
 def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
-    """The results in a folder whose fields have these values, in order of file name.
+    """The results in a folder and below it whose fields have these values, in order of path.
 
     Args:
-        folder: of JSON files.
+        folder: of JSON files, itself or in folders of its own.
         filters: field to value, or to a tuple of values; such as `dataset="aviary", ways=(20, 40)`.
 
     Raises:
         N3Error: a file is no result.
     """
     found = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(Path(folder).rglob("*.json")):
         result = read_json(path)
         if not isinstance(result, dict) or "metrics" not in result:
             raise N3Error(f"{path} is not a result", "Move it out of the folder of results")
