@@ -10,6 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from n3lib.plots import BLUE, GRAY, ORANGE, PAPER, RED, Picture, canvas, show
 
 INK = "#333333"
+Number = int | float
 
 
 def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Picture:
@@ -35,12 +36,12 @@ def diagram() -> Figure:
     axis.set(xlim=(0, 92), ylim=(0, 47))
     axis.set_axis_off()
 
-    def box(x: float, y: float, w: float, h: float, text: str, color: str) -> None:
+    def box(x: int, y: int, w: int, h: int, text: str, color: str) -> None:
         frame = FancyBboxPatch((x, y), w, h, "round,pad=0,rounding_size=1", ec=color, fc=color + "22", lw=1.4)
         axis.add_patch(frame)
         axis.text(x + w / 2, y + h / 2, text, ha="center", va="center", size=8.5, linespacing=1.4)
 
-    def arrow(x: float, y: float, to_x: float, to_y: float, text: str = "", shift: float = 0.0) -> None:
+    def arrow(x: Number, y: int, to_x: Number, to_y: int, text: str = "", shift: float = 0.0) -> None:
         axis.add_patch(
             FancyArrowPatch(
                 (x, y),

@@ -72,7 +72,10 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.
 
 
 def gallery(
-    images: Sequence[Any] | Tensor, titles: Sequence[str] = (), columns: int = 6, inches: float = 1.25
+    images: Sequence[Any] | np.ndarray | Tensor,
+    titles: Sequence[str] = (),
+    columns: int = 6,
+    inches: float = 1.25,
 ) -> Picture:
     """Images in rows, each `inches` wide with its title above.
 
@@ -135,7 +138,9 @@ def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
     return figure
 
 
-def histogram(groups: Mapping[str, Sequence[float]], label: str, unit: str, bins: int = 12) -> Figure:
+def histogram(
+    groups: Mapping[str, Sequence[int] | Sequence[float]], label: str, unit: str, bins: int = 12
+) -> Figure:
     """How values are spread, as the share of each group; `unit` names what is counted."""
     figure, axes = canvas()
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(v) for v in groups.values()]), bins)
@@ -151,8 +156,8 @@ def columns(matrices: Mapping[str, Tensor]) -> Picture:
     """Parameters or their changes as the sequence of M columns that the decoders write, N numbers each."""
     figure, axes = canvas(len(matrices), 1, (6.4, 0.6 + 2.1 * len(matrices)))
     for (title, matrix), axis in zip(matrices.items(), axes[:, 0], strict=True):
-        values = matrix.detach().cpu().T  # (N, M): a column stands upright
-        limit = 3 * values.std().item() or 1.0
+        values = matrix.detach().cpu().numpy().T  # (N, M): a column stands upright
+        limit = 3 * float(values.std()) or 1.0
         shown = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         axis.set(title=title, xlabel=f"column, M = {len(matrix)}", ylabel=f"number, N = {len(matrix.T)}")
         figure.colorbar(shown, ax=axis, label="value")
