@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,18 +20,13 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.data.splits import CUB_SPLITS, cub_split
 from n3lib.episodes import Episodes
 from n3lib.model import N3
-from n3lib.results import Table
+from n3lib.results import Table, load_results, table
 from n3lib.run import Run, make_bank
 from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
 from n3lib.text.tfidf import TfIdf
 
 ROOT = Path(__file__).parent.parent
-MISSING_RESULTS = (
-    "There are no committed results yet. For a seed S: `n3 train configs/aviary.yaml --seed=S -o runs/S`,"
-    " then `n3 evaluate runs/S -o results/aviary/S.json`; for the controls, train with"
-    " `--model.adapt=classifier` or `--model.adapt=constant`."
-)
 
 
 class Task(NamedTuple):
@@ -60,9 +56,15 @@ def run_folder(name: str) -> Path:
     return ROOT / "runs" / f"{name}{'-tiny' if small() else ''}"
 
 
-def results_folder() -> Path:
-    """The folder of the committed results."""
-    return ROOT / "results"
+def committed(dataset: str, rows: Sequence[str]) -> Table:
+    """The committed main results of a dataset, or what makes them where there are none."""
+    found = load_results(ROOT / "results", study="main", dataset=dataset, text="own", split=("aviary", "PS"))
+    missing = (
+        "There are no committed results yet. For each seed S: `n3 train CONFIG --seed=S -o RUN`, then"
+        f" `n3 evaluate RUN -o results/{dataset}/S.json`. The controls are trained with"
+        " `--model.adapt=classifier` and `--model.adapt=constant`."
+    )
+    return table(found, rows, note="" if found else missing)
 
 
 def cub() -> ZeroShotDataset | None:
@@ -105,6 +107,11 @@ def mask(attributes: Mapping[str, str], size: int, seed: int = 0) -> Bool[np.nda
 def account(attributes: Mapping[str, str], author: int = 0) -> list[str]:
     """A description of a bird; the same author words every bird in the same way."""
     return describe(attributes, np.random.default_rng(author))
+
+
+def fill(sentences: Sequence[str], width: int = 78) -> str:
+    """A description as lines of text."""
+    return textwrap.fill(" ".join(sentences), width)
 
 
 def changed(before: Sequence[str], after: Sequence[str]) -> str:

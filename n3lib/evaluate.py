@@ -6,18 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import linear
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_average_precision,
-    multiclass_confusion_matrix,
-)
 
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
@@ -58,10 +51,11 @@ def predict(
 
 def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:
     """Per-class accuracy (Eq. 7), top-5 and average precision, each averaged over classes, in percent."""
-    ways = logits.shape[1]
-    per_class = multiclass_accuracy(logits, labels, ways, average="macro")
-    top5 = multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
-    precision = multiclass_average_precision(logits.double().softmax(1), labels, ways, average="macro")
+    measure, ways = _measures(), logits.shape[1]
+    per_class = measure.multiclass_accuracy(logits, labels, ways, average="macro")
+    top5 = measure.multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
+    shares = logits.double().softmax(1)
+    precision = measure.multiclass_average_precision(shares, labels, ways, average="macro")
     return {
         "per_class_accuracy": 100 * per_class.item(),
         "top5": 100 * top5.item(),
@@ -125,7 +119,7 @@ def evaluate(
         scores.append(metrics(logits, labels))
         tasks.append(order.tolist())
         if confusion is None:
-            confusion = multiclass_confusion_matrix(logits, labels, ways).tolist()
+            confusion = _measures().multiclass_confusion_matrix(logits, labels, ways).tolist()
     return {
         "study": "main",
         "method": method_name(run),
@@ -153,3 +147,12 @@ def method_name(run: Run) -> str:
     episodes = "" if config.episodes.kind == "zero-shot" else "-paper-episodes"
     steps = "" if config.train.steps else "-untrained"
     return f"n3-{config.model.adapt}-{config.model.classifier}{episodes}{steps}"
+
+
+def _measures() -> Any:
+    """torchmetrics, imported when first used: it brings much along."""
+    import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
+
+    from torchmetrics.functional import classification
+
+    return classification

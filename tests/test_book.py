@@ -82,3 +82,8 @@ def test_numbers_about_the_model(tiny_run: Run, unseen: dict[str, tuple[str, ...
     total = sum(p.numel() for p in model.parameters())
     assert sum(int(count.replace(",", "")) for count in rows.values()) == total
     assert len(book.layer_table(model.backbone).rows) == 9
+
+
+def test_committed_results_are_shown_or_how_to_make_them() -> None:
+    assert "n3 evaluate" in str(book.committed("no such dataset", ["method"]))
+    assert list(book.committed("aviary", ["method", "ways"]).head)[:2] == ["method", "ways"]
