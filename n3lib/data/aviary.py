@@ -231,7 +231,7 @@ def contact_sheet(
     for k, one in enumerate(species):
         top = height - 0.15 - k * row_height
         figure.text(margin / width, (top - 0.14) / height, one.name, size=13, weight="bold", **style)
-        lines = textwrap.wrap(" ".join(one.sentences), 60, break_on_hyphens=False)
+        lines = textwrap.wrap(" ".join(one.sentences), 56, break_on_hyphens=False)
         text = "\n".join(lines[:9]) + (" ..." if len(lines) > 9 else "")
         figure.text(margin / width, (top - 0.43) / height, text, size=8, linespacing=1.25, **style)
         for i in range(images):
