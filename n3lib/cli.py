@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from n3lib.config import RunConfig, settings
+from n3lib.config import RunConfig, read_config, settings
 from n3lib.errors import N3Error
 
 RawHelp = argparse.RawDescriptionHelpFormatter
@@ -97,8 +97,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _config(options: argparse.Namespace, overrides: Sequence[str] = ()) -> RunConfig:
-    from n3lib.config import read_config
-
     roots = [f"--data.root={options.data_root}"] if options.data_root else []
     return read_config(options.config, [*roots, *overrides])
 

@@ -87,7 +87,7 @@ def evaluate(
             too few, of one drawn from the task: accuracy must fall to chance.
 
     Returns:
-        A result: see `result_fields` in the book; JSON-ready.
+        A result, ready for JSON: what was measured, its spread, and all that it was made with.
 
     Raises:
         N3Error: K larger than the number of classes, or a class that the run was trained on.
