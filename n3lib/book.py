@@ -21,10 +21,10 @@ from n3lib.data.splits import CUB_SPLITS, cub_split
 from n3lib.episodes import Episodes
 from n3lib.model import N3
 from n3lib.results import Table, load_results, table
-from n3lib.run import Run, make_bank
+from n3lib.run import Run
 from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
-from n3lib.text.tfidf import TfIdf
+from n3lib.text.reader import Reader
 
 ROOT = Path(__file__).parent.parent
 
@@ -123,8 +123,8 @@ def changed(before: Sequence[str], after: Sequence[str]) -> str:
 def episodes(data: ZeroShotDataset, config: RunConfig) -> Episodes:
     """The tasks that a run of this configuration trains on."""
     seen = data.split.part(config.fit)
-    tfidf = TfIdf.fit([data.texts[c] for c in seen], ngrams=config.text.ngrams)
-    bank = make_bank(data.texts, make_encoder(config.text.encoder), tfidf, config.text)
+    reader = Reader.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
+    bank = reader.bank(data.texts, data.weights)
     return Episodes(data, bank, seen, config.episodes, config.seed)
 
 
@@ -222,7 +222,11 @@ def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "position
         config = dataclasses.replace(run.config.model, classifier=classifier)
         trained = run.model
         model = N3(
-            trained.backbone, run.encoder.width, len(run.tfidf.vocabulary), len(trained.exemplars), config
+            trained.backbone,
+            run.reader.encoder.width,
+            len(run.reader.tfidf.vocabulary),
+            len(trained.exemplars),
+            config,
         )
     for name in ("center", "transform", "exemplars", "seen_pooled", "seen_lexical"):
         getattr(model, name).copy_(getattr(trained, name))
@@ -250,7 +254,7 @@ def folding_error(build: Callable[[], nn.Module], images: Float[Tensor, "B 3 H W
 @torch.no_grad()
 def order_gap(model: N3, text: Text, images: Float[Tensor, "B 3 H W"]) -> float:
     """Describe the same classes in the reverse order: the largest change of a class's probability."""
-    flipped = Text(text.tokens.flip(0), text.mask.flip(0), text.lexical.flip(0), text.words[::-1])
+    flipped = text.choose(range(len(text))[::-1])
     straight = model.logits(images, model.read(text)).softmax(1)
     turned = model.logits(images, model.read(flipped)).softmax(1).flip(1)
     return (straight - turned).abs().max().item()

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 WITHIN_SHRINKAGE = 0.3  # share of the mean within-class variance added before whitening
-RIDGE = 0.1
 
 
 class Statistics(NamedTuple):
@@ -66,7 +65,7 @@ def ridge(
     kernel: Float[Tensor, "K S"],
     gram: Float[Tensor, "S S"],
     targets: Float[Tensor, "S f"],
-    strength: float = RIDGE,
+    strength: float,
 ) -> Float[Tensor, "K f"]:
     """Kernel ridge regression: `kernel (gram + strength I)^-1 (targets - mean)`.
 
@@ -122,16 +121,22 @@ class Equivariant(nn.Module):
 class Exemplar(nn.Module):
     """Class k's weights from the exemplars of the seen classes, by kernel ridge on the label embeddings.
 
-    Support classes S have texts and exemplars, the K classes asked for only texts. Texts come as two parts
-    (mean token embedding, lexical), each centered on the support classes and brought to unit length; the
-    kernel is their inner product weighted by `mix`. Nothing here can learn a class by heart: a correction
-    decoded from the encoded labels did (on the aviary, 40-way: 24 % with it, 47 % without).
+    Support classes S have texts and exemplars, the K classes asked for only texts. Texts come in parts (mean
+    token embedding, and lexical where there is a vocabulary), each centered on the support classes and
+    brought to unit length; the kernel is their inner product weighted by `mix`. Nothing here can learn a
+    class by heart: a correction decoded from the encoded labels did (on the aviary, 40-way: 24 % with it,
+    47 % without).
+
+    Args:
+        strength: of the ridge regression.
+        lexical: whether texts have a lexical part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strength: float, lexical: bool) -> None:
         super().__init__()
+        self.strength = strength
         # Training starts near the closed form on words, which is strong; the other part earns its share.
-        self.mix = nn.Parameter(torch.tensor([0.02, 0.98]).log())
+        self.mix = nn.Parameter(torch.tensor([0.02, 0.98] if lexical else [1.0]).log())
 
     def forward(
         self, asked: list[Tensor], support: list[Tensor], exemplars: Float[Tensor, "S f"]
@@ -144,7 +149,7 @@ class Exemplar(nn.Module):
                 x.append(share.sqrt() * unit(part.float() - mean))
                 seen.append(share.sqrt() * unit(part_seen.float() - mean))
             x_k, x_s = torch.cat(x, 1), torch.cat(seen, 1)  # (K, n), (S, n)
-            return unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float()))
+            return unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float(), self.strength))
 
 
 def unit(x: Tensor) -> Tensor:

@@ -11,24 +11,8 @@ from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.errors import N3Error
 from n3lib.model import N3Config
+from n3lib.text.reader import TextConfig
 from n3lib.train import TrainConfig
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """How descriptions are read.
-
-    Attributes:
-        encoder: `words` (no download), or a transformers encoder by name or folder.
-        pooling: `tokens`, or `sentence` for one embedding a sentence.
-        max_tokens: L at most (512 in the paper).
-        ngrams: longest run of words that is a word of the lexical path.
-    """
-
-    encoder: str = "words"
-    pooling: Literal["tokens", "sentence"] = "tokens"
-    max_tokens: int = 512
-    ngrams: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,6 +42,8 @@ class N3Config:
             stands, one plain parameter mu on layer-normalized deltas.
         initial_mu: its start.
         gamma: weight of the pretrained parameters (section 5.4).
+        ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
+            embeddings want more than words).
         word_penalty: pull of the learned word weights towards 1.
     """
 
@@ -57,6 +59,7 @@ class N3Config:
     mu: Literal["relative", "absolute"] = "relative"
     initial_mu: float = 0.1
     gamma: float = 1.0
+    ridge: float = 0.1
     word_penalty: float = 1e-3
 
 
@@ -99,11 +102,12 @@ class Tokens2Label(nn.Module):
         self.encoder = encoder(config.d, config.heads, config.t2l_layers, config.dropout)
         self.score = nn.Linear(config.d, 1)
 
-    def forward(self, tokens: Float[Tensor, "K L e"], mask: Bool[Tensor, "K L"]) -> Float[Tensor, "K d"]:
+    def forward(self, tokens: Float[Tensor, "K L e"], weight: Float[Tensor, "K L"]) -> Float[Tensor, "K d"]:
         x = self.project(tokens)  # (K, L, d)
         x = x + positions(x.shape[1], x.shape[2]).to(x)
-        x = self.encoder(x, src_key_padding_mask=~mask)  # (K, L, d)
-        share = self.score(x).masked_fill(~mask[:, :, None], -torch.inf).softmax(1)  # (K, L, 1)
+        x = self.encoder(x, src_key_padding_mask=weight == 0)  # (K, L, d)
+        # Padding weighs nothing; a sentence that counts half has half the say.
+        share = (self.score(x) + weight.log()[:, :, None]).softmax(1)  # (K, L, 1)
         return (share * x).sum(1)  # (K, d)
 
 
@@ -177,7 +181,7 @@ class N3(nn.Module):
     Args:
         backbone: the pretrained network, Theta.
         e: width of the token embeddings.
-        vocabulary: V, number of words of the lexical path.
+        vocabulary: V, number of words of the lexical path; 0 for none.
         seen: C, number of classes whose exemplars are remembered.
         config: Phi's settings.
     """
@@ -194,15 +198,17 @@ class N3(nn.Module):
         d, f = config.d, backbone.width
         self.tokens2label = Tokens2Label(e, config)
         self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))
-        self.lexical = nn.Linear(vocabulary, d, bias=False)
-        nn.init.normal_(self.lexical.weight)  # unit rows in, unit variance out
+        self.lexical = None
+        if vocabulary:
+            self.lexical = nn.Linear(vocabulary, d, bias=False)
+            nn.init.normal_(self.lexical.weight)  # unit rows in, unit variance out
         self.labels2adaptation = Labels2Adaptation(backbone, config)
         if config.classifier == "positional":
             self.generator: nn.Module = Positional(d, f, config.slots, config.heads)
         elif config.classifier == "equivariant":
             self.generator = Equivariant(d, f)
         else:
-            self.generator = Exemplar()
+            self.generator = Exemplar(config.ridge, lexical=vocabulary > 0)
         self.log_scale = nn.Parameter(torch.zeros(()))
         # What is remembered of the seen classes: no image is needed once this is stored.
         self.register_buffer("center", torch.zeros(f))
@@ -224,7 +230,9 @@ class N3(nn.Module):
 
     def context(self, text: Text) -> Float[Tensor, "K d"]:
         """Eq. 2 and 3: every description to a label embedding, then in the light of the others."""
-        c = self.tokens2label(text.tokens, text.mask) + self.lexical(self.weigh(text.lexical))  # (K, d)
+        c = self.tokens2label(text.tokens, text.weight)  # (K, d)
+        if self.lexical is not None:
+            c = c + self.lexical(self.weigh(text.lexical))
         if isinstance(self.generator, Positional):
             if len(c) > self.config.slots:
                 raise N3Error(
@@ -248,8 +256,10 @@ class N3(nn.Module):
             rows, offset = self.generator(h)
         elif isinstance(self.generator, Exemplar):
             s = slice(None) if support is None else support
-            asked = [text.pooled(), self.weigh(text.lexical)]
-            known = [self.seen_pooled[s], self.weigh(self.seen_lexical[s])]
+            asked, known = [text.pooled], [self.seen_pooled[s]]
+            if self.lexical is not None:
+                asked.append(self.weigh(text.lexical))
+                known.append(self.weigh(self.seen_lexical[s]))
             rows = self.generator(asked, known, self.exemplars[s])
         else:
             rows = self.generator(h)
@@ -280,5 +290,5 @@ class N3(nn.Module):
         """Store what the seen classes' images and texts say."""
         for name, value in statistics._asdict().items():
             getattr(self, name).copy_(value)
-        self.seen_pooled.copy_(text.pooled())
+        self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.lexical)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from n3lib.backbone import Backbone, load_backbone
 from n3lib.classifiers import feature_statistics
-from n3lib.config import RunConfig, TextConfig, config_from_dict
+from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.episodes import Episodes
@@ -24,8 +24,8 @@ from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json, write_tensors
 from n3lib.model import N3
 from n3lib.text.bank import Text, TextBank
-from n3lib.text.encoders import TokenEncoder, make_encoder
-from n3lib.text.tfidf import TfIdf
+from n3lib.text.encoders import make_encoder
+from n3lib.text.reader import Reader
 from n3lib.train import Progress, fit, load_trained, trained_state
 
 
@@ -36,8 +36,7 @@ class Run:
     folder: Path
     config: RunConfig
     model: N3
-    encoder: TokenEncoder
-    tfidf: TfIdf
+    reader: Reader
     image_size: int
 
     @classmethod
@@ -61,29 +60,14 @@ class Run:
                 f"the text encoder {config.text.encoder} is not the one that {folder} was trained with",
                 "Bring back the encoder's files, or train again",
             )
-        tfidf = TfIdf.from_dict(read_json(folder / "tfidf.json"))
-        model = N3(backbone, encoder.width, len(tfidf.vocabulary), told["seen"], config.model)
+        reader = Reader.from_dict(read_json(folder / "reader.json"), encoder, config.text)
+        model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), told["seen"], config.model)
         load_trained(model, folder / "model.safetensors")
-        return cls(folder, config, model.eval(), encoder, tfidf, told["image_size"])
-
-    def bank(self, texts: Sequence[Sequence[str]], cache: Path | None = None) -> TextBank:
-        """Descriptions encoded as the run's own were."""
-        return make_bank(texts, self.encoder, self.tfidf, self.config.text, cache)
+        return cls(folder, config, model.eval(), reader, told["image_size"])
 
     def text(self, classes: Mapping[str, Sequence[str]]) -> Text:
         """The descriptions of new classes, ready for the model."""
-        return self.bank(list(classes.values())).batch(range(len(classes)))
-
-
-def make_bank(
-    texts: Sequence[Sequence[str]],
-    encoder: TokenEncoder,
-    tfidf: TfIdf,
-    config: TextConfig,
-    cache: Path | None = None,
-) -> TextBank:
-    """A bank of these texts under this configuration."""
-    return TextBank(texts, encoder, tfidf, config.pooling, config.max_tokens, cache)
+        return self.reader.bank(list(classes.values())).batch(range(len(classes)))
 
 
 def train(
@@ -117,9 +101,9 @@ def train(
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone)
     encoder = make_encoder(config.text.encoder)
-    tfidf = TfIdf.fit([dataset.texts[c] for c in seen], ngrams=config.text.ngrams)
-    bank = make_bank(dataset.texts, encoder, tfidf, config.text)
-    model = N3(backbone, encoder.width, len(tfidf.vocabulary), len(seen), config.model)
+    reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
+    bank = reader.bank(dataset.texts, dataset.weights)
+    model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), len(seen), config.model)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
     write_json(folder / "config.json", dataclasses.asdict(config))
     write_json(folder / "environment.json", environment(dataset))
@@ -138,7 +122,7 @@ def train(
     renew_exemplars(model, dataset, bank, seen, config, final=True)
     write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
     write_tensors(folder / "model.safetensors", trained_state(model))
-    write_json(folder / "tfidf.json", tfidf.to_dict())
+    write_json(folder / "reader.json", reader.to_dict())
     write_json(  # last: its presence says that the run is whole
         folder / "run.json",
         {

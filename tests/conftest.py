@@ -18,7 +18,7 @@ from n3lib.files import write_tensors
 from n3lib.model import N3, N3Config
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
-from n3lib.text.tfidf import TfIdf
+from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.words import WordEncoder
 from n3lib.train import TrainConfig
 
@@ -70,8 +70,8 @@ def small_world() -> ZeroShotDataset:
 
 @pytest.fixture(scope="session")
 def small_bank(small_world: ZeroShotDataset) -> TextBank:
-    tfidf = TfIdf.fit([small_world.texts[c] for c in small_world.split.train])
-    return TextBank(small_world.texts, WordEncoder(8), tfidf)
+    seen = [small_world.texts[c] for c in small_world.split.train]
+    return Reader.fit(WordEncoder(8), seen, TextConfig()).bank(small_world.texts)
 
 
 def shake_norms(network: nn.Module) -> nn.Module:
@@ -107,7 +107,9 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
 
     def make(moved: bool = True, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, **settings})
-        model = N3(make_backbone(), small_bank.width, len(small_bank.tfidf.vocabulary), 8, config).eval()
+        model = N3(
+            make_backbone(), small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8, config
+        ).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()

@@ -6,7 +6,6 @@ from sklearn.kernel_ridge import KernelRidge
 from torch import nn
 
 from n3lib.classifiers import (
-    RIDGE,
     WITHIN_SHRINKAGE,
     Equivariant,
     Exemplar,
@@ -82,7 +81,7 @@ def test_gradient_of_ridge() -> None:
     inputs = [torch.randn(*shape).double().requires_grad_() for shape in ((2, 3), (3, 3), (3, 2))]
 
     def through(new: torch.Tensor, root: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return ridge(unit(new) @ root.T, root @ root.T, targets)
+        return ridge(unit(new) @ root.T, root @ root.T, targets, 0.1)
 
     assert torch.autograd.gradcheck(through, inputs)
 
@@ -96,7 +95,7 @@ def test_folded_rows_give_the_same_logits() -> None:
 
 def test_exemplar_is_the_closed_form_of_the_words() -> None:
     k, s, v, width = 3, 6, 10, 4
-    generator = Exemplar()
+    generator = Exemplar(0.2, lexical=True)
     with torch.no_grad():
         generator.mix.copy_(torch.tensor([-torch.inf, 0.0]))  # all lexical
     exemplars = torch.randn(s, width)
@@ -109,12 +108,12 @@ def test_exemplar_is_the_closed_form_of_the_words() -> None:
     seen, new = known[1].double().numpy(), asked[1].double().numpy()
     new, seen = rows(new - seen.mean(0)), rows(seen - seen.mean(0))
     p = exemplars.double().numpy()
-    w = new @ seen.T @ np.linalg.inv(seen @ seen.T + RIDGE * np.eye(s)) @ (p - p.mean(0))
+    w = new @ seen.T @ np.linalg.inv(seen @ seen.T + 0.2 * np.eye(s)) @ (p - p.mean(0))
     np.testing.assert_allclose(got.detach(), rows(w), atol=1e-5)
 
 
 def test_exemplar_kernel_is_the_weighted_sum_of_both_kernels() -> None:
-    generator = Exemplar()
+    generator = Exemplar(0.2, lexical=True)
     with torch.no_grad():
         generator.mix.copy_(torch.tensor([0.3, 0.7]).log())
     exemplars = torch.randn(6, 4)
@@ -123,7 +122,7 @@ def test_exemplar_kernel_is_the_weighted_sum_of_both_kernels() -> None:
     for share, new, seen in zip((0.3, 0.7), asked, known, strict=True):
         new, seen = unit(new - seen.mean(0)), unit(seen - seen.mean(0))
         kernel, gram = kernel + share * new @ seen.T, gram + share * seen @ seen.T
-    expected = unit(ridge(kernel, gram, exemplars))
+    expected = unit(ridge(kernel, gram, exemplars, 0.2))
     torch.testing.assert_close(generator(asked, known, exemplars), expected, atol=1e-5, rtol=1e-4)
 
 
@@ -131,7 +130,7 @@ def test_permuting_the_classes_permutes_the_rows_and_the_support_changes_nothing
     order, mixed = torch.tensor([2, 0, 3, 1]), torch.randperm(6)
     h, exemplars = torch.randn(4, 8), torch.randn(6, 5)
     asked, known = [torch.randn(4, 2), torch.rand(4, 9)], [torch.randn(6, 2), torch.rand(6, 9)]
-    equivariant, exemplar = Equivariant(8, 5), Exemplar()
+    equivariant, exemplar = Equivariant(8, 5), Exemplar(0.2, lexical=True)
     torch.testing.assert_close(equivariant(h[order]), equivariant(h)[order])
     got = exemplar([p[order] for p in asked], [p[mixed] for p in known], exemplars[mixed])
     torch.testing.assert_close(got, exemplar(asked, known, exemplars)[order], atol=1e-5, rtol=1e-4)
@@ -156,7 +155,7 @@ def test_zero_rows_stay_zero() -> None:
 
 
 def test_autocast_does_not_touch_the_closed_form() -> None:
-    generator = Exemplar()
+    generator = Exemplar(0.2, lexical=True)
     arguments = (
         [torch.randn(3, 2), torch.rand(3, 9)],
         [torch.randn(6, 2), torch.rand(6, 9)],

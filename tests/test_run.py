@@ -43,7 +43,7 @@ def test_a_finished_run_is_opened_and_not_trained_again(tiny_run: Run, tiny_conf
 def test_what_a_run_holds(tiny_run: Run) -> None:
     files = {path.name for path in tiny_run.folder.rglob("*")}
     assert files == {
-        "config.json", "environment.json", "tfidf.json", "run.json", "metrics.jsonl", "checkpoint.json",
+        "config.json", "environment.json", "reader.json", "run.json", "metrics.jsonl", "checkpoint.json",
         "checkpoint-3.safetensors", "best.safetensors", "model.safetensors", "backbone.safetensors",
     }  # fmt: skip
     for path in tiny_run.folder.iterdir():  # text or safetensors, whose header is JSON; never a pickle
@@ -132,7 +132,7 @@ def cut(folder: Path) -> None:
     ("damage", "message"),
     [
         (without("run.json"), "holds no finished run"),
-        (without("tfidf.json"), "tfidf.json does not exist"),
+        (without("reader.json"), "reader.json does not exist"),
         (without("backbone.safetensors"), "backbone.safetensors does not exist"),
         (cut, "model.safetensors is not a readable"),
         (changed("run.json", encoder_revision="of another day"), "words is not the one that"),

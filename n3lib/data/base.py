@@ -57,6 +57,7 @@ class ZeroShotDataset:
         labels: int64 array `(N,)` of class ids.
         split: which classes are seen and which are not.
         hashes: SHA-256 of what the data came from, for the record of a run.
+        weights: how much each sentence counts, in the places of `texts`; None for all alike.
 
     Raises:
         N3Error: a class has no text or an empty one, or a label or split names a class that is not there.
@@ -69,6 +70,7 @@ class ZeroShotDataset:
     labels: np.ndarray
     split: Split
     hashes: dict[str, str] = field(default_factory=dict)
+    weights: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.classes)
@@ -76,6 +78,8 @@ class ZeroShotDataset:
             raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
         for name, sentences in zip(self.classes, self.texts, strict=True):
             check_text(name, sentences)
+        if self.weights is not None and [len(w) for w in self.weights] != [len(t) for t in self.texts]:
+            raise N3Error(f"{self.name}: sentences and their weights differ in number")
         if len(self.labels) != len(self.images):
             raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 from n3lib.data.base import check_text
 from n3lib.errors import N3Error
 from n3lib.text.cache import encode_texts
-from n3lib.text.encoders import TokenEncoder
-from n3lib.text.tfidf import TfIdf
+from n3lib.text.encoders import Encoded
+
+if TYPE_CHECKING:
+    from n3lib.text.reader import Reader
 
 
 @dataclass
@@ -22,26 +25,36 @@ class Text:
 
     Attributes:
         tokens: token embeddings, zero where padded.
-        mask: True where a token stands.
+        weight: of the sentence that a token stands in, 1 unless the data say otherwise; 0 where padded.
+        pooled: mean embedding of all tokens, each counted by its inverse document frequency.
         lexical: TF-IDF weights of the whole description, unit rows; V is 0 without a vocabulary.
         words: the tokens as text.
     """
 
     tokens: Float[Tensor, "K L e"]
-    mask: Bool[Tensor, "K L"]
+    weight: Float[Tensor, "K L"]
+    pooled: Float[Tensor, "K e"]
     lexical: Float[Tensor, "K V"]
     words: list[list[str]]
 
+    @property
+    def mask(self) -> Bool[Tensor, "K L"]:
+        """True where a token stands."""
+        return self.weight > 0
+
     def to(self, device: torch.device | str) -> "Text":
         """The same on another device."""
-        return Text(self.tokens.to(device), self.mask.to(device), self.lexical.to(device), self.words)
+        tensors = (self.tokens, self.weight, self.pooled, self.lexical)
+        return Text(*(t.to(device) for t in tensors), self.words)
+
+    def choose(self, places: Sequence[int]) -> "Text":
+        """The texts at these places, in this order."""
+        at = torch.as_tensor(places, device=self.tokens.device)
+        tensors = (self.tokens, self.weight, self.pooled, self.lexical)
+        return Text(*(t[at] for t in tensors), [self.words[p] for p in places])
 
     def __len__(self) -> int:
         return len(self.tokens)
-
-    def pooled(self) -> Float[Tensor, "K e"]:
-        """The mean token embedding of each class."""
-        return (self.tokens * self.mask[:, :, None]).sum(1) / self.mask.sum(1, keepdim=True).clamp_min(1)
 
 
 class TextBank:
@@ -49,39 +62,47 @@ class TextBank:
 
     Args:
         texts: sentences of each class.
-        encoder: gives token embeddings, frozen.
-        tfidf: fitted vocabulary of the lexical path.
-        pooling: `tokens`, or `sentence` for one embedding a sentence.
-        max_tokens: L at most; what goes beyond is cut off (the paper's 512).
+        reader: how to read them.
+        weights: how much each sentence counts, 1 by default; sentences of weight 0 are left out.
         cache: folder of the token cache.
+
+    Raises:
+        N3Error: a class says nothing, or nothing that the encoder knows.
     """
 
     def __init__(
         self,
         texts: Sequence[Sequence[str]],
-        encoder: TokenEncoder,
-        tfidf: TfIdf,
-        pooling: str = "tokens",
-        max_tokens: int = 512,
+        reader: "Reader",
+        weights: Sequence[Sequence[float]] | None = None,
         cache: Path | None = None,
     ) -> None:
         for k, sentences in enumerate(texts):
             check_text(str(k), sentences)
-        self.tfidf, self.width, self.max_tokens = tfidf, encoder.width, max_tokens
-        self.encoded, self.counts = [], []  # counts: each (sentences, V)
-        for k, found in enumerate(encode_texts(encoder, texts, pooling, cache)):
+        self.reader, self.width = reader, reader.encoder.width
+        self.pieces: list[list[Encoded]] = []  # what the model reads of each sentence
+        self.weights: list[np.ndarray] = []  # (S,)
+        self.sums: list[Tensor] = []  # (S, e + 1): idf-weighted sum of the embeddings, and of the idf
+        self.counts = []  # (S, V)
+        for k, encoded in enumerate(encode_texts(reader.encoder, texts, cache)):
+            weight = np.ones(len(encoded)) if weights is None else np.asarray(weights[k], dtype=float)
             # A sentence without any token would be an empty text once the others are left out.
-            spoken = [s for s, one in enumerate(found) if len(one.embeddings)]
+            spoken = [s for s, one in enumerate(encoded) if len(one.embeddings) and weight[s] > 0]
             if not spoken:
-                raise N3Error(f"{encoder.name} finds no word in the description of class {k}", "Reword it")
-            self.encoded.append([found[s] for s in spoken])
-            self.counts.append(tfidf.counts([texts[k][s] for s in spoken]))
-        self.whole = self._lexical(
-            range(len(texts)), [np.arange(len(e)) for e in self.encoded]
-        )  # (classes, V)
+                raise N3Error(
+                    f"{reader.encoder.name} finds no word in the description of class {k}", "Reword it"
+                )
+            self.weights.append(weight[spoken])
+            self.sums.append(torch.stack([self._sum(encoded[s]) for s in spoken]))
+            self.pieces.append([self._piece(encoded[s], texts[k][s]) for s in spoken])
+            self.counts.append(reader.tfidf.counts([texts[k][s] for s in spoken]))
+        everything = [np.arange(len(w)) for w in self.weights]
+        # What texts without dropout weigh never changes.
+        self.whole_lexical = self._lexical(range(len(texts)), everything)  # (classes, V)
+        self.whole_pooled = self._pooled(range(len(texts)), everything)  # (classes, e)
 
     def __len__(self) -> int:
-        return len(self.encoded)
+        return len(self.pieces)
 
     def batch(
         self, classes: Sequence[int], rng: np.random.Generator | None = None, drop: float = 0.0
@@ -94,23 +115,44 @@ class TextBank:
             drop: chance that a sentence is left out (at least one always stays): texts then vary in
                 training as they do between authors.
         """
-        kept = [self._keep(len(self.encoded[k]), rng, drop) for k in classes]
-        pieces = [[self.encoded[k][s] for s in sentences] for k, sentences in zip(classes, kept, strict=True)]
-        lengths = [min(self.max_tokens, sum(len(e.embeddings) for e in piece)) for piece in pieces]
+        kept = [self._keep(len(self.pieces[k]), rng, drop) for k in classes]
+        most = self.reader.config.max_tokens
+        pieces = [[self.pieces[k][s] for s in some] for k, some in zip(classes, kept, strict=True)]
+        lengths = [min(most, sum(len(e.embeddings) for e in piece)) for piece in pieces]
         tokens = torch.zeros(len(classes), max(lengths), self.width)
+        weight = torch.zeros(len(classes), max(lengths))
         words = []
-        for row, (piece, length) in enumerate(zip(pieces, lengths, strict=True)):
+        for row, (k, piece, length) in enumerate(zip(classes, pieces, lengths, strict=True)):
             tokens[row, :length] = torch.cat([e.embeddings for e in piece])[:length]
+            repeats = [len(e.embeddings) for e in piece]
+            weight[row, :length] = torch.from_numpy(np.repeat(self.weights[k][kept[row]], repeats)[:length])
             words.append([w for e in piece for w in e.words][:length])
-        mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]  # (K, L)
-        lexical = torch.from_numpy(self._lexical(classes, None if drop == 0 else kept))
-        return Text(tokens, mask, lexical, words)
+        if drop:
+            lexical, pooled = self._lexical(classes, kept), self._pooled(classes, kept)
+        else:
+            lexical, pooled = self.whole_lexical[list(classes)], self.whole_pooled[list(classes)]
+        return Text(tokens, weight, pooled, torch.from_numpy(lexical), words)
 
-    def _lexical(self, classes: Sequence[int], kept: list[np.ndarray] | None) -> np.ndarray:
-        if kept is None:
-            return self.whole[np.asarray(classes)]
-        summed = [self.counts[k][s].sum(0) for k, s in zip(classes, kept, strict=True)]
-        return self.tfidf.weights(np.asarray(np.concatenate(summed)))
+    def _piece(self, encoded: Encoded, sentence: str) -> Encoded:
+        if self.reader.config.pooling == "tokens":
+            return encoded
+        return Encoded(encoded.embeddings.float().mean(0, keepdim=True).half(), [sentence])
+
+    def _sum(self, encoded: Encoded) -> Float[Tensor, "e_plus_1"]:
+        idf = torch.tensor(self.reader.token_idf(encoded.words))  # (L,)
+        return torch.cat([idf @ encoded.embeddings.float(), idf.sum()[None]])
+
+    def _pooled(self, classes: Sequence[int], kept: list[np.ndarray]) -> Float[Tensor, "K e"]:
+        rows = [
+            torch.from_numpy(self.weights[k][s]).float() @ self.sums[k][s]
+            for k, s in zip(classes, kept, strict=True)
+        ]
+        summed = torch.stack(rows)  # (K, e + 1)
+        return summed[:, :-1] / summed[:, -1:]
+
+    def _lexical(self, classes: Sequence[int], kept: list[np.ndarray]) -> np.ndarray:
+        summed = [self.counts[k][s].T @ self.weights[k][s] for k, s in zip(classes, kept, strict=True)]
+        return self.reader.tfidf.weights(np.stack(summed))
 
     @staticmethod
     def _keep(count: int, rng: np.random.Generator | None, drop: float) -> np.ndarray:

@@ -12,13 +12,10 @@ from n3lib.errors import N3Error
 from n3lib.files import read_tensors, sha256, write_tensors
 from n3lib.text.encoders import Encoded, TokenEncoder
 
-POOLINGS = ("tokens", "sentence")
-
 
 def encode_texts(
     encoder: TokenEncoder,
     texts: Sequence[Sequence[str]],
-    pooling: str = "tokens",
     cache: Path | str | None = None,
 ) -> list[list[Encoded]]:
     """Encode the sentences of every class: one list per class, in it one `Encoded` per sentence.
@@ -26,49 +23,37 @@ def encode_texts(
     Arguments and errors are those of `encode_cached`.
     """
     bar = tqdm(texts, desc=f"encoding texts ({encoder.name})", disable=None)
-    return [encode_cached(encoder, text, pooling, cache) for text in bar]
+    return [encode_cached(encoder, text, cache) for text in bar]
 
 
 def encode_cached(
     encoder: TokenEncoder,
     sentences: Sequence[str],
-    pooling: str = "tokens",
     cache: Path | str | None = None,
 ) -> list[Encoded]:
     """Encode sentences that belong together, such as a class's description, or read them from the cache.
 
-    One safetensors file holds them all. Its name is a hash over the encoder, its revision, the pooling and
-    every sentence, so whatever changes misses; a damaged file is made again.
+    One safetensors file holds every token of them all, so that all ways of pooling share it. Its name is a
+    hash over the encoder, its revision and every sentence: whatever changes misses; a damaged file is made
+    again. Writers do not disturb one another, since a file appears only whole.
 
     Args:
         encoder: any `TokenEncoder`.
         sentences: S sentences, each encoded on its own.
-        pooling: `tokens` keeps every token; `sentence` takes the mean of each sentence's tokens, so that L is
-            1 and `words` holds the sentence itself. A sentence without tokens has L = 0 either way.
         cache: see `n3lib.data.images.cache_dir`.
 
     Raises:
-        N3Error: there is no such pooling, the encoder cannot be loaded, or the cache cannot be written.
+        N3Error: the encoder cannot be loaded, or the cache cannot be written.
     """
-    if pooling not in POOLINGS:
-        raise N3Error(f"there is no pooling {pooling!r}", f"Use one of {', '.join(POOLINGS)}")
     if not sentences:
         return []
-    key = sha256("text-1", encoder.name, encoder.revision, pooling, *sentences)
+    key = sha256("text-2", encoder.name, encoder.revision, *sentences)
     path = cache_dir(cache) / "text" / key[:2] / f"{key}.safetensors"
     found = _read(path, key, len(sentences), encoder.width)
     if found is None:
-        encoded = encoder.encode(sentences)
-        found = [_pool(one, text, pooling) for one, text in zip(encoded, sentences, strict=True)]
+        found = encoder.encode(sentences)
         _write(path, key, found)
     return found
-
-
-def _pool(encoded: Encoded, sentence: str, pooling: str) -> Encoded:
-    if pooling == "tokens" or not len(encoded.embeddings):
-        return encoded
-    mean = encoded.embeddings.float().mean(dim=0, keepdim=True)  # (1, e)
-    return Encoded(mean.half(), [sentence])
 
 
 def _write(path: Path, key: str, encoded: list[Encoded]) -> None:

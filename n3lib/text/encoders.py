@@ -9,8 +9,6 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 
-MAX_TOKENS = 512
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -40,7 +38,10 @@ class TokenEncoder(Protocol):
     width: int
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence on its own, cut to `MAX_TOKENS` tokens; one `Encoded` per sentence."""
+        """Encode each sentence on its own and whole, however long; one `Encoded` per sentence.
+
+        An encoder that reads only so much at once goes through a long one in windows.
+        """
         ...
 
 
@@ -48,20 +49,35 @@ def make_encoder(spec: str) -> TokenEncoder:
     """The encoder that `spec` names.
 
     Args:
-        spec: `words` or `words:<width>` for `WordEncoder`; anything else is a transformers model, by its name
-            on the Hugging Face hub or by its folder.
+        spec: one of
+            `words` or `words:WIDTH`: `WordEncoder`;
+            `glove:NAME` or `glove:FILE`: `GloveEncoder`;
+            `elmo` or `elmo:FOLDER`: `ElmoEncoder`;
+            `bert`: the paper's, short for `bert-base-uncased`;
+            anything else: a transformers model, by its name on the Hugging Face hub or by its folder.
 
     Raises:
         N3Error: the width is not a positive number, or the model cannot be found.
     """
-    from n3lib.text.transformer import TransformerEncoder
-    from n3lib.text.words import WordEncoder
+    kind, colon, rest = spec.partition(":")
+    if kind in ("words", "glove", "elmo") and colon and not rest:
+        raise N3Error(f"text encoder {spec!r} is cut short", f"Write what comes after {kind}:")
+    if kind == "words":
+        from n3lib.text.words import WordEncoder
 
-    kind, _, width = spec.partition(":")
-    if kind != "words":
-        return TransformerEncoder(spec)
-    if not width and ":" not in spec:
-        return WordEncoder()
-    if not width.isdecimal() or int(width) < 1:
-        raise N3Error(f"text encoder {spec!r}: the width is no positive number", "Write words or words:128")
-    return WordEncoder(int(width))
+        if not colon:
+            return WordEncoder()
+        if not rest.isdecimal() or int(rest) < 1:
+            raise N3Error(f"text encoder {spec!r}: the width is no positive number", "Write words:128")
+        return WordEncoder(int(rest))
+    if kind == "glove":
+        from n3lib.text.glove import GloveEncoder
+
+        return GloveEncoder(rest or "glove-wiki-gigaword-300")
+    if kind == "elmo":
+        from n3lib.text.elmo import ElmoEncoder
+
+        return ElmoEncoder(rest or None)
+    from n3lib.text.transformer import TransformerEncoder
+
+    return TransformerEncoder("bert-base-uncased" if spec == "bert" else spec)

@@ -1,7 +1,8 @@
 """Words counted and weighted by how rare they are among the classes: TF-IDF."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -48,15 +49,21 @@ class TfIdf:
         if ngrams < 1 or min_df < 1:
             raise N3Error(f"TF-IDF with ngrams={ngrams}, min_df={min_df}", "Use 1 or more for both")
         analyze = _analyzer(ngrams)
-        df = Counter(term for text in texts for term in {term for line in text for term in analyze(line)})
+        documents = [{term for line in text for term in analyze(line)} for text in texts]
+        df = Counter(term for terms in documents for term in terms)
         vocabulary = sorted(term for term, count in df.items() if count >= min_df)
         if not vocabulary:
             raise N3Error(
                 f"TF-IDF found no word that {min_df} of {len(texts)} classes share",
                 "Give longer texts or lower min_df",
             )
-        counts = np.array([df[term] for term in vocabulary], dtype=np.float64)
-        return cls(vocabulary, np.log((1 + len(texts)) / (1 + counts)) + 1, ngrams)
+        idf = inverse_document_frequency(documents)
+        return cls(vocabulary, np.array([idf[term] for term in vocabulary]), ngrams)
+
+    @classmethod
+    def empty(cls) -> "TfIdf":
+        """No words at all: V is 0."""
+        return cls([], np.zeros(0))
 
     def counts(self, sentences: Sequence[str]) -> sparse.csr_matrix:
         """How often each sentence has each term: float32 `(S, V)`; unknown terms are passed over."""
@@ -105,6 +112,12 @@ class TfIdf:
 
     def _place(self) -> dict[str, int]:
         return {term: index for index, term in enumerate(self.vocabulary)}
+
+
+def inverse_document_frequency(documents: Sequence[Set[str]]) -> dict[str, float]:
+    """`ln((1 + n) / (1 + df)) + 1` of each term in n documents, given as the terms of each."""
+    df = Counter(term for found in documents for term in found)
+    return {term: math.log((1 + len(documents)) / (1 + df[term])) + 1 for term in sorted(df)}
 
 
 @lru_cache

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
-from n3lib.text.encoders import MAX_TOKENS, Encoded
+from n3lib.text.encoders import Encoded
+
+WINDOW = 512  # tokens read at once at most, special ones included
 
 _FOLDER = "Give a folder with config.json, the tokenizer's files and model.safetensors"
 _HUB = f"Check the name and the network (a model is downloaded once and kept). {_FOLDER}, or use `words`"
@@ -20,9 +22,10 @@ _HUB = f"Check the name and the network (a model is downloaded once and kept). {
 class TransformerEncoder:
     """The last hidden states of any encoder of the transformers library, in float32 on the CPU.
 
-    Special tokens are left out. `words` are the word pieces as the vocabulary writes them (BERT: `##ing`
-    continues a word). Weights are read as safetensors only, and not before a sentence is encoded: sentences
-    that are in the cache need none.
+    A text longer than the model's window (512 tokens, or what it can read) is read window after window, so
+    that its first tokens are those of the text cut there. Special tokens are left out. `words` are the word
+    pieces as the vocabulary writes them (BERT: `##ing` continues a word). Weights are read as safetensors
+    only, and not before a sentence is encoded: sentences that are in the cache need none.
 
     Args:
         name_or_folder: a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
@@ -50,7 +53,7 @@ class TransformerEncoder:
             commit = getattr(config, "_commit_hash", None)
             if not commit:
                 raise N3Error(f"text encoder {self.name}: its revision cannot be told", _FOLDER)
-            self.revision = sha256("transformer-1", commit)
+            self.revision = sha256("transformer-2", commit)
             self._options["revision"] = commit
         width = getattr(config, "hidden_size", None)
         if not isinstance(width, int):
@@ -58,15 +61,15 @@ class TransformerEncoder:
         self.width = width
         positions = getattr(config, "max_position_embeddings", None)
         # Some architectures say -1 where any length will do.
-        self._longest = MAX_TOKENS
+        self._longest = WINDOW
         if isinstance(positions, int) and positions > 0:
-            self._longest = min(MAX_TOKENS, positions)
+            self._longest = min(WINDOW, positions)
         self._tokenizer: Any = None
         self._model: Any = None
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence on its own: `(L, width)` for its word pieces, as many as the model can read.
+        """Encode each sentence on its own: `(L, width)` for its word pieces.
 
         Raises:
             N3Error: the tokenizer or the weights cannot be loaded.
@@ -75,12 +78,13 @@ class TransformerEncoder:
             return []
         self._start()
         tokenized = self._tokenizer(
-            list(sentences), truncation=True, max_length=self._longest, return_special_tokens_mask=True
-        )
+            list(sentences), truncation=True, max_length=self._longest,
+            return_overflowing_tokens=True, return_special_tokens_mask=True,
+        )  # fmt: skip
         ids: list[list[int]] = tokenized["input_ids"]
         special: list[list[int]] = tokenized["special_tokens_mask"]
 
-        # Sentences of like length share a batch, so that little of it is padding.
+        # Windows of like length share a batch, so that little of it is padding.
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         states: dict[int, Float16[Tensor, "L e"]] = {}
         for start in range(0, len(order), self.batch):
@@ -90,10 +94,14 @@ class TransformerEncoder:
                 keep = torch.tensor(special[index], dtype=torch.bool).logical_not()
                 states[index] = row[: len(ids[index])][keep].to(torch.float16)
 
+        windows: list[list[int]] = [[] for _ in sentences]
+        for index, sentence in enumerate(tokenized["overflow_to_sample_mapping"]):
+            windows[sentence].append(index)
         encoded = []
-        for index in range(len(ids)):
-            kept = [piece for piece, skip in zip(ids[index], special[index], strict=True) if not skip]
-            encoded.append(Encoded(states[index], self._tokenizer.convert_ids_to_tokens(kept)))
+        for found in windows:
+            kept = [p for i in found for p, skip in zip(ids[i], special[i], strict=True) if not skip]
+            words = self._tokenizer.convert_ids_to_tokens(kept)
+            encoded.append(Encoded(torch.cat([states[i] for i in found]), words))
         return encoded
 
     def _forward(self, ids: list[list[int]]) -> Tensor:
@@ -109,6 +117,8 @@ class TransformerEncoder:
         if self._model is not None:
             return
         self._tokenizer = self._load("AutoTokenizer")
+        if not self._tokenizer.is_fast:  # the others cannot cut a text into windows
+            raise N3Error(f"text encoder {self.name} has no fast tokenizer", "Use a model that has one")
         # Not the stored precision: half-precision arithmetic on a CPU is slow and coarse.
         model = self._load("AutoModel", dtype=torch.float32, use_safetensors=True)
         if getattr(model.config, "is_encoder_decoder", False):
@@ -138,4 +148,4 @@ def _folder_hash(folder: Path) -> str:
         raise N3Error(f"text encoder {folder} has no weights (no .safetensors file)", _FOLDER)
     rest = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".model"))
     named = [part for path in rest + weights for part in (path.name, sha256_file(path))]
-    return sha256("transformer-1", *named)
+    return sha256("transformer-2", *named)

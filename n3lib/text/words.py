@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float16
 
 from n3lib.files import sha256
-from n3lib.text.encoders import MAX_TOKENS, Encoded
+from n3lib.text.encoders import Encoded
 
 # Letters and digits; apostrophes and hyphens only inside a word.
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
@@ -28,14 +28,14 @@ class WordEncoder:
     def __init__(self, width: int = 64) -> None:
         self.width = width
         self.name = f"words:{width}"
-        self.revision = sha256("words-1", str(width), _WORD.pattern)
+        self.revision = sha256("words-2", str(width), _WORD.pattern)
         self._vectors: dict[str, Float16[np.ndarray, "e"]] = {}
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence on its own: `(L, width)` for its first `MAX_TOKENS` words."""
+        """Encode each sentence on its own: `(L, width)` for its words."""
         encoded = []
         for sentence in sentences:
-            words = _WORD.findall(sentence.lower())[:MAX_TOKENS]
+            words = _WORD.findall(sentence.lower())
             rows = [self._vector(word) for word in words]
             embeddings = np.stack(rows) if rows else np.empty((0, self.width), np.float16)  # (L, e)
             encoded.append(Encoded(torch.from_numpy(embeddings), words))

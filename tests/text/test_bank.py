@@ -1,5 +1,8 @@
 """The bank hands out the texts of classes: whole, cut, or with sentences left out."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ import torch
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.encoders import TokenEncoder
+from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf
 from n3lib.text.words import WordEncoder
 
@@ -18,8 +22,12 @@ TEXTS = [
 TFIDF = TfIdf.fit(TEXTS)
 
 
+def reader(encoder: TokenEncoder | None = None, **settings: object) -> Reader:
+    return Reader.fit(encoder or WordEncoder(8), TEXTS, TextConfig(**settings))
+
+
 def make(**settings: object) -> TextBank:
-    return TextBank(TEXTS, WordEncoder(8), TFIDF, **settings)
+    return reader(**settings).bank(TEXTS)
 
 
 def test_a_batch_is_the_words_of_its_classes_in_order() -> None:
@@ -34,11 +42,64 @@ def test_a_batch_is_the_words_of_its_classes_in_order() -> None:
     assert len(text) == 2
 
 
-def test_pooled_is_the_mean_over_real_tokens_whatever_the_padding_holds() -> None:
-    text = make().batch([0, 1])
-    expected = torch.stack([text.tokens[0, :2].mean(0), text.tokens[1].mean(0)])
-    text.tokens[0, 2:] = 99.0
-    torch.testing.assert_close(text.pooled(), expected)
+def test_pooled_is_the_mean_by_inverse_document_frequency_of_all_tokens() -> None:
+    # Of three classes "red", "tail" and "blue" stand in two, "long" and "crown" too, the others in one.
+    common, rare = math.log(4 / 3) + 1, math.log(4 / 2) + 1
+    idf = {"green": rare, "bill": rare, "wing": rare}
+    bank, encoder = make(max_tokens=1), WordEncoder(8)
+    for k, words in enumerate([["red", "tail"], ["blue", "crown", "long", "bill", "red", "wing"]]):
+        shares = torch.tensor([idf.get(word, common) for word in words])
+        vectors = torch.cat([one.embeddings for one in encoder.encode(words)]).float()
+        torch.testing.assert_close(bank.batch([k]).pooled[0], shares @ vectors / shares.sum())
+
+
+def test_a_word_never_seen_in_fitting_counts_as_the_rarest() -> None:
+    fitted = reader()
+    assert fitted.token_idf(["red", "heron"]) == pytest.approx([math.log(4 / 3) + 1, math.log(4) + 1])
+
+
+def test_weighted_sentences_count_everywhere() -> None:
+    bank = reader().bank(TEXTS, [[1.0, 1.0], [0.5, 2.0], [1.0, 0.0, 1.0]])
+    text, plain = bank.batch([1, 2]), make().batch([1, 2])
+    assert text.weight[0].tolist() == [0.5] * 4 + [2] * 2
+    assert text.words[1] == ["green", "long", "crown"]  # nothing is left of a sentence that weighs nothing
+    doubled = TFIDF.weights(
+        0.5 * TFIDF.counts(TEXTS[1][:1]).toarray() + 2 * TFIDF.counts(TEXTS[1][1:]).toarray()
+    )
+    np.testing.assert_allclose(text.lexical[0], doubled[0], atol=1e-6)
+    again = reader().bank([TEXTS[0], TEXTS[1][:1] + TEXTS[1][1:] * 4, TEXTS[2]]).batch([1])
+    torch.testing.assert_close(text.pooled[0], again.pooled[0])  # one half and two are as one and four
+    assert not torch.allclose(text.pooled[0], plain.pooled[0], atol=1e-3)
+
+
+def test_paragraphs_are_one_piece_and_take_no_weights() -> None:
+    fitted = reader(context="paragraph")
+    text = fitted.bank(TEXTS).batch([1])
+    assert text.words == [["blue", "crown", "long", "bill", "red", "wing"]]
+    np.testing.assert_allclose(text.lexical, TFIDF.transform([TEXTS[1]]), atol=1e-6)
+    with pytest.raises(N3Error, match="sentences have weights.*text.context"):
+        fitted.bank(TEXTS, [[1.0] * len(t) for t in TEXTS])
+
+
+def test_without_the_lexical_path_there_are_no_words_of_it() -> None:
+    assert make(lexical=False).batch([0, 1]).lexical.shape == (2, 0)
+
+
+def test_a_stored_reader_reads_the_same() -> None:
+    fitted = reader(ngrams=2)
+    stored = json.loads(json.dumps(fitted.to_dict()))
+    again = Reader.from_dict(stored, fitted.encoder, fitted.config)
+    one, other = (r.bank([["Red crown, tiny bill."]]).batch([0]) for r in (fitted, again))
+    assert torch.equal(one.pooled, other.pooled) and torch.equal(one.lexical, other.lexical)
+    with pytest.raises(N3Error, match="stored word frequencies are damaged"):
+        Reader.from_dict(stored | {"idf": 3}, fitted.encoder, fitted.config)
+
+
+def test_choose_is_a_batch_in_another_order() -> None:
+    chosen, batch = make().batch([0, 1, 2]).choose([2, 0]), make().batch([2, 0])
+    assert chosen.words == batch.words
+    assert torch.equal(chosen.pooled, batch.pooled)
+    assert torch.equal(chosen.mask[:, : batch.mask.shape[1]], batch.mask)
 
 
 def test_long_texts_are_cut() -> None:
@@ -70,7 +131,7 @@ def test_one_token_a_sentence() -> None:
 
 def test_a_class_without_words_is_refused() -> None:
     with pytest.raises(N3Error, match="class '1' has an empty description"):
-        TextBank([["A bird."], ["?!"]], WordEncoder(8), TFIDF)
+        reader().bank([["A bird."], ["?!"]])
 
 
 def test_an_encoder_that_finds_no_word_is_told() -> None:
@@ -82,4 +143,4 @@ def test_an_encoder_that_finds_no_word_is_told() -> None:
     encoder.name = "deaf"
     assert isinstance(encoder, TokenEncoder)
     with pytest.raises(N3Error, match="deaf finds no word in the description of class 0"):
-        TextBank(TEXTS, encoder, TFIDF)
+        reader(encoder).bank(TEXTS)

@@ -42,10 +42,9 @@ def files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("pooling", ["tokens", "sentence"])
-def test_second_time_from_disk(encoder, tmp_path, pooling):
-    first = encode_cached(encoder, TEXT, pooling, tmp_path)
-    second = encode_cached(encoder, TEXT, pooling, tmp_path)
+def test_second_time_from_disk(encoder, tmp_path):
+    first = encode_cached(encoder, TEXT, tmp_path)
+    second = encode_cached(encoder, TEXT, tmp_path)
     assert encoder.asked == TEXT and same(first, second)
     (file,) = files(tmp_path)
     tensors, _ = read_tensors(file)
@@ -53,69 +52,55 @@ def test_second_time_from_disk(encoder, tmp_path, pooling):
 
 
 def test_tokens(encoder, tmp_path):
-    assert same(encode_cached(encoder, TEXT, "tokens", tmp_path), WordEncoder(8).encode(TEXT))
-
-
-def test_sentence_pooling_is_the_mean(encoder, tmp_path):
-    tokens = WordEncoder(8).encode(TEXT)
-    pooled = encode_cached(encoder, TEXT, "sentence", tmp_path)
-    assert [one.embeddings.shape for one in pooled] == [(1, 8), (0, 8), (1, 8)]
-    assert [one.words for one in pooled] == [["A blue jay."], [], ["It sings."]]
-    expected = tokens[0].embeddings.float().mean(0, keepdim=True)
-    torch.testing.assert_close(pooled[0].embeddings.float(), expected, rtol=0, atol=1e-3)
+    assert same(encode_cached(encoder, TEXT, tmp_path), WordEncoder(8).encode(TEXT))
 
 
 def test_whatever_changes_misses(encoder, tmp_path):
-    encode_cached(encoder, TEXT, "tokens", tmp_path)
-    for sentences, pooling in [
-        (["A blue jays.", *TEXT[1:]], "tokens"),
-        (TEXT[:2], "tokens"),
-        (["A blue jay....", TEXT[2]], "tokens"),
-        (TEXT, "sentence"),
-    ]:
+    encode_cached(encoder, TEXT, tmp_path)
+    for sentences in [["A blue jays.", *TEXT[1:]], TEXT[:2], ["A blue jay....", TEXT[2]], TEXT[::-1]]:
         encoder.asked.clear()
-        encode_cached(encoder, sentences, pooling, tmp_path)
+        encode_cached(encoder, sentences, tmp_path)
         assert encoder.asked == sentences
 
 
 @pytest.mark.parametrize("attribute", ["name", "revision"])
 def test_another_encoder_never_reads_the_entry(tmp_path, attribute):
-    encode_cached(Counting(), TEXT, "tokens", tmp_path)
+    encode_cached(Counting(), TEXT, tmp_path)
     other = Counting()
     setattr(other, attribute, "other")
-    encode_cached(other, TEXT, "tokens", tmp_path)
+    encode_cached(other, TEXT, tmp_path)
     assert other.asked == TEXT and len(files(tmp_path)) == 2
 
 
 def test_an_entry_under_a_wrong_name_is_not_read(encoder, tmp_path):
-    encode_cached(encoder, TEXT, "tokens", tmp_path)
+    encode_cached(encoder, TEXT, tmp_path)
     (file,) = files(tmp_path)
-    encode_cached(encoder, TEXT[:1], "tokens", tmp_path)
+    encode_cached(encoder, TEXT[:1], tmp_path)
     (other,) = set(files(tmp_path)) - {file}
     other.write_bytes(file.read_bytes())
-    assert same(encode_cached(encoder, TEXT[:1], "tokens", tmp_path), WordEncoder(8).encode(TEXT[:1]))
+    assert same(encode_cached(encoder, TEXT[:1], tmp_path), WordEncoder(8).encode(TEXT[:1]))
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "flipped bit"])
 def test_a_damaged_file_is_made_again(encoder, tmp_path, damage):
-    first = encode_cached(encoder, TEXT, "tokens", tmp_path)
+    first = encode_cached(encoder, TEXT, tmp_path)
     (file,) = files(tmp_path)
     raw = file.read_bytes()
     flipped = raw[:-1] + bytes([raw[-1] ^ 1])
     file.write_bytes({"empty": b"", "cut": raw[:-5], "text": b"{}", "flipped bit": flipped}[damage])
-    assert same(encode_cached(encoder, TEXT, "tokens", tmp_path), first)
+    assert same(encode_cached(encoder, TEXT, tmp_path), first)
     assert encoder.asked == TEXT * 2 and len(files(tmp_path)) == 1
 
 
 def test_many_writers(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        all_of_them = list(pool.map(lambda _: encode_cached(Counting(), TEXT, "tokens", tmp_path), range(24)))
+        all_of_them = list(pool.map(lambda _: encode_cached(Counting(), TEXT, tmp_path), range(24)))
     assert all(same(one, all_of_them[0]) for one in all_of_them)
     assert len(files(tmp_path)) == 1
 
 
 def test_all_classes(encoder, tmp_path):
-    encoded = encode_texts(encoder, [TEXT, ["Red."], []], "tokens", tmp_path)
+    encoded = encode_texts(encoder, [TEXT, ["Red."], []], tmp_path)
     assert [[one.words for one in sentences] for sentences in encoded] == [
         [["a", "blue", "jay"], [], ["it", "sings"]],
         [["red"]],
@@ -130,8 +115,6 @@ def test_default_folder(encoder, tmp_path, monkeypatch):
 
 
 def test_faults(encoder, tmp_path):
-    with pytest.raises(N3Error, match="no pooling 'mean'.*tokens, sentence"):
-        encode_cached(encoder, TEXT, "mean", tmp_path)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(N3Error, match="cannot write.*N3_CACHE"):
-        encode_cached(encoder, TEXT, "tokens", tmp_path / "file")
+        encode_cached(encoder, TEXT, tmp_path / "file")

@@ -79,10 +79,6 @@ def test_word_vectors_are_unit_gaussian_and_nearly_orthogonal():
     assert abs(cosines).max() < 0.35
 
 
-def test_long_sentences_are_cut():
-    assert WordEncoder(2).encode(["word " * 600])[0].embeddings.shape == (512, 2)
-
-
 def test_word_revision_follows_the_width():
     assert WordEncoder(8).revision == WordEncoder(8).revision != WordEncoder(9).revision
 
@@ -91,7 +87,10 @@ def test_make_encoder(bert):
     assert make_encoder("words").width == 64
     assert make_encoder("words:128").name == "words:128"
     assert isinstance(make_encoder(str(bert)), TransformerEncoder)
-    for spec in ("words:", "words:0", "words:-1", "words:wide"):
+    for spec in ("words:", "glove:", "elmo:"):
+        with pytest.raises(N3Error, match="is cut short"):
+            make_encoder(spec)
+    for spec in ("words:0", "words:-1", "words:wide"):
         with pytest.raises(N3Error, match="no positive number.*words:128"):
             make_encoder(spec)
 
@@ -129,8 +128,17 @@ def test_batching_changes_nothing(encoder, batch, monkeypatch):
         torch.testing.assert_close(one.embeddings, other.embeddings, rtol=1e-3, atol=1e-3)
 
 
-def test_cut_at_the_positions_of_the_model(encoder):
-    assert encoder.encode(["blue " * 100])[0].embeddings.shape == (22, 16)  # 24 less [CLS] and [SEP]
+def test_long_texts_are_read_in_windows(encoder):
+    long = "a noisy blue jay . " * 10  # 50 pieces; the model reads 22 at once, besides [CLS] and [SEP]
+    words = encoder.encode([long])[0].words
+    assert words == ["a", "noisy", "blue", "jay", "."] * 10
+    together = encoder.encode(["blue", long, "jay"])[1]
+    assert together.words == words and together.embeddings.shape == (len(words), 16)
+    for start in range(0, len(words), 22):
+        window = encoder.encode([encoder._tokenizer.convert_tokens_to_string(words[start : start + 22])])[0]
+        torch.testing.assert_close(
+            together.embeddings[start : start + 22], window.embeddings, rtol=0, atol=2e-3
+        )
 
 
 def test_weights_are_loaded_only_to_encode(bert):

@@ -1,0 +1,120 @@
+"""How descriptions are read: an encoder, and what was learned of words from the seen classes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from n3lib.errors import N3Error
+from n3lib.text.bank import TextBank
+from n3lib.text.cache import encode_texts
+from n3lib.text.encoders import TokenEncoder
+from n3lib.text.tfidf import TfIdf, inverse_document_frequency
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How descriptions are read.
+
+    Attributes:
+        encoder: `words` (no download), `bert`, `glove:NAME`, `elmo:FOLDER`, or a transformers encoder by
+            name or folder; see `n3lib.text.encoders.make_encoder`.
+        context: what the encoder reads at once, and a contextual embedding depends on: each `sentence`, or
+            the whole description as one `paragraph` (as the paper's BERT does).
+        pooling: what Tokens2Label reads: `tokens`, or `sentence` for one mean embedding a sentence.
+        max_tokens: L at most (512 in the paper); only Tokens2Label stops there.
+        lexical: whether the TF-IDF path is used beside the encoder.
+        ngrams: longest run of words that is a word of the lexical path.
+    """
+
+    encoder: str = "words"
+    context: Literal["sentence", "paragraph"] = "sentence"
+    pooling: Literal["tokens", "sentence"] = "tokens"
+    max_tokens: int = 512
+    lexical: bool = True
+    ngrams: int = 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads descriptions as the run that it was fitted for does.
+
+    Attributes:
+        encoder: gives token embeddings, frozen.
+        config: see `TextConfig`.
+        tfidf: vocabulary and weights of the lexical path; without words where it is not used.
+        idf: inverse document frequency of every token of the fitted texts.
+        rare: that of a token in none of them.
+    """
+
+    encoder: TokenEncoder
+    config: TextConfig
+    tfidf: TfIdf
+    idf: Mapping[str, float]
+    rare: float
+
+    @classmethod
+    def fit(
+        cls,
+        encoder: TokenEncoder,
+        texts: Sequence[Sequence[str]],
+        config: TextConfig,
+        cache: Path | None = None,
+    ) -> "Reader":
+        """Learn words and their frequencies from the texts of the seen classes; no others may be given."""
+        tfidf = TfIdf.fit(texts, config.ngrams) if config.lexical else TfIdf.empty()
+        tokens = [
+            {word for one in encoded for word in one.words}
+            for encoded in encode_texts(encoder, _arranged(texts, config), cache)
+        ]
+        return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
+
+    def bank(
+        self,
+        texts: Sequence[Sequence[str]],
+        weights: Sequence[Sequence[float]] | None = None,
+        cache: Path | None = None,
+    ) -> TextBank:
+        """The texts of any classes, seen or not, encoded.
+
+        Args:
+            texts: sentences of each class.
+            weights: how much each sentence counts, at least 0; 1 by default.
+            cache: folder of the token cache.
+
+        Raises:
+            N3Error: an empty text, or weighted sentences where paragraphs are read as one.
+        """
+        if weights is not None and self.config.context == "paragraph":
+            raise N3Error(
+                "sentences have weights, but descriptions are read as whole paragraphs",
+                "Set text.context to sentence, or leave the weights out",
+            )
+        return TextBank(_arranged(texts, self.config), self, weights, cache)
+
+    def token_idf(self, words: Sequence[str]) -> list[float]:
+        """The inverse document frequency of each token."""
+        return [self.idf.get(word, self.rare) for word in words]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was fitted, as plain values."""
+        return {"tfidf": self.tfidf.to_dict(), "idf": dict(self.idf), "rare": self.rare}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], encoder: TokenEncoder, config: TextConfig) -> "Reader":
+        """What `to_dict` gave, with the encoder and settings that it was fitted with.
+
+        Raises:
+            N3Error: it is not that.
+        """
+        try:
+            idf = {str(word): float(weight) for word, weight in value["idf"].items()}
+            return cls(encoder, config, TfIdf.from_dict(value["tfidf"]), idf, float(value["rare"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
+
+
+def _arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
+    """Texts in the pieces that are encoded at once."""
+    return texts if config.context == "sentence" else [[" ".join(text)] for text in texts]
