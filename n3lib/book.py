@@ -124,7 +124,7 @@ def episodes(data: ZeroShotDataset, config: RunConfig) -> Episodes:
     """The tasks that a run of this configuration trains on."""
     seen = data.split.part(config.fit)
     reader = Reader.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
-    bank = reader.bank(data.texts, data.weights)
+    bank = reader.bank(data.texts)
     return Episodes(data, bank, seen, config.episodes, config.seed)
 
 
@@ -188,9 +188,12 @@ def layer_table(backbone: Backbone) -> Table:
 def parameter_table(model: N3) -> Table:
     """Where the parameters are: the frozen network, and the parts of Phi."""
 
-    def count(*parts: nn.Module | nn.Parameter) -> str:
+    def count(*parts: nn.Module | nn.Parameter | None) -> str:
         tensors = [
-            p for part in parts for p in (part.parameters() if isinstance(part, nn.Module) else [part])
+            p
+            for part in parts
+            if part is not None
+            for p in (part.parameters() if isinstance(part, nn.Module) else [part])
         ]
         return f"{sum(p.numel() for p in tensors):,}"
 

@@ -105,7 +105,7 @@ def evaluate(
     trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
     if trained:
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
-    bank = run.reader.bank(dataset.texts, dataset.weights)
+    bank = run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     scores, confusion, tasks = [], None, []
     for p in range(1 if same else permutations):

@@ -102,7 +102,7 @@ def train(
     backbone = load_backbone(config.backbone)
     encoder = make_encoder(config.text.encoder)
     reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
-    bank = reader.bank(dataset.texts, dataset.weights)
+    bank = reader.bank(dataset.texts)
     model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), len(seen), config.model)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
     write_json(folder / "config.json", dataclasses.asdict(config))

@@ -52,12 +52,11 @@ class ZeroShotDataset:
     Attributes:
         name: such as `aviary` or `cub`.
         classes: class names; the place in this tuple is the class id.
-        texts: the description of each class as sentences, in class order.
+        texts: the description of each class as sentences, in class order; a sentence may be a `Sentence`.
         images: uint8 array `(N, H, W, 3)`, in memory or memory-mapped.
         labels: int64 array `(N,)` of class ids.
         split: which classes are seen and which are not.
         hashes: SHA-256 of what the data came from, for the record of a run.
-        weights: how much each sentence counts, in the places of `texts`; None for all alike.
 
     Raises:
         N3Error: a class has no text or an empty one, or a label or split names a class that is not there.
@@ -70,7 +69,6 @@ class ZeroShotDataset:
     labels: np.ndarray
     split: Split
     hashes: dict[str, str] = field(default_factory=dict)
-    weights: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.classes)
@@ -78,8 +76,6 @@ class ZeroShotDataset:
             raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
         for name, sentences in zip(self.classes, self.texts, strict=True):
             check_text(name, sentences)
-        if self.weights is not None and [len(w) for w in self.weights] != [len(t) for t in self.texts]:
-            raise N3Error(f"{self.name}: sentences and their weights differ in number")
         if len(self.labels) != len(self.images):
             raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):
@@ -91,6 +87,22 @@ class ZeroShotDataset:
     def indices(self, classes: Sequence[int]) -> np.ndarray:
         """Indices of the images of these classes, in image order."""
         return np.flatnonzero(np.isin(self.labels, np.asarray(classes)))
+
+
+class Sentence(str):
+    """A sentence that counts more or less than the others, which count 1 each.
+
+    Attributes:
+        weight: how often it counts, above 0.
+    """
+
+    weight: float
+
+    def __new__(cls, text: str, weight: float) -> "Sentence":
+        """A string with a weight."""
+        made = super().__new__(cls, text)
+        made.weight = weight
+        return made
 
 
 def check_text(name: str, sentences: Sequence[str]) -> None:

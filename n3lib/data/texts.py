@@ -4,16 +4,19 @@ Three forms are read, and may be mixed in one file:
 
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
-- `{"Blue Jay": {"sentences": [...], "visual": [1, 0]}}`: sentences, and for each a mark between 0 and 1 that
-  says how far it describes appearance (the marks may be left out).
+- `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5], "visual": [1, 0]}}`: sentences, for each how much it
+  counts (0: not at all), and a mark between 0 and 1 that says how far it describes appearance. Weights and
+  marks may be left out; whatever else stands there is passed over.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 
 _FORMS = 'Write {"class": "text"} or {"class": ["sentence", ...]}'
@@ -138,26 +141,43 @@ def _description(path: Path, name: str, value: Any, visual: float = 0.0) -> tupl
     if isinstance(value, str):
         return sentences(value)
     marks: Any = None
+    weights: Any = None
     if isinstance(value, dict):
-        value, marks = value.get("sentences"), value.get("visual")
+        value, marks, weights = value.get("sentences"), value.get("visual"), value.get("weights")
     if not isinstance(value, list) or not all(isinstance(sentence, str) for sentence in value):
         raise N3Error(f"{path}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
+    _check_numbers(path, name, "visual mark", marks, len(value))
+    _check_numbers(path, name, "weight", weights, len(value))
+    if weights is not None:
+        if any(weight < 0 for weight in weights):
+            raise N3Error(f"{path}: class {name!r} has a negative weight", "Use 0 to leave a sentence out")
+        value = [Sentence(text, float(weight)) for text, weight in zip(value, weights, strict=True)]
     if marks is None:
         return _speaking(value)
-    numbers = isinstance(marks, list) and all(type(mark) in (int, float) for mark in marks)
-    if not numbers or len(marks) != len(value):
+    kept = [sentence for sentence, mark in zip(value, marks, strict=True) if mark >= visual]
+    return _speaking(kept) or _speaking(value)
+
+
+def _check_numbers(path: Path, name: str, what: str, numbers: Any, count: int) -> None:
+    if numbers is None:
+        return
+    finite = isinstance(numbers, list) and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    if not finite or len(numbers) != count:
         raise N3Error(
-            f"{path}: class {name!r} needs one visual mark per sentence",
+            f"{path}: class {name!r} needs one {what} per sentence",
             "Give as many numbers as sentences, or none",
         )
-    kept = _speaking([sentence for sentence, mark in zip(value, marks, strict=True) if mark >= visual])
-    return kept or _speaking(value)
 
 
 def _speaking(pieces: Sequence[str]) -> tuple[str, ...]:
-    """The pieces that hold a letter or digit, with their white space tidied."""
-    tidy = (" ".join(piece.split()) for piece in pieces)
-    return tuple(piece for piece in tidy if any(character.isalnum() for character in piece))
+    """The pieces that hold a letter or digit and count, with their white space tidied."""
+    kept = []
+    for piece in pieces:
+        tidy = " ".join(piece.split())
+        weight = getattr(piece, "weight", 1.0)
+        if weight > 0 and any(character.isalnum() for character in tidy):
+            kept.append(tidy if weight == 1 else Sentence(tidy, weight))
+    return tuple(kept)
 
 
 def _abbreviated(word: str) -> bool:

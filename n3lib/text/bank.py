@@ -1,6 +1,6 @@
 """The descriptions of a dataset's classes, encoded once and handed to the model in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,14 +44,17 @@ class Text:
 
     def to(self, device: torch.device | str) -> "Text":
         """The same on another device."""
-        tensors = (self.tokens, self.weight, self.pooled, self.lexical)
-        return Text(*(t.to(device) for t in tensors), self.words)
+        return self._each(lambda tensor: tensor.to(device), self.words)
 
     def choose(self, places: Sequence[int]) -> "Text":
         """The texts at these places, in this order."""
         at = torch.as_tensor(places, device=self.tokens.device)
+        return self._each(lambda tensor: tensor[at], [self.words[p] for p in places])
+
+    def _each(self, change: Callable[[Tensor], Tensor], words: list[list[str]]) -> "Text":
         tensors = (self.tokens, self.weight, self.pooled, self.lexical)
-        return Text(*(t[at] for t in tensors), [self.words[p] for p in places])
+        tokens, weight, pooled, lexical = map(change, tensors)
+        return Text(tokens, weight, pooled, lexical, words)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -61,9 +64,8 @@ class TextBank:
     """Encodes each sentence once; a batch is then a choice of sentences.
 
     Args:
-        texts: sentences of each class.
+        texts: sentences of each class; a `Sentence` counts as much as its weight says.
         reader: how to read them.
-        weights: how much each sentence counts, 1 by default; sentences of weight 0 are left out.
         cache: folder of the token cache.
 
     Raises:
@@ -74,7 +76,6 @@ class TextBank:
         self,
         texts: Sequence[Sequence[str]],
         reader: "Reader",
-        weights: Sequence[Sequence[float]] | None = None,
         cache: Path | None = None,
     ) -> None:
         for k, sentences in enumerate(texts):
@@ -85,14 +86,13 @@ class TextBank:
         self.sums: list[Tensor] = []  # (S, e + 1): idf-weighted sum of the embeddings, and of the idf
         self.counts = []  # (S, V)
         for k, encoded in enumerate(encode_texts(reader.encoder, texts, cache)):
-            weight = np.ones(len(encoded)) if weights is None else np.asarray(weights[k], dtype=float)
             # A sentence without any token would be an empty text once the others are left out.
-            spoken = [s for s, one in enumerate(encoded) if len(one.embeddings) and weight[s] > 0]
+            spoken = [s for s, one in enumerate(encoded) if len(one.embeddings)]
             if not spoken:
                 raise N3Error(
                     f"{reader.encoder.name} finds no word in the description of class {k}", "Reword it"
                 )
-            self.weights.append(weight[spoken])
+            self.weights.append(np.array([getattr(texts[k][s], "weight", 1.0) for s in spoken]))
             self.sums.append(torch.stack([self._sum(encoded[s]) for s in spoken]))
             self.pieces.append([self._piece(encoded[s], texts[k][s]) for s in spoken])
             self.counts.append(reader.tfidf.counts([texts[k][s] for s in spoken]))

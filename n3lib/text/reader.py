@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_texts
@@ -70,28 +71,17 @@ class Reader:
         ]
         return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
 
-    def bank(
-        self,
-        texts: Sequence[Sequence[str]],
-        weights: Sequence[Sequence[float]] | None = None,
-        cache: Path | None = None,
-    ) -> TextBank:
+    def bank(self, texts: Sequence[Sequence[str]], cache: Path | None = None) -> TextBank:
         """The texts of any classes, seen or not, encoded.
 
         Args:
             texts: sentences of each class.
-            weights: how much each sentence counts, at least 0; 1 by default.
             cache: folder of the token cache.
 
         Raises:
             N3Error: an empty text, or weighted sentences where paragraphs are read as one.
         """
-        if weights is not None and self.config.context == "paragraph":
-            raise N3Error(
-                "sentences have weights, but descriptions are read as whole paragraphs",
-                "Set text.context to sentence, or leave the weights out",
-            )
-        return TextBank(_arranged(texts, self.config), self, weights, cache)
+        return TextBank(_arranged(texts, self.config), self, cache)
 
     def token_idf(self, words: Sequence[str]) -> list[float]:
         """The inverse document frequency of each token."""
@@ -117,4 +107,11 @@ class Reader:
 
 def _arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
     """Texts in the pieces that are encoded at once."""
-    return texts if config.context == "sentence" else [[" ".join(text)] for text in texts]
+    if config.context == "sentence":
+        return texts
+    if any(isinstance(sentence, Sentence) for text in texts for sentence in text):
+        raise N3Error(
+            "sentences have weights, but descriptions are read as whole paragraphs",
+            "Set text.context to sentence, or leave the weights out",
+        )
+    return [[" ".join(text)] for text in texts]

@@ -98,12 +98,29 @@ def test_every_class_without_text_is_counted(write):
         ({JAY: {"sentences": ["a", "b"], "visual": [1]}}, "one visual mark per sentence"),
         ({JAY: {"sentences": ["a"], "visual": ["1"]}}, "one visual mark per sentence"),
         ({JAY: {"sentences": ["a"], "visual": 1}}, "one visual mark per sentence"),
+        ({JAY: {"sentences": ["a", "b"], "weights": [1]}}, "one weight per sentence"),
+        ({JAY: {"sentences": ["a"], "weights": [True]}}, "one weight per sentence"),
+        ({JAY: {"sentences": ["a", "b"], "weights": [1, -1]}}, "a negative weight"),
+        ({JAY: {"sentences": ["a"], "weights": [0]}, ALBATROSS: "b"}, "no text for 1 class"),
     ],
 )
 def test_faults(write, value, problem):
     with pytest.raises(N3Error, match=problem) as error:
         read_texts(write(value), CLASSES)
     assert "texts.json" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_weights_stay_with_their_sentences(write):
+    described = {
+        "sentences": ["Blue.", " Noisy. ", "...", "Common."],
+        "weights": [2, 0.5, 3, 0],
+        "visual": [1, 1, 1, 0],
+    }
+    (jay, albatross) = read_texts(
+        write({"Blue Jay": described, ALBATROSS: "Large."}), [JAY, ALBATROSS], visual=0.5
+    )
+    assert jay == ("Blue.", "Noisy.") and albatross == ("Large.",)
+    assert [sentence.weight for sentence in jay] == [2.0, 0.5]
 
 
 def test_missing_and_folder(tmp_path):

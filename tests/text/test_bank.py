@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.encoders import TokenEncoder
@@ -59,14 +60,12 @@ def test_a_word_never_seen_in_fitting_counts_as_the_rarest() -> None:
 
 
 def test_weighted_sentences_count_everywhere() -> None:
-    bank = reader().bank(TEXTS, [[1.0, 1.0], [0.5, 2.0], [1.0, 0.0, 1.0]])
-    text, plain = bank.batch([1, 2]), make().batch([1, 2])
+    texts = [TEXTS[0], [Sentence(TEXTS[1][0], 0.5), Sentence(TEXTS[1][1], 2.0)], TEXTS[2]]
+    text, plain = reader().bank(texts).batch([1, 2]), make().batch([1, 2])
     assert text.weight[0].tolist() == [0.5] * 4 + [2] * 2
-    assert text.words[1] == ["green", "long", "crown"]  # nothing is left of a sentence that weighs nothing
-    doubled = TFIDF.weights(
-        0.5 * TFIDF.counts(TEXTS[1][:1]).toarray() + 2 * TFIDF.counts(TEXTS[1][1:]).toarray()
-    )
-    np.testing.assert_allclose(text.lexical[0], doubled[0], atol=1e-6)
+    assert text.weight[1].tolist() == [1] * 5 + [0]
+    counts = TFIDF.counts(TEXTS[1]).toarray()
+    np.testing.assert_allclose(text.lexical[0], TFIDF.weights(np.array([[0.5, 2]]) @ counts)[0], atol=1e-6)
     again = reader().bank([TEXTS[0], TEXTS[1][:1] + TEXTS[1][1:] * 4, TEXTS[2]]).batch([1])
     torch.testing.assert_close(text.pooled[0], again.pooled[0])  # one half and two are as one and four
     assert not torch.allclose(text.pooled[0], plain.pooled[0], atol=1e-3)
@@ -78,7 +77,7 @@ def test_paragraphs_are_one_piece_and_take_no_weights() -> None:
     assert text.words == [["blue", "crown", "long", "bill", "red", "wing"]]
     np.testing.assert_allclose(text.lexical, TFIDF.transform([TEXTS[1]]), atol=1e-6)
     with pytest.raises(N3Error, match="sentences have weights.*text.context"):
-        fitted.bank(TEXTS, [[1.0] * len(t) for t in TEXTS])
+        fitted.bank([["Red.", Sentence("Blue.", 2.0)]])
 
 
 def test_without_the_lexical_path_there_are_no_words_of_it() -> None:
