@@ -1,8 +1,10 @@
 """`n3`: each command does its work and says so; bad input costs one line and exit code 2."""
 
 import dataclasses
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from n3lib.cli import main
 from n3lib.config import RunConfig
+from n3lib.data.classes import AWA2_NAMES
 from n3lib.errors import N3Error
 from n3lib.files import write_json
 from n3lib.run import Run
@@ -35,12 +38,58 @@ def classes(tmp_path: Path) -> Path:
     return path
 
 
-def test_data_info(config: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["data", "info", str(config)]) == 0
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """AWA2's archive, with one image a class."""
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 6), "brown").save(picture, "JPEG")
+    with zipfile.ZipFile(tmp_path / "AwA2-data.zip", "w") as archive:
+        lines = "".join(f"{i:6}\t{name}\n" for i, name in enumerate(AWA2_NAMES, 1))
+        archive.writestr("Animals_with_Attributes2/classes.txt", lines)
+        for name in AWA2_NAMES:
+            archive.writestr(
+                f"Animals_with_Attributes2/JPEGImages/{name}/{name}_10001.jpg", picture.getvalue()
+            )
+    return tmp_path / "AwA2-data.zip"
+
+
+def test_a_dataset_from_its_archive_to_the_cache(
+    animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path / "data")
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
+    assert main(["data", "download", "awa2", "--root", root, "--from", str(animals)]) == 0
+    assert "next: n3 data verify awa2" in capsys.readouterr().out
+    assert main(["data", "verify", "awa2", "--root", root]) == 2
+    assert "50 images listed, not 37,322" in capsys.readouterr().out
+    assert main(["data", "info", "awa2", "--root", root, "--text", "names", "--split", "SS"]) == 0
     out = capsys.readouterr().out
-    assert "aviary: 40 classes, 240 images" in out
-    assert "aviary train: 24 classes, 144 images" in out
-    assert "aviary test: 8 classes, 48 images" in out
+    assert "awa2: 50 classes, 50 images" in out
+    assert "SS train: 30 classes, 30 images" in out
+    assert main(["data", "embed", "awa2", "--root", root, "--text", "names", "--encoder", "words:8"]) == 0
+    names = sum(1 + name.count("+") for name in AWA2_NAMES)
+    assert f"words:8: 50 descriptions, {names} tokens of 8 numbers" in capsys.readouterr().out
+    assert len(list((tmp_path / "cache" / "text").rglob("*.safetensors"))) == 50
+
+
+def test_describe_passes_on_what_was_asked(
+    animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, asked = tmp_path / "data", []
+
+    def describe(*args: object, **kwargs: object) -> str:
+        asked.append((args, kwargs))
+        return "collected"
+
+    monkeypatch.setattr("n3lib.data.wikipedia.describe", describe)
+    write_json(tmp_path / "titles.json", {"fox": "Red fox"})
+    assert main(["data", "download", "awa2", "--root", str(root), "--from", str(animals)]) == 0
+    options = ["--section", "all", "--titles", str(tmp_path / "titles.json"), "--contact", "me@example.org"]
+    assert main(["data", "describe", "awa2", "--root", str(root), *options]) == 0
+    assert capsys.readouterr().out.endswith("collected\n")
+    ((classes, path, section, titles, fill), kwargs) = asked[0]
+    assert (classes, path, section, fill) == (AWA2_NAMES, root / "awa2_wikipedia.json", "all", None)
+    assert (titles["fox"], titles["cow"], kwargs) == ("Red fox", "Cattle", {"contact": "me@example.org"})
 
 
 def test_train_with_overrides_then_evaluate(
@@ -90,8 +139,13 @@ BAD = {
     "no preset 'huge'": "train {config} -o {new} --data.preset=huge",
     "cannot be drawn from 32": "train {config} -o {new} --episodes.ways=32",
     "another configuration": "train {config} -o {run} --seed=8",
-    "CUB needs the folder": "data info {cub}",
-    "needs a configuration": "data info",
+    "cub needs the folder": "data info cub",
+    "no dataset of photographs 'dodo'": "data verify dodo --root {new}",
+    "no CUB_200_2011 in": "data info cub --root {new}",
+    "nabirds.tar.gz must be fetched by hand": "data download nabirds --root {new}",
+    "new does not exist": "data download awa2 --root {run} --from {new}",
+    "no Animals_with_Attributes2 in": "data describe awa2 --root {new} --contact me",
+    "text encoder 'glove:' is cut short": "data embed aviary --encoder glove:",
     "no finished run": "evaluate {new}",
     "99 ways": "evaluate {run} --ways 99",
     "0 tasks": "evaluate {run} --permutations 0",
@@ -108,8 +162,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     told: str, config: Path, tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     names = {"config": config, "run": tiny_run.folder, "classes": classes}
-    names |= {name: tmp_path / name for name in ("new", "one", "mute", "cub")}
-    names["cub"].write_text("data: {name: cub}\n")
+    names |= {name: tmp_path / name for name in ("new", "one", "mute")}
     write_json(names["one"], {"owl": "A bird."})
     write_json(names["mute"], {"owl": "", "jay": "A bird."})
     arguments = [part.format(**names) for part in BAD[told].split()]

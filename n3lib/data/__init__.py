@@ -1,12 +1,24 @@
-"""Datasets: the embedded aviary, and CUB."""
+"""Datasets: the embedded aviary, and photographs with the texts of others."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.errors import N3Error
 
-__all__ = ["DataConfig", "Split", "ZeroShotDataset", "load_data"]
+if TYPE_CHECKING:
+    from n3lib.data.photos import Source
+
+__all__ = [
+    "DataConfig",
+    "Split",
+    "ZeroShotDataset",
+    "find_source",
+    "load_data",
+    "read_descriptions",
+    "sources",
+]
 
 
 @dataclass(frozen=True)
@@ -14,13 +26,16 @@ class DataConfig:
     """Which images, texts and split.
 
     Attributes:
-        name: `aviary` (generated, no download) or `cub`.
+        name: `aviary` (generated, no download), `cub`, `cub2010`, `awa2`, `nabirds`, `flowers` or
+            `flowers-species`.
         preset: size of the aviary: `default` or `tiny`.
         seed: of the aviary.
-        size: side of the images in pixels; 0 for the preset's (aviary) or 144 (CUB).
-        root: folder that holds the dataset (CUB).
-        split: PS, SS or SCE (CUB).
-        text: JSON file of the descriptions; empty for the one in `root` (CUB).
+        size: side of the images in pixels; 0 for the preset's (aviary) or 144 (photographs).
+        root: folder that holds the photographs.
+        split: of the photographs, such as PS, SS or SCE.
+        text: JSON file of the descriptions; empty for the one in `root`; `names` for no description but the
+            name of the class.
+        visual: leave out sentences marked less than this as telling of appearance, where a file marks them.
     """
 
     name: str = "aviary"
@@ -30,6 +45,7 @@ class DataConfig:
     root: str = ""
     split: str = "PS"
     text: str = ""
+    visual: float = 0.0
 
 
 def load_data(config: DataConfig) -> ZeroShotDataset:
@@ -42,10 +58,50 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
         from n3lib.data.aviary import aviary
 
         return aviary(config.preset, config.seed, size=config.size or None)
-    if config.name == "cub":
-        from n3lib.data.cub import cub
+    from n3lib.data.photos import load
 
-        if not config.root:
-            raise N3Error("CUB needs the folder that holds it", "Name it with --data-root DIR")
-        return cub(Path(config.root), config.split, config.text or None, config.size or 144)
-    raise N3Error(f"unknown dataset {config.name!r}", "Use aviary or cub")
+    source = find_source(config.name)
+    root = _root(source, config.root)
+    return load(source, root, config.split, config.text or None, config.size or 144, visual=config.visual)
+
+
+def sources() -> dict[str, "Source"]:
+    """Every dataset of photographs by its name."""
+    from n3lib.data.awa2 import AWA2
+    from n3lib.data.cub import CUB, CUB2010
+    from n3lib.data.flowers import FLOWERS, FLOWERS_SPECIES
+    from n3lib.data.nabirds import NABIRDS
+
+    return {source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
+
+
+def find_source(name: str) -> "Source":
+    """The dataset of photographs of this name.
+
+    Raises:
+        N3Error: there is none.
+    """
+    known = sources()
+    if name not in known:
+        raise N3Error(f"there is no dataset of photographs {name!r}", f"Use one of {', '.join(known)}")
+    return known[name]
+
+
+def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
+    """The texts alone of what the configuration names, in class order; no image is decoded."""
+    if config.name == "aviary":
+        return load_data(config).texts
+    from n3lib.data.photos import read_text
+
+    source = find_source(config.name)
+    root = _root(source, config.root)
+    return read_text(source, root, source.index(root), config.text or None, config.visual)[0]
+
+
+def _root(source: "Source", root: str) -> Path:
+    if not root:
+        raise N3Error(
+            f"{source.name} needs the folder that holds it",
+            f"Name it with --data-root DIR (n3 data: --root DIR); n3 data download {source.name} brings it",
+        )
+    return Path(root)

@@ -49,8 +49,10 @@ def sentences(text: str) -> tuple[str, ...]:
 
 
 def human_name(official: str) -> str:
-    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`."""
-    return re.sub(r"^\d+\.", "", official).replace("_", " ").strip()
+    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`,
+    `grizzly bear` for `grizzly+bear`.
+    """
+    return re.sub(r"^\d+\.", "", official).replace("_", " ").replace("+", " ").strip()
 
 
 def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) -> tuple[tuple[str, ...], ...]:

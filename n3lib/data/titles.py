@@ -61,7 +61,7 @@ _AWA2 = {
 }
 
 # Nilsback and Zisserman, 2008, "Automated flower classification over a large number of classes": garden
-# names, which copies of the list give with small differences. Scientific names where the common one has
+# names. Scientific names where the common one has
 # several meanings.
 _FLOWERS = {
     "alpine sea holly": "Eryngium alpinum",
@@ -85,7 +85,6 @@ _FLOWERS = {
     "colt's foot": "Tussilago",
     "columbine": "Aquilegia",
     "common dandelion": "Taraxacum officinale",
-    "common tulip": "Tulip",
     "corn poppy": "Papaver rhoeas",
     "daffodil": "Narcissus (plant)",
     "desert-rose": "Adenium obesum",
@@ -105,9 +104,7 @@ _FLOWERS = {
     "japanese anemone": "Eriocapitella hupehensis",
     "king protea": "Protea cynaroides",
     "lenten rose": "Helleborus orientalis",
-    "lilac hibiscus": "Alyogyne huegelii",
     "lotus": "Nelumbo nucifera",
-    "lotus lotus": "Nelumbo nucifera",
     "love in the mist": "Nigella damascena",
     "mallow": "Malva",
     "marigold": "Tagetes",
@@ -122,9 +119,7 @@ _FLOWERS = {
     "peruvian lily": "Alstroemeria",
     "pincushion flower": "Scabiosa",
     "pink primrose": "Oenothera speciosa",
-    "pink quill": "Wallisia cyanea",
     "pink-yellow dahlia": "Dahlia",
-    "pink-yellow dahlia?": "Dahlia",
     "prince of wales feathers": "Celosia argentea",
     "purple coneflower": "Echinacea purpurea",
     "red ginger": "Alpinia purpurata",
@@ -146,9 +141,7 @@ _FLOWERS = {
     "trumpet creeper": "Campsis radicans",
     "wallflower": "Erysimum cheiri",
     "water lily": "Nymphaeaceae",
-    "wild geranium": "Geranium maculatum",
     "wild pansy": "Viola tricolor",
-    "wild rose": "Rosa canina",
     "windflower": "Anemonoides blanda",
     "yellow iris": "Iris pseudacorus",
 }
@@ -161,33 +154,29 @@ _NABIRDS = {
     "Brant": "Brant goose",
     "Bushtit": "American bushtit",
     "Cattle Egret": "Western cattle egret",
-    "Chukar": "Chukar partridge",
     "Cliff Swallow": "American cliff swallow",
     "Common Redpoll": "Redpoll",
-    "Dovekie": "Little auk",
     "Eared Grebe": "Black-necked grebe",
     "Gray Jay": "Canada jay",
-    "Gray Partridge": "Grey partridge",
     "Herring Gull": "American herring gull",
     "House Wren": "Northern house wren",
-    "Le Conte's Sparrow": "LeConte's sparrow",
-    "Le Conte's Thrasher": "LeConte's thrasher",
-    "McCown's Longspur": "Thick-billed longspur",
     "Merlin": "Merlin (bird)",
     "Mew Gull": "Short-billed gull",
-    "Northern Goshawk": "American goshawk",
     "Pacific-slope Flycatcher": "Western flycatcher",
     "Purple Gallinule": "American purple gallinule",
     "Redhead": "Redhead (bird)",
     "Ring-necked Pheasant": "Common pheasant",
     "Rock Pigeon": "Rock dove",
     "Rough-legged Hawk": "Rough-legged buzzard",
-    "Ruff": "Ruff (bird)",
-    "Sage Sparrow": "Sagebrush sparrow",
-    "Sora": "Sora (bird)",
     "Western Scrub-Jay": "California scrub jay",
-    "Whip-poor-will": "Eastern whip-poor-will",
 }
 
 # By dataset, then by class name as people write it.
-TITLES = {"cub": _CUB, "awa2": _AWA2, "flowers": _FLOWERS, "nabirds": _NABIRDS}
+TITLES = {
+    "cub": _CUB,
+    "cub2010": _CUB,
+    "awa2": _AWA2,
+    "nabirds": _NABIRDS,
+    "flowers": _FLOWERS,
+    "flowers-species": _FLOWERS,
+}

@@ -105,7 +105,7 @@ def describe(
     path = Path(path)
     names = _names(classes)
     given = {human_name(name): usable_title(name, title) for name, title in titles.items()}
-    asked = {name: {"section": section, "title": given.get(name.replace("+", " "), "")} for name in names}
+    asked = {name: {"section": section, "title": given.get(name, "")} for name in names}
     if not section.strip():
         raise N3Error("no section is named", 'Name one, such as "Description", or "all"')
 

@@ -67,7 +67,7 @@ class Reader:
         tfidf = TfIdf.fit(texts, config.ngrams) if config.lexical else TfIdf.empty()
         tokens = [
             {word for one in encoded for word in one.words}
-            for encoded in encode_texts(encoder, _arranged(texts, config), cache)
+            for encoded in encode_texts(encoder, arranged(texts, config), cache)
         ]
         return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
 
@@ -81,7 +81,7 @@ class Reader:
         Raises:
             N3Error: an empty text, or weighted sentences where paragraphs are read as one.
         """
-        return TextBank(_arranged(texts, self.config), self, cache)
+        return TextBank(arranged(texts, self.config), self, cache)
 
     def token_idf(self, words: Sequence[str]) -> list[float]:
         """The inverse document frequency of each token."""
@@ -105,8 +105,12 @@ class Reader:
             raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
 
 
-def _arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
-    """Texts in the pieces that are encoded at once."""
+def arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
+    """Texts in the pieces that are encoded at once.
+
+    Raises:
+        N3Error: weighted sentences where paragraphs are read as one.
+    """
     if config.context == "sentence":
         return texts
     if any(isinstance(sentence, Sentence) for text in texts for sentence in text):
