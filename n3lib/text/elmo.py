@@ -1,0 +1,175 @@
+"""ELMo (Peters et al., 2018): contextual token embeddings from a language model that spells words."""
+
+import importlib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from n3lib.errors import N3Error
+from n3lib.files import read_json, sha256, sha256_file
+from n3lib.text.encoders import Encoded
+
+# The official original model: 93.6 million parameters, 1,024 numbers per token.
+OFFICIAL = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/2x4096_512_2048cnn_2xhighway/"
+FILES = (
+    "elmo_2x4096_512_2048cnn_2xhighway_options.json",
+    "elmo_2x4096_512_2048cnn_2xhighway_weights.hdf5",
+)
+# An LSTM reads any length, but memory grows with it: by 0.4 MB a token with the original model (measured up
+# to 10,000 tokens). The longest Wikipedia article about a class of CUB has 6,800.
+LONGEST = 10_000
+
+_FOLDER = "Give a folder with one options.json and one weights.hdf5 as AllenNLP publishes them"
+_ELSEWHERE = (
+    "ELMo runs in an environment of its own: `make elmo DATA=DIR NAME=cub` fills the cache from there"
+)
+# Tokens as in the news that ELMo was trained on: clitics are split off (do n't, bird 's), abbreviations
+# (U.S., e.g.), decimals and hyphenated words stay whole, and every mark is a token of its own.
+_TOKEN = re.compile(
+    r"""
+      (?:[^\W\d_]\.){2,}
+    | n't\b
+    | [^\W_]+?(?=n't\b)
+    | '(?:s|d|m|ll|re|ve)\b
+    | [^\W_]+(?:(?:-|'(?!(?:s|d|m|t|ll|re|ve)\b)|(?<=\d)[.,](?=\d))[^\W_]+)*
+    | \.{2,}
+    | -{2,}
+    | \S
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_PLAIN = str.maketrans("‘’“”", "''\"\"")
+
+
+class ElmoEncoder:
+    """The plain mean of the layers of AllenNLP's ELMo, in float32 on the CPU.
+
+    Its layers are the character network's (once for each direction) and the two LSTMs'. The paper says
+    neither which it reads nor how it mixes them; the mean is where ELMo's own mixing weights start. Every
+    sentence is read from a state of zeros, so what it gives depends on that sentence alone. `words` are the
+    tokens of `tokenize`; their case is kept.
+
+    Only `encode` needs AllenNLP, which cannot be installed beside transformers 5. Sentences that are in the
+    cache need it not: `make elmo` puts them there from an environment of its own.
+
+    Args:
+        folder: holds one `*options.json` and one `*.hdf5` in AllenNLP's format; None for the official
+            original model, which is downloaded once (375 MB) into `elmo` in the cache folder.
+        batch: tokens encoded at once, but always one sentence; it changes speed and memory, not the result.
+
+    Raises:
+        N3Error: a file is missing, is there twice or is not in the format, or the download fails.
+    """
+
+    def __init__(self, folder: str | Path | None = None, batch: int = 2048) -> None:
+        self.batch = batch
+        where = _official() if folder is None else Path(folder).expanduser()
+        if not where.is_dir():
+            raise N3Error(f"ELMo model {where} is no folder", _FOLDER)
+        self.name = "elmo" if folder is None else f"elmo:{where.resolve().name}"
+        self._options, self._weights = _only(where, "*options.json"), _only(where, "*.hdf5")
+        self.width = 2 * _projection(self._options)
+        hashes = [sha256_file(path) for path in (self._options, self._weights)]
+        self.revision = sha256("elmo-1", _TOKEN.pattern, str(LONGEST), *hashes)
+        self._library: Any = None
+        self._model: Any = None
+
+    @torch.no_grad()
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        """Encode each sentence, however long, on its own: `(L, width)` for its first `LONGEST` tokens.
+
+        Raises:
+            N3Error: AllenNLP is not installed here, or the files do not fit together.
+        """
+        tokens = [tokenize(sentence)[:LONGEST] for sentence in sentences]
+        states = [torch.empty(0, self.width, dtype=torch.float16)] * len(tokens)
+        for some in self._batches([len(words) for words in tokens]):
+            hidden = self._forward([tokens[index] for index in some])
+            for row, index in zip(hidden, some, strict=True):
+                states[index] = row[: len(tokens[index])].to(torch.float16)
+        return [Encoded(*pair) for pair in zip(states, tokens, strict=True)]
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        """Indices of sentences that fill a batch; those of like length together, the empty ones nowhere."""
+        some: list[int] = []
+        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if some and lengths[index] * (len(some) + 1) > self.batch:
+                yield some
+                some = []
+            if lengths[index]:
+                some.append(index)
+        if some:
+            yield some
+
+    def _forward(self, tokens: list[list[str]]) -> Float[Tensor, "B L e"]:
+        self._start()
+        # AllenNLP starts each batch in the state that the last one left behind.
+        for module in self._model.modules():
+            if hasattr(module, "reset_states"):
+                module.reset_states()
+        characters = self._library.batch_to_ids(tokens)  # (B, L, 50)
+        (mean,) = self._model(characters)["elmo_representations"]
+        return mean
+
+    def _start(self) -> None:
+        if self._model is not None:
+            return
+        try:
+            importlib.import_module("allennlp")
+            import n3lib._torchvision  # noqa: F401  (AllenNLP's modules import torchvision)
+
+            self._library = importlib.import_module("allennlp.modules.elmo")
+        except ImportError as error:
+            raise N3Error(f"ELMo cannot run here: {error}", _ELSEWHERE) from None
+        try:
+            # Its mixing weights start equal, and here they are not trained: the mean of the layers.
+            model = self._library.Elmo(
+                str(self._options), str(self._weights), num_output_representations=1, dropout=0.0
+            )
+        except Exception as error:  # AllenNLP checks little: a wrong file fails in many ways
+            reason = str(error) or type(error).__name__
+            raise N3Error(f"ELMo model {self._options.parent} cannot be loaded: {reason}", _FOLDER) from None
+        self._model = model.eval()
+
+
+def tokenize(text: str) -> list[str]:
+    """Words and marks in the manner of the Penn Treebank, case kept; typographic quotes become plain ones."""
+    return _TOKEN.findall(unicodedata.normalize("NFC", text).translate(_PLAIN))
+
+
+def _official() -> Path:
+    """The folder of the official original model, downloaded if it is not there yet."""
+    from n3lib.data.images import cache_dir
+
+    folder = cache_dir() / "elmo"
+    for name in FILES:
+        if not (folder / name).is_file():
+            from n3lib.data.download import download
+
+            download(OFFICIAL + name, folder / name, md5="")  # no hash of them is published
+    return folder
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        told = f"more than one file {pattern}" if found else f"no file {pattern}"
+        raise N3Error(f"ELMo model {folder} has {told}", _FOLDER)
+    return found[0]
+
+
+def _projection(path: Path) -> int:
+    options = read_json(path)
+    try:
+        width = options["lstm"]["projection_dim"]
+    except (KeyError, TypeError):
+        width = None
+    if not isinstance(width, int) or width < 1:
+        raise N3Error(f"{path} does not say how wide ELMo is (lstm.projection_dim)", _FOLDER)
+    return width
