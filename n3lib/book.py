@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from n3lib.backbone import Backbone, fold_batchnorm, trace
 from n3lib.config import RunConfig, read_config
+from n3lib.data import DataConfig, load_data
 from n3lib.data.aviary import describe, draw, draw_with_mask
 from n3lib.data.base import ZeroShotDataset
-from n3lib.data.splits import CUB_SPLITS, cub_split
 from n3lib.episodes import Episodes
 from n3lib.model import N3
+from n3lib.overview import is_here
 from n3lib.results import Table, load_results, table
 from n3lib.run import Run
 from n3lib.text.bank import Text
@@ -56,23 +57,21 @@ def run_folder(name: str) -> Path:
     return ROOT / "runs" / f"{name}{'-tiny' if small() else ''}"
 
 
-def committed(dataset: str, rows: Sequence[str]) -> Table:
-    """The committed main results of a dataset, or what makes them where there are none."""
-    found = load_results(ROOT / "results", study="main", dataset=dataset, text="own", split=("aviary", "PS"))
+def committed(folder: str, rows: Sequence[str]) -> Table:
+    """The committed main results in `results/FOLDER`, or what makes them where there are none."""
+    found = load_results(ROOT / "results" / folder, study="main", text="own")
     missing = (
         "There are no committed results yet. For each seed S: `n3 train CONFIG --seed=S -o RUN`, then"
-        f" `n3 evaluate RUN -o results/{dataset}/S.json`. The controls are trained with"
+        f" `n3 evaluate RUN -o results/{folder}/S.json`. The controls are trained with"
         " `--model.adapt=classifier` and `--model.adapt=constant`."
     )
     return table(found, rows, note="" if found else missing)
 
 
 def cub() -> ZeroShotDataset | None:
-    """CUB's proposed split, where the environment variable N3_DATA_ROOT names the folder that holds it."""
-    from n3lib.data.cub import cub as load
-
+    """CUB's proposed split, where the environment variable N3_DATA_ROOT names a folder that holds it."""
     root = os.environ.get("N3_DATA_ROOT")
-    return load(root) if root else None
+    return load_data(DataConfig("cub", root=root)) if root and is_here("cub", root) else None
 
 
 def task(data: ZeroShotDataset, classes: Sequence[int], images: int = 0) -> Task:
@@ -160,13 +159,6 @@ def shared_classes(data: ZeroShotDataset) -> dict[str, int]:
     parts = {part: set(data.split.part(part)) for part in ("train", "val", "test")}
     pairs = (("train", "val"), ("train", "test"), ("val", "test"))
     return {f"{a} and {b}": len(parts[a] & parts[b]) for a, b in pairs}
-
-
-def cub_splits() -> Table:
-    """The published splits of CUB."""
-    splits = [cub_split(name) for name in CUB_SPLITS]
-    rows = [[s.name, str(len(s.train)), str(len(s.val)), str(len(s.test))] for s in splits]
-    return Table(["CUB split", "train", "val", "test"], rows)
 
 
 def attribute_table(values: Mapping[str, Sequence[str]]) -> Table:
