@@ -56,8 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
         return sub
 
     data = commands.add_parser(
-        "data", help="get, check, describe and encode datasets", formatter_class=RawHelp
-    )
+        "data", help="get, check, describe and encode datasets", formatter_class=RawHelp,
+        epilog="example:\n  n3 data info aviary\n\nn3 data ACTION --help tells more",
+    )  # fmt: skip
     _add_data(data, command)
 
     sub = command(
@@ -161,20 +162,20 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from n3lib.data import find_source
+    from n3lib.data import find_root, find_source
     from n3lib.data.download import fetch
 
     source = find_source(options.name)
-    fetch(source.archives, Path(options.root), options.source, source.terms)
+    fetch(source.archives, find_root(source, options.root), options.source, source.terms)
     print(f"{source.title}\n{source.terms}\nin {options.root}; next: n3 data verify {source.name}")
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from n3lib.data import find_source
+    from n3lib.data import find_root, find_source
     from n3lib.data.photos import verify
 
     source = find_source(options.name)
-    problems = verify(source, Path(options.root))
+    problems = verify(source, find_root(source, options.root))
     if problems:
         print("\n".join(problems))
         raise N3Error(f"{options.root} does not hold {source.name} as published", "See the lines above")
@@ -182,16 +183,19 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from n3lib.data import find_source
+    from n3lib.data import find_root, find_source
     from n3lib.data.titles import TITLES
     from n3lib.data.wikipedia import describe
     from n3lib.files import read_json
 
     source = find_source(options.name)
     titles = TITLES[source.name] | (read_json(options.titles) if options.titles else {})
-    output = options.output or Path(options.root) / source.text
-    classes = source.index(Path(options.root)).classes
-    print(describe(classes, output, options.section, titles, options.fill, contact=options.contact))
+    root = find_root(source, options.root)
+    output = options.output or root / source.text
+    classes = source.index(root).classes
+    collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
+    print(collected)
+    collected.require_all()
 
 
 def _embed(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from n3lib.cli import main
 from n3lib.config import RunConfig
 from n3lib.data.classes import AWA2_NAMES
+from n3lib.data.wikipedia import Collected
 from n3lib.errors import N3Error
 from n3lib.files import write_json
 from n3lib.run import Run
@@ -77,16 +78,18 @@ def test_describe_passes_on_what_was_asked(
 ) -> None:
     root, asked = tmp_path / "data", []
 
-    def describe(*args: object, **kwargs: object) -> str:
+    def describe(*args: object, **kwargs: object) -> Collected:
         asked.append((args, kwargs))
-        return "collected"
+        return Collected(root / "texts.json", found=("fox",), filled=(), missing={"ox": "no article found"})
 
     monkeypatch.setattr("n3lib.data.wikipedia.describe", describe)
     write_json(tmp_path / "titles.json", {"fox": "Red fox"})
     assert main(["data", "download", "awa2", "--root", str(root), "--from", str(animals)]) == 0
     options = ["--section", "all", "--titles", str(tmp_path / "titles.json"), "--contact", "me@example.org"]
-    assert main(["data", "describe", "awa2", "--root", str(root), *options]) == 0
-    assert capsys.readouterr().out.endswith("collected\n")
+    assert main(["data", "describe", "awa2", "--root", str(root), *options]) == 2
+    out, err = capsys.readouterr()
+    assert "texts.json: 1 from Wikipedia, 0 by hand" in out
+    assert "1 without text: ox: no article found" in err
     ((classes, path, section, titles, fill), kwargs) = asked[0]
     assert (classes, path, section, fill) == (AWA2_NAMES, root / "awa2_wikipedia.json", "all", None)
     assert (titles["fox"], titles["cow"], kwargs) == ("Red fox", "Cattle", {"contact": "me@example.org"})
@@ -140,6 +143,7 @@ BAD = {
     "cannot be drawn from 32": "train {config} -o {new} --episodes.ways=32",
     "another configuration": "train {config} -o {run} --seed=8",
     "cub needs the folder": "data info cub",
+    "awa2 needs the folder": "data download awa2",
     "no dataset of photographs 'dodo'": "data verify dodo --root {new}",
     "no CUB_200_2011 in": "data info cub --root {new}",
     "nabirds.tar.gz must be fetched by hand": "data download nabirds --root {new}",
@@ -197,10 +201,13 @@ def test_an_interrupt_says_how_to_go_on(
     assert "the same command goes on" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+ACTIONS = ("info", "download", "verify", "describe", "embed", "backbone")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"data {action}" for action in ACTIONS)])
 def test_help_shows_an_example_that_is_a_command(command: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert caught.value.code == 0
     assert f"example:\n  n3 {command} " in capsys.readouterr().out
 

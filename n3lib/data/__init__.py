@@ -14,6 +14,7 @@ __all__ = [
     "DataConfig",
     "Split",
     "ZeroShotDataset",
+    "find_root",
     "find_source",
     "load_data",
     "read_descriptions",
@@ -61,7 +62,7 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
     from n3lib.data.photos import load
 
     source = find_source(config.name)
-    root = _root(source, config.root)
+    root = find_root(source, config.root)
     return load(source, root, config.split, config.text or None, config.size or 144, visual=config.visual)
 
 
@@ -94,11 +95,12 @@ def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
     from n3lib.data.photos import read_text
 
     source = find_source(config.name)
-    root = _root(source, config.root)
+    root = find_root(source, config.root)
     return read_text(source, root, source.index(root), config.text or None, config.visual)[0]
 
 
-def _root(source: "Source", root: str) -> Path:
+def find_root(source: "Source", root: str) -> Path:
+    """The folder of a dataset of photographs, which has to be named."""
     if not root:
         raise N3Error(
             f"{source.name} needs the folder that holds it",

@@ -50,7 +50,7 @@ class Collected:
         if self.searched:
             guesses = ", ".join(f"{name} -> {title}" for name, title in self.searched.items())
             text += f". Found by searching, to be checked: {guesses}"
-        return text + (f". {self._lack()}. {self._remedy()}" if self.missing else "")
+        return text
 
     def require_all(self) -> None:
         """Refuse to go on without a text for every class.
@@ -59,17 +59,12 @@ class Collected:
             N3Error: with the names of the missing classes, why they are missing, and what to do.
         """
         if self.missing:
-            raise N3Error(self._lack(), self._remedy())
-
-    def _lack(self) -> str:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
-        return f"{len(self.missing)} without text: {reasons}"
-
-    def _remedy(self) -> str:
-        return (
-            "Name the right articles as titles, or write these texts in a JSON file"
-            ' {"class": "text", ...} and give it as fill; what was collected is kept'
-        )
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+            raise N3Error(
+                f"{len(self.missing)} without text: {reasons}",
+                "Name the right articles as titles, or write these texts in a JSON file"
+                ' {"class": "text", ...} and give it as fill; what was collected is kept',
+            )
 
 
 def describe(
