@@ -20,7 +20,7 @@ from n3lib.data.aviary import describe, draw, draw_with_mask
 from n3lib.data.base import ZeroShotDataset
 from n3lib.episodes import Episodes
 from n3lib.model import N3
-from n3lib.overview import is_here
+from n3lib.overview import is_here, lengths
 from n3lib.results import Table, load_results, table
 from n3lib.run import Run
 from n3lib.text.bank import Text
@@ -142,7 +142,7 @@ def ways(data: ZeroShotDataset, *wanted: int) -> list[int]:
 
 def words_a_class(data: ZeroShotDataset, part: str) -> list[int]:
     """The length of each class's description in words."""
-    return [len(" ".join(data.texts[c]).split()) for c in data.split.part(part)]
+    return lengths([data.texts[c] for c in data.split.part(part)])
 
 
 def counts(data: ZeroShotDataset) -> Table:

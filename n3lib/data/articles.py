@@ -9,7 +9,7 @@ import httpx
 import wikipediaapi
 
 from n3lib.data.download import TRIES, wait
-from n3lib.data.texts import sentences
+from n3lib.data.texts import human_name, sentences
 from n3lib.errors import N3Error
 
 LICENSE = "CC BY-SA 4.0"
@@ -138,7 +138,7 @@ def usable_title(name: str, title: str) -> str:
 
 
 def spaced(name: str) -> str:
-    return " ".join(name.replace("+", " ").replace("_", " ").split())
+    return " ".join(human_name(name).split())
 
 
 def _plain(title: str) -> list[str]:
