@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `n3`; bad input ends with one line and exit code 2, an interrupt with 130."""
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "train":
+    if rest and options.command not in ("train", "table"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.overrides = rest
     try:
@@ -81,6 +81,28 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
     sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
+
+    sub = command(
+        "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
+        "n3 table table2 --dataset cub --data-root DIR",
+    )  # fmt: skip
+    sub.add_argument("name", help="table2, sce or table6")
+    sub.add_argument("--dataset", default="", help="one of the table's: cub, awa2, nabirds, ...")
+    sub.add_argument("--split", action="append", default=[], help="run only this split (repeatable)")
+    sub.add_argument("--method", action="append", default=[], help="run only this method (repeatable)")
+    sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
+    sub.add_argument(
+        "--config", default="configs/benchmark.yaml", help="what all methods share (default: %(default)s)"
+    )
+    sub.add_argument("--data-root", help="folder that holds the dataset")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("results/benchmark"),
+        help="folder of the results (default: %(default)s)",
+    )
+    sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
         "synthesize", _synthesize, "write a network from descriptions",
@@ -249,6 +271,24 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
         f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)\n{output}"
     )
+
+
+def _table(options: argparse.Namespace) -> None:
+    from n3lib.tables import SEEDS, run_table, show_table
+
+    if options.dataset:
+        roots = [f"--data.root={options.data_root}"] if options.data_root else []
+        run_table(
+            options.name,
+            options.dataset,
+            options.output,
+            options.config,
+            [*roots, *options.overrides],
+            options.split,
+            options.method,
+            options.seed or range(SEEDS),
+        )
+    print(show_table(options.name, options.output, options.dataset))
 
 
 def _synthesize(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import linear
 
+from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
@@ -28,7 +29,7 @@ def predict(
     dataset: ZeroShotDataset,
     bank: TextBank,
     classes: Sequence[int],
-    mirror: bool = False,
+    config: RunConfig,
     texts: Sequence[int] | None = None,
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
     """Logits of all images of these classes under the network written for them, and their labels.
@@ -38,12 +39,13 @@ def predict(
         dataset: where the images come from.
         bank: the encoded descriptions of the dataset's classes.
         classes: the K classes, in the order in which they are described.
-        mirror: average each image's features with its mirror image's.
+        config: of the run; its `mirror` and precision are those of the exemplars.
         texts: whose descriptions to give in their place (a control); the classes' own by default.
     """
     adaptation = model.read(bank.batch(texts or classes).to(model.center.device))
     indices = dataset.indices(classes)
-    features = extract(model.backbone, dataset.images, indices, model.columns(adaptation.deltas), mirror)
+    columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
+    features = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)
     place = {c: k for k, c in enumerate(classes)}
     labels = torch.tensor([place[int(c)] for c in dataset.labels[indices]])
     return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
@@ -115,7 +117,7 @@ def evaluate(
         texts = order
         if control == "shuffled":
             texts = others if len(others) == ways else rng.permutation(order)
-        logits, labels = predict(run.model, dataset, bank, order.tolist(), config.mirror, texts.tolist())
+        logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
         scores.append(metrics(logits, labels))
         tasks.append(order.tolist())
         if confusion is None:

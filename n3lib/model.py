@@ -33,14 +33,17 @@ class N3Config:
         t2l_layers, l2a_layers: transformer blocks of Tokens2Label and of the Labels2Adaptation encoder
             (the paper's Table 7: 2 and 1).
         dropout: in both encoders.
-        adapt: `all` layers, the `classifier` alone, or `constant`: every layer, but one adaptation whatever
-            the classes are (the control).
+        adapt: `all` layers, the `classifier` alone, or two controls that adapt every layer in one way,
+            whatever the classes are: `constant`, the shared part of `all` alone, and `finetune`, plain
+            fine-tuning.
         layers: names of the layers to adapt instead of all; empty for all.
         classifier: `exemplar`, `equivariant` or `positional` (the paper's literal form).
         slots: most classes a positional classifier can have.
         mu: `relative`: exp(log mu) std(Theta) in each layer, log mu learned; `absolute`: Eq. 6 as it
             stands, one plain parameter mu on layer-normalized deltas.
-        initial_mu: its start.
+        initial_mu: its start; the fixed scale of `finetune`.
+        shared_mu: start of the scale of an adaptation that all tasks share, to which the one written for a
+            task is added; 0 for none, as in the paper.
         gamma: weight of the pretrained parameters (section 5.4).
         ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
             embeddings want more than words).
@@ -52,12 +55,13 @@ class N3Config:
     t2l_layers: int = 1
     l2a_layers: int = 1
     dropout: float = 0.1
-    adapt: Literal["all", "classifier", "constant"] = "all"
+    adapt: Literal["all", "classifier", "constant", "finetune"] = "all"
     layers: list[str] = field(default_factory=list)
     classifier: Literal["exemplar", "equivariant", "positional"] = "exemplar"
     slots: int = 64
     mu: Literal["relative", "absolute"] = "relative"
     initial_mu: float = 0.1
+    shared_mu: float = 0.1
     gamma: float = 1.0
     ridge: float = 0.1
     word_penalty: float = 1e-3
@@ -148,30 +152,42 @@ class Labels2Adaptation(nn.Module):
             )
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
         shapes = [backbone.columns(name).shape for name in self.names]
-        self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes)
-        self.constant = nn.Parameter(torch.randn(1, config.d)) if config.adapt == "constant" else None
-        if config.mu == "relative":
-            stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])
-            self.register_buffer("std", stds, persistent=False)
-            self.log_mu = nn.Parameter(torch.full((len(self.names),), math.log(config.initial_mu)))
-        else:
+        conditioned = config.adapt == "all"
+        self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes if conditioned)
+        # What all tasks share starts at zero too; unlike the rest it needs no text to learn from.
+        shared = self.names and (not conditioned or config.shared_mu > 0)
+        self.shared = nn.ParameterList(torch.zeros(m, n) for m, n in shapes if shared)
+        self.log_shared_mu = nn.Parameter(torch.full((len(self.shared),), math.log(config.shared_mu or 1)))
+        stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])
+        self.register_buffer("std", stds, persistent=False)
+        if conditioned and config.mu == "absolute":
             self.absolute_mu = nn.Parameter(torch.tensor(config.initial_mu))
+        elif conditioned:
+            self.log_mu = nn.Parameter(torch.full((len(self.names),), math.log(config.initial_mu)))
 
     def mu(self) -> dict[str, float]:
-        """The scale of each layer's change, relative to the layer's spread or absolute."""
+        """The scale of each layer's written change, relative to the layer's spread or absolute."""
+        if not self.decoders:
+            return {}
         if self.config.mu == "absolute":
             return {name: self.absolute_mu.item() for name in self.names}
         return dict(zip(self.names, self.log_mu.exp().tolist(), strict=True))
 
     def forward(self, h: Float[Tensor, "K d"]) -> dict[str, Tensor]:
-        memory = h if self.constant is None else self.constant
         deltas = {}
-        for i, (name, decoder) in enumerate(zip(self.names, self.decoders, strict=True)):
-            delta = decoder(memory)  # (M, N), Eq. 4
-            if self.config.mu == "relative":
-                deltas[name] = self.log_mu[i].exp() * self.std[i] * delta
-            else:
-                deltas[name] = self.absolute_mu * functional.layer_norm(delta, delta.shape[1:])
+        for i, name in enumerate(self.names):
+            parts = []
+            if self.config.adapt == "finetune":
+                parts.append(self.config.shared_mu * self.shared[i])
+            elif self.shared:
+                parts.append(self.log_shared_mu[i].exp() * self.std[i] * self.shared[i])
+            if self.decoders:
+                delta = self.decoders[i](h)  # (M, N), Eq. 4
+                if self.config.mu == "relative":
+                    parts.append(self.log_mu[i].exp() * self.std[i] * delta)
+                else:
+                    parts.append(self.absolute_mu * functional.layer_norm(delta, delta.shape[1:]))
+            deltas[name] = torch.stack(parts).sum(0)
         return deltas  # Eq. 5
 
 

@@ -115,7 +115,7 @@ def train(
             return None
         from n3lib.evaluate import metrics, predict
 
-        logits, labels = predict(model, dataset, bank, dataset.split.val, config.mirror)
+        logits, labels = predict(model, dataset, bank, dataset.split.val, config)
         return metrics(logits, labels)["per_class_accuracy"]
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch)
@@ -162,7 +162,8 @@ def renew_exemplars(
     if not (final and exemplar):
         count = config.exemplar_images
         picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
-    features = extract(model.backbone, dataset.images, np.concatenate(picks), columns, config.mirror)
+    bf16 = config.train.bf16
+    features = extract(model.backbone, dataset.images, np.concatenate(picks), columns, config.mirror, bf16)
     places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
     model.remember(feature_statistics(features, places.to(device), len(seen), exemplar), text)
 
@@ -174,14 +175,18 @@ def extract(
     indices: np.ndarray,
     columns: Mapping[str, Tensor] | None = None,
     mirror: bool = False,
+    bf16: bool = False,
     batch_size: int = 64,
 ) -> Float[Tensor, "B f"]:
     """Pooled features of these images under replaced columns, averaged with their mirror images if asked."""
     out = []
     for start in range(0, len(indices), batch_size):
         batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + batch_size]]))
-        features = backbone(batch, columns)
-        out.append((features + backbone(batch.flip(3), columns)) / 2 if mirror else features)
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
+            features = backbone(batch, columns).float()
+            if mirror:
+                features = (features + backbone(batch.flip(3), columns).float()) / 2
+        out.append(features)
     return torch.cat(out)
 
 

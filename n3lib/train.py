@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class TrainConfig:
         warmup: steps of linear warm-up; a cosine then falls to zero.
         clip: largest norm of the gradient.
         every: steps between two checkpoints, each with a validation where there are validation classes.
+        precision: `float32` or `bf16` for matrix products and convolutions; `auto` takes bf16 on a GPU.
     """
 
     steps: int = 1000
@@ -42,6 +43,12 @@ class TrainConfig:
     warmup: int = 50
     clip: float = 1.0
     every: int = 250
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+
+    @property
+    def bf16(self) -> bool:
+        """Whether this machine is to compute in bf16."""
+        return self.precision == "bf16" or (self.precision == "auto" and torch.cuda.is_available())
 
 
 class Progress(NamedTuple):
@@ -108,7 +115,7 @@ def fit(
     # Without CUDA it is the CPU, in one process or several: the closed forms need float64.
     cuda = torch.cuda.is_available()
     accelerator = Accelerator(
-        cpu=not cuda, mixed_precision="bf16" if cuda else "no", kwargs_handlers=[parallel]
+        cpu=not cuda, mixed_precision="bf16" if config.bf16 else "no", kwargs_handlers=[parallel]
     )
     optimizer = optimizer_for(model, config)
     step, best = _resume(model, optimizer, folder)

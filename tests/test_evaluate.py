@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
 
+from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
@@ -57,7 +58,7 @@ def test_predict_is_the_model_on_the_images_of_the_classes(
     mirror: bool, make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank
 ) -> None:
     model, classes = make_n3(), [2, 0, 1]
-    logits, labels = predict(model, small_world, small_bank, classes, mirror)
+    logits, labels = predict(model, small_world, small_bank, classes, RunConfig(mirror=mirror))
     indices = [i for i, c in enumerate(small_world.labels) if c in classes]
     assert [classes[k] for k in labels] == small_world.labels[indices].tolist()
     with torch.no_grad():
@@ -67,7 +68,7 @@ def test_predict_is_the_model_on_the_images_of_the_classes(
         if mirror:
             expected = (expected + model.logits(images.flip(3), adaptation)) / 2
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
-    shuffled, _ = predict(model, small_world, small_bank, classes, mirror, texts=[0, 1, 2])
+    shuffled, _ = predict(model, small_world, small_bank, classes, RunConfig(), texts=[0, 1, 2])
     assert not torch.allclose(shuffled, logits, atol=1e-3)
 
 

@@ -43,7 +43,7 @@ def test_padding_changes_nothing(classifier: str, make_n3: MakeN3, small_bank: T
     assert close(logits(model, padded(text, 7)), logits(model, text))
 
 
-@pytest.mark.parametrize("adapt", ["all", "constant", "classifier"])
+@pytest.mark.parametrize("adapt", ["all", "constant", "finetune", "classifier"])
 @pytest.mark.parametrize("classifier", GENERATORS)
 def test_permuting_the_classes_permutes_the_logits_unless_positional(
     adapt: str, classifier: str, make_n3: MakeN3, small_bank: TextBank
@@ -70,7 +70,7 @@ def test_at_the_start_the_features_are_the_frozen_networks_bit_for_bit(
 
 @torch.no_grad()
 def test_relative_mu(make_n3: MakeN3) -> None:
-    model = make_n3(layers=["layer2.conv1", "conv1"])
+    model = make_n3(layers=["layer2.conv1", "conv1"], shared_mu=0.0)
     l2a, h = model.labels2adaptation, torch.randn(3, 16)
     l2a.log_mu.copy_(torch.tensor([0.2, 0.5]).log())
     theta = model.backbone.columns("conv1")
@@ -94,7 +94,28 @@ def test_absolute_mu_and_gamma_are_equation_6(make_n3: MakeN3) -> None:
     assert l2a.mu() == pytest.approx({"conv1": 0.01})
 
 
-@pytest.mark.parametrize(("adapt", "same"), [("constant", True), ("all", False)])
+@torch.no_grad()
+def test_what_is_written_for_a_task_comes_on_top_of_what_all_tasks_share(make_n3: MakeN3) -> None:
+    model = make_n3(layers=["conv1"])
+    l2a, h = model.labels2adaptation, torch.randn(3, 16)
+    std = model.backbone.columns("conv1").std()
+    l2a.log_mu.fill_(math.log(0.5))
+    l2a.log_shared_mu.fill_(math.log(3.0))
+    assert close(l2a(h)["conv1"], 0.5 * std * l2a.decoders[0](h) + 3 * std * l2a.shared[0])
+
+
+@torch.no_grad()
+def test_the_two_controls_are_the_shared_part_alone_and_free_parameters(make_n3: MakeN3) -> None:
+    h = torch.randn(3, 16)
+    constant = make_n3(adapt="constant", layers=["conv1"]).labels2adaptation
+    std = constant.std[0]
+    assert close(constant(h)["conv1"], constant.log_shared_mu[0].exp() * std * constant.shared[0])
+    finetune = make_n3(adapt="finetune", layers=["conv1"], shared_mu=0.3).labels2adaptation
+    assert close(finetune(h)["conv1"], 0.3 * finetune.shared[0])
+    assert constant.mu() == finetune.mu() == {}
+
+
+@pytest.mark.parametrize(("adapt", "same"), [("constant", True), ("finetune", True), ("all", False)])
 @torch.no_grad()
 def test_constant_adaptation_is_the_same_for_all_classes(
     adapt: str, same: bool, make_n3: MakeN3, small_bank: TextBank
@@ -130,17 +151,18 @@ def episode(bank: TextBank) -> Batch:
 
 LABEL_PATH = ("tokens2label.", "lexical.", "labels2adaptation.encoder.")
 # What the loss does not hang on. A softmax over tokens is the same with any bias in its scores. The exemplar
-# classifier reads the texts themselves, so that the encoded labels serve the adaptation alone. Attention to a
-# constant memory, one token, is 1 whatever asks (norm2).
+# classifier reads the texts themselves, so that the encoded labels serve the adaptation alone. The scale of
+# plain fine-tuning is fixed.
 SILENT = {
     ("exemplar", "all", "relative"): ("score.bias",),
     ("exemplar", "all", "absolute"): ("score.bias",),
     ("equivariant", "all", "relative"): ("score.bias",),
     ("positional", "all", "absolute"): ("score.bias",),
-    ("equivariant", "constant", "relative"): ("score.bias", "block.norm2"),
-    ("exemplar", "constant", "relative"): (*LABEL_PATH, "block.norm2"),
+    ("equivariant", "constant", "relative"): ("score.bias",),
+    ("exemplar", "constant", "relative"): LABEL_PATH,
+    ("exemplar", "finetune", "relative"): (*LABEL_PATH, "log_shared_mu"),
     ("exemplar", "classifier", "relative"): LABEL_PATH,
-    ("exemplar", "classifier", "absolute"): (*LABEL_PATH, "absolute_mu"),
+    ("exemplar", "classifier", "absolute"): LABEL_PATH,
     ("positional", "classifier", "relative"): ("score.bias",),
 }
 

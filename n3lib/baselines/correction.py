@@ -1,0 +1,136 @@
+"""Correction networks (Hu, Xiong and Socher, 2019): meta-learn what a zero-shot method still gets wrong.
+
+Over many episodes, a task module fitted on some seen classes predicts y_hat for the others and the correction
+module M(x, y_hat, training set) learns y - y_hat; then M corrects the task module of all seen classes.
+
+Departures: x is a class's text and y the weights of its linear classifier, `(X^T X + gamma I)^-1 X^T Y`.
+Ridge regression from x to y, which is ESZSL, is the task module (GAZSL in the original). X^T X is of all seen
+images in every episode. Weights are brought to unit length, which helps with and without the correction.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from scipy.linalg import solve
+from torch import Tensor, nn
+
+from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, one_hot, span, unit
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+STEPS = 400
+HELD_OUT = 0.2
+WIDTH = 512
+DECAY = 1e-2
+
+
+def targets(seen: Seen, gamma: float) -> Float64[np.ndarray, "C f"]:
+    """Each seen class's weights, less their mean over classes, brought to mean square 1 over all."""
+    x, y = unit(seen.images.pooled), one_hot(seen.labels, len(seen.text))
+    weights = solve(x.T @ x + gamma * np.eye(x.shape[1]), x.T @ y, assume_a="pos").T
+    weights = weights - weights.mean(0)
+    return weights / np.sqrt((weights**2).mean())
+
+
+def task_module(
+    text: Float64[np.ndarray, "C a"],
+    y: Float64[np.ndarray, "C f"],
+    asked: Float64[np.ndarray, "K a"],
+    lam: float,
+) -> Float64[np.ndarray, "K f"]:
+    """y_hat of the asked texts: kernel ridge regression from text to y."""
+    return asked @ text.T @ solve(text @ text.T + lam * np.eye(len(text)), y, assume_a="pos")
+
+
+def inputs(
+    text: Float64[np.ndarray, "C a"],
+    y: Float64[np.ndarray, "C f"],
+    asked: Float64[np.ndarray, "K a"],
+    y_hat: Float64[np.ndarray, "K f"],
+) -> Float32[Tensor, "K m"]:
+    """What M reads: x and y_hat, then the training set of the task module as mean text and mean y."""
+    mean_text, mean_y = (np.tile(part.mean(0), (len(asked), 1)) for part in (text, y))
+    scale = np.sqrt(text.shape[1])  # numbers of a unit row are small; those of y are about 1
+    return torch.from_numpy(np.hstack([scale * asked, y_hat, scale * mean_text, mean_y])).float()
+
+
+def learn(
+    text: Float64[np.ndarray, "C a"],
+    y: Float64[np.ndarray, "C f"],
+    lam: float,
+    dropout: float,
+    rate: float,
+    seed: int,
+) -> nn.Module:
+    """The correction module M, by squared error over episodes in which a fifth of the classes is held out."""
+    rng = np.random.default_rng(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    held = max(1, round(HELD_OUT * len(text)))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        last = nn.Linear(WIDTH, y.shape[1])
+        nn.init.zeros_(last.weight)  # training starts at the task module
+        nn.init.zeros_(last.bias)
+        # Few classes and many numbers: without dropout of its inputs, M learns the classes by heart.
+        module = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(2 * (text.shape[1] + y.shape[1]), WIDTH),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            last,
+        ).to(device)
+        optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=DECAY)
+        for _ in range(STEPS):
+            order = rng.permutation(len(text))
+            new, rest = order[:held], order[held:]
+            y_hat = task_module(text[rest], y[rest], text[new], lam)
+            given = inputs(text[rest], y[rest], text[new], y_hat).to(device)
+            residual = torch.from_numpy(y[new] - y_hat).float().to(device)
+            loss = (module(given) - residual).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return module.eval().cpu()
+
+
+@dataclass(frozen=True)
+class CorrectionNetwork(Baseline):
+    """Scores `x^T w` with w = y_hat + M(text, y_hat, seen classes) at unit length.
+
+    Attributes:
+        gamma: penalty of the visual side of the task module.
+        lam: penalty of its text side.
+        dropout: share of M's inputs and hidden units left out in training.
+        rate: learning rate of M.
+    """
+
+    gamma: float = 10.0
+    lam: float = 0.3
+    dropout: float = 0.8
+    rate: float = 3e-4
+
+    @classmethod
+    def draw(cls, trial: "BaseTrial", seed: int) -> "CorrectionNetwork":
+        gamma = trial.suggest_float("gamma", 1.0, 1e2, log=True)
+        lam = trial.suggest_float("lam", 1e-1, 1e1, log=True)
+        dropout = trial.suggest_float("dropout", 0.5, 0.9)
+        return cls(seed, gamma, lam, dropout, trial.suggest_float("rate", 1e-4, 1e-3, log=True))
+
+    def fit(self, seen: Seen) -> Writer:
+        # The task module reads no more of a text than its part in the span of the seen ones; nor does M.
+        basis = span(seen.text)
+        text, y = seen.text @ basis.T, targets(seen, self.gamma)
+        module = learn(text, y, self.lam, self.dropout, self.rate, self.seed)
+
+        def write(asked: Float64[np.ndarray, "K a"]) -> Classifier:
+            own = asked @ basis.T
+            y_hat = task_module(text, y, own, self.lam)
+            with torch.no_grad():
+                correction = module(inputs(text, y, own, y_hat)).double().numpy()
+            return linear(unit(y_hat + correction))
+
+        return write

@@ -1,0 +1,44 @@
+"""The nearest description: a linear map from images to texts, then cosine. A control, no published method."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+from sklearn.linear_model import Ridge
+
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, span, unit
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+
+@dataclass(frozen=True)
+class NearestText(Baseline):
+    """Ridge regression from features to the text of the class; then the class of the nearest text.
+
+    Attributes:
+        strength: of the ridge regression, a multiple of the number of images.
+    """
+
+    strength: float = 0.1
+
+    @classmethod
+    def draw(cls, trial: "BaseTrial", seed: int) -> "NearestText":
+        return cls(seed, trial.suggest_float("strength", 1e-4, 10, log=True))
+
+    def fit(self, seen: Seen) -> Writer:
+        # Every prediction lies in the span of the seen texts.
+        basis = span(seen.text)
+        target = (seen.text @ basis.T)[seen.labels]
+        mapping = Ridge(self.strength * len(seen.labels)).fit(seen.images.pooled, target)
+
+        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+            rows = unit(text) @ basis.T  # the length of a text counts in full, also outside of the span
+
+            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
+                return unit(mapping.predict(images.pooled)) @ rows.T
+
+            return classify
+
+        return write

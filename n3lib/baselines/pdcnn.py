@@ -1,0 +1,194 @@
+"""PDCNN (Lei Ba, Swersky, Fidler, Salakhutdinov, 2015): the text writes weights and filters of a classifier.
+
+Departures: the network below stays frozen; the loss of a minibatch is over all seen classes; "global pooling"
+is the mean over cells, and the ReLU lies before the filters; widths, dropout and weight decay are ours; the
+third loss of the paper (Euclidean) is left out. Texts are projected on the span of the seen ones, outside of
+which the gradient tells the first layer nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float16, Float32, Float64, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, span
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+BATCH = 64
+RATE = 1e-3  # of learning
+HIDDEN = 256  # units of the text's layer, which weights and filters share
+PROJECTED = 64  # numbers of an image that a class's weights are for
+REDUCED = 16  # channels of the map that a class's filter is for, K' in the paper
+SIDE = 3  # of a filter
+
+Loss = Literal["bce", "hinge"]
+Method = TypeVar("Method", bound="PDCNN")
+
+
+class Network(nn.Module):
+    """Scores of images for classes from their texts.
+
+    Args:
+        text, features, channels: widths of what comes in; features or channels may be 0: no such part.
+        dropout: of the text's hidden units.
+        bias: start of what is added to all scores.
+    """
+
+    def __init__(self, text: int, features: int, channels: int, dropout: float, bias: float) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(text, HIDDEN), nn.ReLU(), nn.Dropout(dropout))
+        self.bias = nn.Parameter(torch.tensor(bias))
+        self.features, self.channels = features, channels
+        if features:
+            self.f, self.g = nn.Linear(HIDDEN, PROJECTED), nn.Linear(features, PROJECTED)
+        if channels:
+            self.reduce = nn.Sequential(nn.Conv2d(channels, REDUCED, 1), nn.ReLU())
+            self.filters = nn.Linear(HIDDEN, REDUCED * SIDE**2)
+
+    def forward(
+        self,
+        text: Float[Tensor, "K r"],
+        pooled: Float[Tensor, "B f"],
+        maps: Float[Tensor, "B c h w"] | None,
+    ) -> Float[Tensor, "B K"]:
+        hidden = self.hidden(text)
+        scores = self.bias.expand(len(pooled), len(text))
+        if self.features:
+            scores = scores + self.g(pooled) @ self.f(hidden).T / math.sqrt(PROJECTED)
+        if self.channels:
+            # A filtered map's mean over cells is the filter's sum over means of the shifted map: the same
+            # numbers as `conv2d(reduced, filters, padding=1).mean((2, 3))`, many times faster.
+            reduced = functional.pad(self.reduce(maps), (SIDE // 2,) * 4)
+            size = reduced.shape[2] - SIDE + 1, reduced.shape[3] - SIDE + 1
+            shifted = functional.avg_pool2d(reduced, size, stride=1)  # (B, REDUCED, SIDE, SIDE)
+            scores = scores + shifted.flatten(1) @ self.filters(hidden).T
+        return scores
+
+
+def pair_loss(scores: Float[Tensor, "B C"], labels: Int[Tensor, " B"], kind: Loss) -> Float[Tensor, ""]:
+    """Of each image and class: does it belong? Summed over classes, averaged over images."""
+    sign = 2.0 * functional.one_hot(labels, scores.shape[1]) - 1
+    # -log sigmoid(sign score) is the binary cross entropy.
+    losses = functional.softplus(-sign * scores) if kind == "bce" else functional.relu(1 - sign * scores)
+    return losses.sum(1).mean()
+
+
+def channel_moments(
+    maps: Float16[np.ndarray, "N c h w"],
+) -> tuple[Float32[np.ndarray, "c 1 1"], Float32[np.ndarray, "c 1 1"]]:
+    """Mean and standard deviation of each channel, over images and cells; in parts, to save memory."""
+    sums = np.zeros((2, maps.shape[1]))
+    for start in range(0, len(maps), BATCH):
+        x = maps[start : start + BATCH].astype(np.float64)
+        sums += x.sum((0, 2, 3)), (x**2).sum((0, 2, 3))
+    mean, square = sums[:, :, None, None] / (maps.size / maps.shape[1])
+    deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PDCNN(Baseline):
+    """What the three variants share.
+
+    Attributes:
+        loss: binary cross entropy or hinge.
+        steps: of Adam.
+        dropout: of the text's hidden units.
+        decay: of the weights.
+    """
+
+    loss: Loss = "bce"
+    steps: int = 800
+    dropout: float = 0.5
+    decay: float = 0.01
+
+    fc: ClassVar[bool]  # whether weights are written; filters are where the method `uses_maps`
+
+    @classmethod
+    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
+        return cls(
+            seed,
+            cast(Loss, trial.suggest_categorical("loss", ["bce", "hinge"])),
+            trial.suggest_int("steps", 200, 1000, log=True),
+            trial.suggest_float("dropout", 0.0, 0.7),
+            trial.suggest_float("decay", 1e-3, 1.0, log=True),
+        )
+
+    def fit(self, seen: Seen) -> Writer:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        basis = span(seen.text)
+        maps = seen.images.maps if self.uses_maps else None
+        mean, deviation = (np.float32(0), np.float32(1)) if maps is None else channel_moments(maps)
+
+        def tensor(x: np.ndarray) -> Tensor:
+            return torch.from_numpy(x).to(device).float()
+
+        def texts(text: Float64[np.ndarray, "K a"]) -> Tensor:
+            return tensor(text @ basis.T * math.sqrt(len(basis)))  # of about unit variance
+
+        moments = [tensor(x) for x in channel_moments(maps)] if maps is not None else []
+
+        def pictures(images: Images, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
+            cells = None
+            if self.uses_maps:
+                assert images.maps is not None, "this method needs feature maps"
+                cells = (tensor(images.maps[rows]) - moments[0]) / moments[1]
+            return tensor(images.pooled[rows]), cells
+
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            network = Network(
+                len(basis),
+                seen.images.pooled.shape[1] if self.fc else 0,
+                0 if maps is None else maps.shape[1],
+                self.dropout,
+                -math.log(len(seen.text) - 1) if self.loss == "bce" else -1.0,  # as few pairs belong
+            ).to(device)
+            optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=self.decay)
+            text, rng = texts(seen.text), np.random.default_rng(self.seed)
+            for _ in range(self.steps):
+                rows = rng.integers(len(seen.labels), size=BATCH)
+                labels = torch.from_numpy(seen.labels[rows]).to(device)
+                loss = pair_loss(network(text, *pictures(seen.images, rows)), labels, self.loss)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        network.eval()
+
+        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+            asked = texts(text)
+
+            @torch.no_grad()
+            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
+                parts = np.array_split(np.arange(len(images.pooled)), len(images.pooled) // 256 + 1)
+                scores = torch.cat([network(asked, *pictures(images, rows)) for rows in parts])
+                return np.asarray(scores.double().cpu())
+
+            return classify
+
+        return write
+
+
+class PDCNNFC(PDCNN):
+    """The text writes the weights of a fully connected layer: `f(t)^T g(x)`."""
+
+    fc = True
+
+
+class PDCNNConv(PDCNN):
+    """The text writes a filter over the last feature map, whose output is pooled."""
+
+    fc, uses_maps = False, True
+
+
+class PDCNNBoth(PDCNN):
+    """The sum of both scores, from one hidden layer of the text."""
+
+    fc, uses_maps = True, True

@@ -1,0 +1,65 @@
+"""SAE (Kodirov, Xiang and Gong, 2017): a linear autoencoder of the features whose code is the text.
+
+The scale of features and texts, which lambda hangs on, is left open: here both have unit length.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+from jaxtyping import Float64, Int
+from scipy.linalg import solve_sylvester
+
+from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, class_means, span, unit
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+Direction = Literal["text", "features"]
+
+
+def autoencoder(
+    x: Float64[np.ndarray, "N f"], labels: Int[np.ndarray, " N"], s: Float64[np.ndarray, "C a"], lam: float
+) -> Float64[np.ndarray, "a f"]:
+    """The W that minimizes `|X - W^T S|^2 + lambda |W X - S|^2`, a column of X and S for each image.
+
+    It solves the Sylvester equation `A W + W B = C` with `A = S S^T`, `B = lambda X X^T` and
+    `C = (1 + lambda) S X^T`. Images of a class share their text, so counts and means of classes are enough.
+    """
+    counts = np.bincount(labels, minlength=len(s))[:, None]
+    means = class_means(x, labels, len(s))
+    return solve_sylvester(s.T @ (counts * s), lam * x.T @ x, (1 + lam) * s.T @ (counts * means))
+
+
+@dataclass(frozen=True)
+class SAE(Baseline):
+    """Scores are cosines, of encoded features with texts or of features with decoded texts.
+
+    Attributes:
+        lam: weight of the encoder against the decoder.
+        direction: the space of the cosines, "text" for `cos(W x, s)` or "features" for `cos(x, W^T s)`.
+    """
+
+    lam: float = 10.0
+    direction: Direction = "features"
+
+    @classmethod
+    def draw(cls, trial: "BaseTrial", seed: int) -> "SAE":
+        lam = trial.suggest_float("lam", 1e-1, 1e4, log=True)
+        return cls(seed, lam, cast(Direction, trial.suggest_categorical("direction", ["text", "features"])))
+
+    def fit(self, seen: Seen) -> Writer:
+        # Exact: A and C hold nothing outside the span of the texts, so the part P W of the solution out there
+        # has `P W B = 0`. It is zero, or may as well be.
+        basis = span(seen.text)
+        w = autoencoder(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam)
+
+        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+            codes = text @ basis.T
+            if self.direction == "features":
+                decoded = unit(codes @ w)
+                return lambda images: unit(images.pooled) @ decoded.T
+            # The texts have unit length; the part outside the span is orthogonal to every encoded image.
+            return lambda images: unit(images.pooled @ w.T) @ codes.T
+
+        return write

@@ -1,0 +1,124 @@
+"""WAC, "write a classifier" (Elhoseiny, Saleh and Elgammal, 2013; Elhoseiny, Elgammal and Saleh, 2016).
+
+A text's classifier is near what is regressed and transferred from the text, and rejects all seen images.
+
+Chosen or changed here: the domain transfer is that of DA; the Gaussian process has a linear kernel; slack is
+squared; the bound `t^T W c >= l` is left out, as alpha pushes the same way; the kernel form has landmarks in
+place of all images.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.linalg import solve
+from sklearn.kernel_approximation import Nystroem
+
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, one_hot, span, unit
+from n3lib.baselines.da import asymmetric
+from n3lib.baselines.sync import hinge_classifiers, with_one
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+SVM = 1e-3  # penalty of the seen classifiers
+TRANSFER, UPPER = 1e-5, -1.0  # penalty and bound of the domain transfer
+LANDMARKS = 500
+
+Method = TypeVar("Method", bound="WACLinear")
+Features = Callable[[Images], Float64[np.ndarray, "N g"]]
+
+
+def regress(
+    kernel: Float64[np.ndarray, "K C"],
+    gram: Float64[np.ndarray, "C C"],
+    targets: Float64[np.ndarray, "C g"],
+    noise: float,
+) -> tuple[Float64[np.ndarray, "K g"], Float64[np.ndarray, " K"]]:
+    """Mean and variance of a Gaussian process around the targets' mean, for texts of unit length.
+
+    All outputs share kernel and variance; the prior variance is that of the targets.
+    """
+    mean = targets.mean(0)
+    weights = solve(gram + noise * np.eye(len(gram)), kernel.T, assume_a="pos").T  # (K, C)
+    left = 1 - (weights * kernel).sum(1) / (1 + noise)  # share of the prior variance
+    return mean + weights @ (targets - mean), (targets - mean).var() * left
+
+
+@dataclass(frozen=True)
+class WACLinear(Baseline):
+    """The c that minimizes `|c|^2 - alpha t^T W c - beta ln p(c | t) + gamma mean_i max(0, 1 + c^T x_i)^2`.
+
+    The mean is over all seen images; none of them is of the class.
+
+    Attributes:
+        alpha: weight of the domain transfer W.
+        beta: weight of the Gaussian process p.
+        gamma: weight of the seen images.
+        noise: variance of the Gaussian process's targets, as a share of the prior's.
+    """
+
+    alpha: float = 5.0
+    beta: float = 0.2
+    gamma: float = 300.0
+    noise: float = 0.1
+
+    @classmethod
+    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
+        return cls(
+            seed,
+            trial.suggest_float("alpha", 1e-1, 1e2, log=True),
+            trial.suggest_float("beta", 1e-3, 1e1, log=True),
+            trial.suggest_float("gamma", 1e2, 1e5, log=True),
+            trial.suggest_float("noise", 3e-2, 3, log=True),
+        )
+
+    def features(self, seen: Images) -> Features:
+        """The space of the classifiers, given the seen images: of unit length, here or on average."""
+        return lambda images: unit(images.pooled)
+
+    def fit(self, seen: Seen) -> Writer:
+        features, classes = self.features(seen.images), len(seen.text)
+        bare = features(seen.images)
+        x, y = with_one(bare), one_hot(seen.labels, classes, off=-1.0)
+        known = hinge_classifiers(x, y, np.full(classes, SVM), np.zeros((classes, x.shape[1])))
+        # Exact, as |W|^2 keeps W in the span of the texts. The bias is regressed, not transferred.
+        basis = span(seen.text)
+        w = asymmetric(bare, seen.labels, seen.text @ basis.T, TRANSFER, UPPER)
+        w = np.column_stack([w, np.zeros(len(w))])
+
+        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+            mean, variance = regress(text @ seen.text.T, seen.text @ seen.text.T, known, self.noise)
+            # -ln p is |c - mean|^2 / (2 variance), so all but the slack is one square around a center.
+            trust = (self.beta / variance)[:, None]
+            center = (self.alpha * text @ basis.T @ w + trust * mean) / (2 + trust)
+            penalty = (1 + trust[:, 0] / 2) / self.gamma
+            c = hinge_classifiers(x, np.full((len(x), len(text)), -1.0), penalty, center)
+            return lambda images: with_one(features(images)) @ c.T
+
+        return write
+
+
+@dataclass(frozen=True)
+class WACKernel(WACLinear):
+    """The same for `c(x) = sum_j b_j k(x, x_j) + bias`, k an RBF kernel and x_j landmarks, some seen images.
+
+    In the coordinates of Nystroem's method `|c|^2` is `b^T K b` and `c(x)` is linear.
+
+    Attributes:
+        width: of the kernel `exp(-d^2 / width^2)` on features of unit length.
+    """
+
+    width: float = 1.5  # two images' usual distance is the root of 2
+
+    def features(self, seen: Images) -> Features:
+        """Nystroem's coordinates, centered on the seen images."""
+        x = unit(seen.pooled)
+        landmarks = min(LANDMARKS, len(x))
+        nystroem = Nystroem(gamma=self.width**-2, n_components=landmarks, random_state=self.seed).fit(x)
+        coordinates = nystroem.transform(x)
+        mean = coordinates.mean(0)
+        scale = np.sqrt(coordinates.var(0).sum())
+        return lambda images: (nystroem.transform(unit(images.pooled)) - mean) / scale

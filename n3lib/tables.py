@@ -1,0 +1,279 @@
+"""The paper's benchmark tables: its numbers beside ours, and the runs that are missing."""
+
+import shlex
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from n3lib.config import read_config
+from n3lib.errors import N3Error
+from n3lib.files import write_json
+from n3lib.results import Table, load_results
+
+# Titles of the methods in the order of the tables.
+TITLES = {
+    "da": "DA (Kulis et al., 2011)",
+    "pdcnn-fc": "PDCNN, fc (Lei Ba et al., 2015)",
+    "pdcnn-conv": "PDCNN, conv",
+    "pdcnn-fc-conv": "PDCNN, fc + conv",
+    "megazsl": "MEGAZSL (GAZSL on encoder text)",
+    "wac-linear": "WAC, linear (Elhoseiny et al., 2016)",
+    "wac-kernel": "WAC, kernel",
+    "eszsl": "ESZSL (Romera-Paredes and Torr, 2015)",
+    "zslns": "ZSLNS (Qiao et al., 2016)",
+    "sync-fast": "SynC, fast (Changpinyo et al., 2016)",
+    "sync-ovo": "SynC, one-vs-other",
+    "zslpp": "ZSLPP, cells as parts (Elhoseiny et al., 2017)",
+    "gazsl": "GAZSL (Zhu et al., 2018)",
+    "correction": "CorrectionNetwork (Hu et al., 2019)",
+    "sae": "SAE (Kodirov et al., 2017)",
+    "exem": "EXEM, ridge (Changpinyo et al., 2017)",
+    "nearest": "nearest description (control)",
+    "n3-classifier": "N3, classifier only",
+    "finetune": "plain fine-tuning (control)",
+    "n3-constant": "N3, constant adaptation (control)",
+    "n3": "N3, every layer",
+}
+METRIC_TITLES = {"average_precision": "A.P.", "per_class_accuracy": "Acc@1", "top5": "Acc@5"}
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One of the paper's tables.
+
+    Attributes:
+        title: where it stands.
+        splits: of each dataset, those that the table has.
+        numbers: (method, dataset, split) to the paper's numbers in percent, in the order of `metrics`; None
+            for a cell that the paper leaves empty.
+        metrics: what is shown.
+        ways: classes of an N3 training episode, where a dataset has too few for the configuration's.
+    """
+
+    title: str
+    splits: dict[str, tuple[str, ...]]
+    numbers: dict[tuple[str, str, str], tuple[float | None, ...]]
+    metrics: tuple[str, ...] = ("per_class_accuracy",)
+    ways: dict[str, int] = field(default_factory=dict)
+
+
+def _table2() -> dict[tuple[str, str, str], tuple[float | None, ...]]:
+    columns = [(d, s) for d in ("cub", "awa2", "nabirds", "flowers-species") for s in ("SS", "PS")]
+    rows = {
+        "pdcnn-fc": (6.1, 6.1, 12.8, 18.4, 6.7, 7.4, 13.1, 11.9),
+        "pdcnn-fc-conv": (7.5, 6.5, 22.6, 17.2, 8.9, 5.6, 7.7, 13.6),
+        "megazsl": (2.9, 1.8, 14.0, 10.4, 2.8, 3.7, 10.3, 12.3),
+        "n3": (17.6, 9.5, 34.0, 37.5, 14.1, 20.7, 16.4, 17.6),
+    }
+    return {
+        (method, *column): (value,)
+        for method, row in rows.items()
+        for column, value in zip(columns, row, strict=True)
+    }
+
+
+def _sce() -> dict[tuple[str, str, str], tuple[float | None, ...]]:
+    rows: dict[str, tuple[float | None, float | None]] = {
+        "wac-linear": (5.0, None),
+        "wac-kernel": (7.7, 6.0),
+        "eszsl": (7.4, 6.3),
+        "zslns": (7.3, 6.8),
+        "sync-fast": (8.6, 3.8),
+        "sync-ovo": (5.9, None),
+        "zslpp": (9.7, 8.1),
+        "gazsl": (10.3, 8.6),
+        "correction": (10.0, 9.5),
+        "n3": (11.9, 11.1),
+    }
+    return {
+        (method, dataset, "SCE"): (value,)
+        for method, row in rows.items()
+        for dataset, value in zip(("cub", "nabirds"), row, strict=True)
+    }
+
+
+TABLES = {
+    "table2": PaperTable(
+        "Table 2",
+        {name: ("SS", "PS") for name in ("cub", "awa2", "nabirds", "flowers-species")},
+        _table2(),
+        ways={"awa2": 15, "flowers-species": 15},
+    ),
+    "sce": PaperTable("Figure 5", {"cub": ("SCE",), "nabirds": ("SCE",)}, _sce()),
+    "table6": PaperTable(
+        "Table 6",
+        {"cub2010": ("160/40",), "cub": ("160/40",), "flowers": ("82/20",)},
+        {
+            ("da", "cub2010", "160/40"): (3.7, None, None),
+            ("pdcnn-fc", "cub2010", "160/40"): (10.0, 12.0, 42.8),
+            ("pdcnn-conv", "cub2010", "160/40"): (4.3, None, None),
+            ("pdcnn-fc-conv", "cub2010", "160/40"): (8.0, None, None),
+            ("n3", "cub2010", "160/40"): (31.0, 33.9, 77.0),
+            ("pdcnn-fc", "cub", "160/40"): (11.0, None, None),
+            ("pdcnn-conv", "cub", "160/40"): (8.5, None, None),
+            ("pdcnn-fc-conv", "cub", "160/40"): (13.0, None, None),
+            ("n3", "cub", "160/40"): (27.0, 32.6, 68.6),
+            ("pdcnn-fc", "flowers", "82/20"): (7.0, None, None),
+            ("pdcnn-conv", "flowers", "82/20"): (5.4, None, None),
+            ("pdcnn-fc-conv", "flowers", "82/20"): (6.7, None, None),
+            ("n3", "flowers", "82/20"): (16.0, 10.4, 39.7),
+        },
+        metrics=("average_precision", "per_class_accuracy", "top5"),
+        ways={"flowers": 20},
+    ),
+}
+
+
+def find_table(name: str) -> PaperTable:
+    """The table of this name.
+
+    Raises:
+        N3Error: there is none.
+    """
+    if name not in TABLES:
+        raise N3Error(f"there is no table {name!r}", f"Use one of {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def result_path(folder: Path, dataset: str, split: str, method: str, seed: int) -> Path:
+    """Where a result is kept: `FOLDER/cub-PS/eszsl-seed0.json`."""
+    return folder / f"{dataset}-{split.replace('/', '-')}" / f"{method}-seed{seed}.json"
+
+
+def run_table(
+    name: str,
+    dataset: str,
+    folder: Path,
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    splits: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] = tuple(range(SEEDS)),
+    runs: Path = Path("runs"),
+    told: Callable[[str], None] = print,
+) -> None:
+    """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
+
+    Args:
+        name: of the table.
+        dataset: one of the table's.
+        folder: of the results.
+        config: YAML file of the settings that all methods share, and of N3's training.
+        overrides: of that configuration, such as `--data.root=DIR`.
+        splits: some of the table's; all by default.
+        methods: some of `TITLES`; all by default.
+        seeds: to run.
+        runs: folder of N3's run folders.
+        told: is given a line for each result.
+
+    Raises:
+        N3Error: the table has no such dataset, split or method, or the data are not there.
+    """
+    from n3lib.benchmark import N3_FORMS, Benchmark
+
+    table = find_table(name)
+    if dataset not in table.splits:
+        raise N3Error(f"{name} has no dataset {dataset!r}", f"Use one of {', '.join(table.splits)}")
+    for wanted, known in ((splits, table.splits[dataset]), (methods, TITLES)):
+        for one in wanted:
+            if one not in known:
+                raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
+    ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
+    for split in splits or table.splits[dataset]:
+        settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
+        bench: Benchmark | None = None
+        for seed in seeds:
+            for method in methods or TITLES:
+                path = result_path(folder, dataset, split, method, seed)
+                if path.exists():
+                    continue
+                form = N3_FORMS.get(method)
+                own = read_config(config, [*settings, *(form or []), f"--seed={seed}"])
+                if bench is None:
+                    bench = Benchmark(own)
+                if form is None:
+                    result = bench.measure(method, seed)
+                else:
+                    bench.config = own
+                    result = bench.measure_n3(method, seed, runs / path.parent.name / path.stem)
+                result["command"] = run_command(name, dataset, split, method, seed)
+                write_json(path, result)
+                told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
+
+
+def run_command(name: str, dataset: str, split: str, method: str = "", seed: int | None = None) -> str:
+    """The command that brings a cell."""
+    parts = ["n3", "table", name, "--dataset", dataset, "--split", split]
+    parts += ["--method", method] if method else []
+    parts += ["--seed", str(seed)] if seed is not None else []
+    return shlex.join(parts) + " --data-root DIR"
+
+
+def show_table(name: str, folder: Path, dataset: str = "") -> Table:
+    """A table with the paper's numbers and ours, mean and standard deviation over seeds.
+
+    Args:
+        name: of the table.
+        folder: of the results.
+        dataset: only this one; all by default.
+
+    Returns:
+        One row a method, and for each dataset and split the paper's number and ours; below it, for each split
+        that was not run, the command that runs it.
+    """
+    table = find_table(name)
+    columns = [(d, s) for d, all_splits in table.splits.items() for s in all_splits if dataset in ("", d)]
+    found = {column: _by_method(folder, *column) for column in columns}
+    methods = [
+        method
+        for method in TITLES
+        if any(method in found[column] or (method, *column) in table.numbers for column in columns)
+    ]
+    head, rows, notes = ["method"], [[TITLES[method]] for method in methods], []
+    for column in columns:
+        ran = found[column]
+        for i, metric in enumerate(table.metrics):
+            title = " ".join(column) + (f" {METRIC_TITLES[metric]}" if len(table.metrics) > 1 else "")
+            head += [f"{title}, paper", f"{title}, ours"] if ran else [f"{title}, paper"]
+            for row, method in zip(rows, methods, strict=True):
+                number = table.numbers.get((method, *column), (None,) * len(table.metrics))[i]
+                row.append("" if number is None else f"{number:.1f}")
+                if ran:
+                    row.append(mean_and_spread([r["metrics"][metric] for r in ran.get(method, [])]))
+        if not ran:
+            notes.append(
+                f"{' '.join(column)}: not run, the data were not at hand. `{run_command(name, *column)}`"
+            )
+    return Table(head, rows, "\n\n".join(notes))
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and, from two seeds on, standard deviation."""
+    if not values:
+        return ""
+    mean = f"{statistics.mean(values):.1f}"
+    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def control_table(folder: Path, dataset: str, split: str) -> Table:
+    """Every method of a split with its controls: per-class accuracy, mean over seeds."""
+    ran = _by_method(folder, dataset, split)
+    controls = list(dict.fromkeys(c for results in ran.values() for r in results for c in r["controls"]))
+    rows = []
+    for method in (m for m in TITLES if m in ran):
+        row = [TITLES[method], mean_and_spread([r["metrics"]["per_class_accuracy"] for r in ran[method]])]
+        for control in controls:
+            measured = [r["controls"][control] for r in ran[method] if control in r["controls"]]
+            row.append(mean_and_spread([m["per_class_accuracy"] for m in measured]))
+        rows.append(row)
+    return Table(["method", "its own text", *controls], rows)
+
+
+def _by_method(folder: Path, dataset: str, split: str) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for result in load_results(folder, study="benchmark", dataset=dataset, split=split):
+        found.setdefault(result["method"], []).append(result)
+    return found

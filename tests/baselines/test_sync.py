@@ -1,0 +1,75 @@
+"""SynC: seen classifiers at the minimum of their objectives, which the phantom classes give back."""
+
+import numpy as np
+import pytest
+import torch
+
+from n3lib.baselines.base import one_hot, unit
+from n3lib.baselines.sync import SynCFast, SynCOVO, hinge_classifiers, similarities, with_one
+
+BOTH = pytest.mark.parametrize("method", [SynCOVO, SynCFast])
+
+
+def test_hinge_classifiers_are_at_the_minimum(linear_world) -> None:
+    seen = linear_world().seen
+    x, y = with_one(unit(seen.images.pooled)), one_hot(seen.labels, len(seen.text), off=-1.0)
+    rng = np.random.default_rng(0)
+    penalty = rng.uniform(1e-3, 1e-2, len(seen.text))
+    center = rng.standard_normal((len(seen.text), x.shape[1]))
+    got = hinge_classifiers(x, y, penalty, center)
+    w = torch.tensor(got, requires_grad=True)
+    away = (w - torch.tensor(center)).square().sum(1)
+    slack = (1 - torch.tensor(y) * (torch.tensor(x) @ w.T)).clamp_min(0)
+    assert 0 < slack.eq(0).double().mean() < 1  # a hinge, not a square
+    ((torch.tensor(penalty) * away).sum() + slack.square().mean(0).sum()).backward()
+    torch.testing.assert_close(w.grad, torch.zeros_like(w), atol=1e-4, rtol=0)
+
+
+def test_fast_classifiers_solve_the_normal_equation(linear_world) -> None:
+    seen = linear_world().seen
+    x, y = with_one(unit(seen.images.pooled)), one_hot(seen.labels, len(seen.text), off=-1.0)
+    w = SynCFast(lam=0.01).classifiers(x, seen.labels, len(seen.text))
+    np.testing.assert_allclose(x.T @ (x @ w.T - y) + 0.01 * len(x) * w.T, 0, atol=1e-9)
+
+
+def test_similarities_are_shares_and_fall_with_the_distance(linear_world) -> None:
+    text = linear_world().seen.text
+    got = similarities(text, text, 0.7)
+    np.testing.assert_allclose(got.sum(1), 1)
+    distance = np.linalg.norm(text[:, None] - text, axis=2)
+    expected = np.exp(-((distance / 0.7) ** 2))
+    np.testing.assert_allclose(got, expected / expected.sum(1, keepdims=True), atol=1e-12)
+
+
+@BOTH
+def test_phantom_classes_give_the_seen_classifiers_back(linear_world, method) -> None:
+    seen = linear_world().seen
+    x = with_one(unit(seen.images.pooled))
+    w = method().classifiers(x, seen.labels, len(seen.text))
+    np.testing.assert_allclose(method().fit(seen)(seen.text)(seen.images), x @ w.T, atol=1e-9)
+
+
+@BOTH
+def test_nearly_equal_texts_do_not_blow_up(linear_world, method) -> None:
+    seen = linear_world().seen
+    twins = seen._replace(text=unit(seen.text[np.arange(len(seen.text)) // 2 * 2] + 1e-9 * seen.text))
+    scores = method().fit(twins)(twins.text)(twins.images)
+    assert np.abs(scores).max() < 10
+
+
+@BOTH
+def test_it_reads_the_text(linear_world, method) -> None:
+    world, unrelated = linear_world(), linear_world(related=False)
+    assert world.accuracy(method(sigma=1.0).fit(world.seen)(world.text)(world.images)) > 0.5
+    scores = method(sigma=1.0).fit(unrelated.seen)(unrelated.text)(unrelated.images)
+    assert unrelated.accuracy(scores) < 0.4  # chance is 1/8
+
+
+@BOTH
+def test_permutation_and_repetition(linear_world, method) -> None:
+    world = linear_world()
+    write = method().fit(world.seen)
+    order = np.random.default_rng(0).permutation(len(world.text))
+    scores = write(world.text)(world.images)
+    np.testing.assert_allclose(write(world.text[order])(world.images), scores[:, order], atol=1e-12)
+    np.testing.assert_array_equal(method().fit(world.seen)(world.text)(world.images), scores)
