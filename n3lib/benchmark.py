@@ -1,13 +1,13 @@
 """Every method on the same features, text and splits: searched on validation classes, tested on the others.
 
-For each seed: 10 random trials (the seed draws them) fitted on the training classes and measured on the
-validation classes; the best is fitted again on both and measured once on the test classes.
+Once for each method and split: 10 random trials, fitted on the training classes and measured on the
+validation classes. The best is fitted again on both, with each seed, and measured on the test classes.
 """
 
 import dataclasses
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -134,8 +134,17 @@ class Benchmark:
             Seen(images(known), labels[known], text(known)), text(asked), images(asked), labels[asked]
         )
 
-    def measure(self, name: str, seed: int = 0, trials: int = TRIALS) -> dict[str, Any]:
-        """A baseline's result: searched on the validation classes, refitted, measured on the test classes."""
+    def measure(
+        self, name: str, seed: int = 0, trials: int = TRIALS, earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A baseline's result: searched on the validation classes, refitted, measured on the test classes.
+
+        Args:
+            name: of the baseline.
+            seed: of whatever it draws.
+            trials: of the random search.
+            earlier: its result with another seed, whose search is not done again.
+        """
         started = time.perf_counter()
         kind, encoder = baselines()[name], name in READ_BY_ENCODER
 
@@ -143,7 +152,10 @@ class Benchmark:
             ids = self.dataset.split.part(known)
             return self.problem(known, asked, self.rows(ids, encoder, control, seed), kind.uses_maps)
 
-        method, told = search(kind, problem("train", "val", "own"), seed, trials)
+        if earlier:
+            method, told = kind(seed=seed, **earlier["hyperparameters"]), earlier["search"]
+        else:
+            method, told = search(kind, problem("train", "val", "own"), seed, trials)
         final = problem("trainval", "test", "own")
         writer, order = method.fit(final.seen), np.random.default_rng([seed, 17]).permutation(len(final.text))
         result = scores(writer(final.text)(final.images), final.labels)
@@ -207,11 +219,14 @@ def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> 
 
 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
-    """Random search: the method with the best per-class accuracy on the classes asked for, and all trials."""
+    """Random search: the method with the best per-class accuracy on the classes asked for, and all trials.
+
+    The trials are the same whatever the seed, which is the method's.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed))
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
 
     def objective(trial: "optuna.Trial") -> float:
         write = kind.draw(trial, seed).fit(problem.seen)

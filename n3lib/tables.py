@@ -9,7 +9,7 @@ from typing import Any
 
 from n3lib.config import read_config
 from n3lib.errors import N3Error
-from n3lib.files import write_json
+from n3lib.files import read_json, write_json
 from n3lib.results import Table, load_results
 
 # Titles of the methods in the order of the tables.
@@ -195,7 +195,8 @@ def run_table(
                 if bench is None:
                     bench = Benchmark(own)
                 if form is None:
-                    result = bench.measure(method, seed)
+                    others = sorted(path.parent.glob(f"{method}-seed*.json"))
+                    result = bench.measure(method, seed, earlier=read_json(others[0]) if others else None)
                 else:
                     bench.config = own
                     result = bench.measure_n3(method, seed, runs / path.parent.name / path.stem)

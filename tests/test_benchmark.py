@@ -70,7 +70,6 @@ def test_the_best_trial_on_the_validation_classes_is_taken() -> None:
     given = method.fit(problem.seen)(problem.text)(problem.images)
     assert scores(given, problem.labels)["per_class_accuracy"] == pytest.approx(told["validation"])
     assert search(ESZSL, problem, 3, 6) == (method, told)
-    assert search(ESZSL, problem, 4, 6)[0] != method
 
 
 def test_scores_that_are_no_numbers_count_as_wrong() -> None:
@@ -86,7 +85,9 @@ def test_a_result_has_what_a_table_needs(bench: Benchmark) -> None:
         "shuffled", "random", "names", "own name removed", "all names removed",
     }  # fmt: skip
     assert result["hyperparameters"].keys() == {"gamma", "lam"}
-    assert bench.measure("eszsl", 1, 2)["metrics"] == result["metrics"]
+    again = bench.measure("eszsl", seed=2, earlier=result)
+    assert again["hyperparameters"] == result["hyperparameters"]
+    assert again["metrics"] == result["metrics"]  # a closed form draws nothing
 
 
 def test_n3_is_measured_on_the_same_classes(bench: Benchmark, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_split_without_validation_classes_is_refused(
 def test_names_are_taken_out_of_texts_as_words(small_world: ZeroShotDataset) -> None:
     data = dataclasses.replace(
         small_world,
-        classes=("Red Gull", "Blue Tern", *small_world.classes[2:]),
+        classes=("Red Gull", "Blue Tern", *("Great Auk",) * 12),
         texts=(("Red gulls, redder than a tern.",), ("The TERN is blue.",), *small_world.texts[2:]),
     )
 

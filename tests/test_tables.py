@@ -66,7 +66,8 @@ class FakeBenchmark:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def measure(self, method: str, seed: int) -> dict[str, Any]:
+    def measure(self, method: str, seed: int, earlier: Any = None) -> dict[str, Any]:
+        assert earlier is None
         self.made.append((method, f"{self.config.data.name} {self.config.data.split} {seed}"))
         return {"study": "benchmark", "metrics": {"per_class_accuracy": 1.0}}
 

@@ -10,7 +10,7 @@ is a hyperparameter, where the published code keeps the best one on the test cla
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,8 +28,6 @@ LENGTH = 10.0  # of a text
 WAYS, SHOTS = 16, 8  # classes of a minibatch, images of each
 PENALTY, CRITIC_STEPS, BETAS = 10.0, 5, (0.5, 0.9)
 IMAGINED, NEIGHBORS = 60, 20  # features of a class, and how many vote on an image
-
-Method = TypeVar("Method", bound="GAZSL")
 
 
 class Generator(nn.Module):
@@ -108,7 +106,7 @@ class GAZSL(Baseline):
     sparsity: float = 1e-3
 
     @classmethod
-    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
+    def draw(cls, trial: "BaseTrial", seed: int) -> "GAZSL":
         return cls(
             seed,
             trial.suggest_int("steps", 50, 200, log=True),
@@ -163,7 +161,12 @@ class GAZSL(Baseline):
             with torch.no_grad():
                 imagined = generator(tensor(asked), same.expand(len(asked), -1, -1))
             points = np.asarray(imagined.double().cpu())
-            return lambda images: votes(images.pooled, points)
+
+            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
+                parts = np.array_split(images.pooled, len(images.pooled) // 1024 + 1)  # to save memory
+                return np.concatenate([votes(x, points) for x in parts])
+
+            return classify
 
         return write
 
@@ -179,8 +182,8 @@ def step(optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
 class MEGAZSL(GAZSL):
     """GAZSL as the N3 paper compares it: text from a contextual encoder (BERT), no parts of birds.
 
-    The text comes with the problem, so the method is the same. Only the default of l2,1 is weaker: numbers of an
-    embedding are not words, many of which are useless.
+    The text comes with the problem, so the method is the same. Only the default of l2,1 is weaker: it is for
+    texts of words, many of which are useless.
     """
 
     sparsity: float = 1e-4

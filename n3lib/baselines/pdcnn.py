@@ -8,7 +8,7 @@ which the gradient tells the first layer nothing.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,6 @@ REDUCED = 16  # channels of the map that a class's filter is for, K' in the pape
 SIDE = 3  # of a filter
 
 Loss = Literal["bce", "hinge"]
-Method = TypeVar("Method", bound="PDCNN")
 
 
 class Network(nn.Module):
@@ -112,7 +111,7 @@ class PDCNN(Baseline):
     fc: ClassVar[bool]  # whether weights are written; filters are where the method `uses_maps`
 
     @classmethod
-    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
+    def draw(cls, trial: "BaseTrial", seed: int) -> "PDCNN":
         return cls(
             seed,
             cast(Loss, trial.suggest_categorical("loss", ["bce", "hinge"])),
