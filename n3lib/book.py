@@ -197,6 +197,7 @@ def parameter_table(model: N3) -> Table:
         ["Labels2Adaptation encoder, Eq. 3", "trained", count(l2a.encoder)],
         [f"{len(l2a.decoders)} layer decoders, Eq. 4 and 5", "trained", count(l2a.decoders)],
         ["one mu a layer, Eq. 6", "trained", f"{len(l2a.mu()):,}"],
+        ["what all tasks share, and its scales", "trained", count(l2a.shared, l2a.log_shared_mu)],
         ["classifier generator and scale", "trained", count(model.generator, model.log_scale)],
     ]
     return Table(["part", "", "parameters"], rows)

@@ -2,7 +2,7 @@
 
 import shlex
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
     """
     table = find_table(name)
     columns = [(d, s) for d, all_splits in table.splits.items() for s in all_splits if dataset in ("", d)]
-    found = {column: _by_method(folder, *column) for column in columns}
+    found = {column: _by_method(measured(folder, *column)) for column in columns}
     methods = [
         method
         for method in TITLES
@@ -259,9 +259,9 @@ def mean_and_spread(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
-def control_table(folder: Path, dataset: str, split: str) -> Table:
-    """Every method of a split with its controls: per-class accuracy, mean over seeds."""
-    ran = _by_method(folder, dataset, split)
+def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Every method with its controls: per-class accuracy, mean and standard deviation over seeds."""
+    ran = _by_method(results)
     controls = list(dict.fromkeys(c for results in ran.values() for r in results for c in r["controls"]))
     rows = []
     for method in (m for m in TITLES if m in ran):
@@ -273,8 +273,13 @@ def control_table(folder: Path, dataset: str, split: str) -> Table:
     return Table(["method", "its own text", *controls], rows)
 
 
-def _by_method(folder: Path, dataset: str, split: str) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for result in load_results(folder, study="benchmark", dataset=dataset, split=split):
+def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:
+    """The results of every method on a split."""
+    return load_results(folder, study="benchmark", dataset=dataset, split=split)
+
+
+def _by_method(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
         found.setdefault(result["method"], []).append(result)
     return found

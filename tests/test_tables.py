@@ -7,7 +7,7 @@ import pytest
 
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
-from n3lib.tables import TABLES, control_table, result_path, run_table, show_table
+from n3lib.tables import TABLES, control_table, measured, result_path, run_table, show_table
 
 
 def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS") -> None:
@@ -46,7 +46,7 @@ def test_table_6_has_three_measures(tmp_path: Path) -> None:
 
 def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
     put(tmp_path, "eszsl", 0, 25.0)
-    shown = control_table(tmp_path, "cub", "PS")
+    shown = control_table(measured(tmp_path, "cub", "PS"))
     assert shown.head == ["method", "its own text", "random"]
     assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.0"]]
 

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, class_means, unit
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, class_means, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -100,7 +100,7 @@ class GAZSL(Baseline):
         sparsity: weight of l2,1.
     """
 
-    steps: int = 150
+    steps: int = 300
     rate: float = 1e-3
     pivot: float = 1.0
     sparsity: float = 1e-3
@@ -109,9 +109,9 @@ class GAZSL(Baseline):
     def draw(cls, trial: "BaseTrial", seed: int) -> "GAZSL":
         return cls(
             seed,
-            trial.suggest_int("steps", 50, 200, log=True),
+            trial.suggest_int("steps", 100, 300, log=True),
             trial.suggest_float("rate", 5e-4, 5e-3, log=True),
-            trial.suggest_float("pivot", 1e-1, 10.0, log=True),
+            trial.suggest_float("pivot", 3e-1, 10.0, log=True),
             trial.suggest_float("sparsity", 1e-4, 1e-2, log=True),
         )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 BATCH = 64
-RATE = 1e-3  # of learning
+RATE = {"bce": 1e-3, "hinge": 3e-3}  # of learning, for each loss
 HIDDEN = 256  # units of the text's layer, which weights and filters share
 PROJECTED = 64  # numbers of an image that a class's weights are for
 REDUCED = 16  # channels of the map that a class's filter is for, K' in the paper
@@ -150,7 +150,7 @@ class PDCNN(Baseline):
                 self.dropout,
                 -math.log(len(seen.text) - 1) if self.loss == "bce" else -1.0,  # as few pairs belong
             ).to(device)
-            optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=self.decay)
+            optimizer = torch.optim.AdamW(network.parameters(), RATE[self.loss], weight_decay=self.decay)
             text, rng = texts(seen.text), np.random.default_rng(self.seed)
             for _ in range(self.steps):
                 rows = rng.integers(len(seen.labels), size=BATCH)

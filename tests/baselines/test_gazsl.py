@@ -118,5 +118,5 @@ def test_same_seed_same_scores_and_order_of_classes(dense: bool, linear_world: C
 
 @pytest.mark.parametrize("method", [GAZSL, MEGAZSL])
 def test_search_space(method: type[GAZSL]) -> None:
-    trial = optuna.trial.FixedTrial({"steps": 70, "rate": 1e-3, "pivot": 2.0, "sparsity": 1e-3})
-    assert method.draw(trial, 7) == method(7, 70, 1e-3, 2.0, 1e-3)
+    trial = optuna.trial.FixedTrial({"steps": 200, "rate": 1e-3, "pivot": 2.0, "sparsity": 1e-3})
+    assert method.draw(trial, 7) == method(7, 200, 1e-3, 2.0, 1e-3)
