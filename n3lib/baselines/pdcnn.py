@@ -124,7 +124,6 @@ class PDCNN(Baseline):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         basis = span(seen.text)
         maps = seen.images.maps if self.uses_maps else None
-        mean, deviation = (np.float32(0), np.float32(1)) if maps is None else channel_moments(maps)
 
         def tensor(x: np.ndarray) -> Tensor:
             return torch.from_numpy(x).to(device).float()
