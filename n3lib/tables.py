@@ -30,6 +30,7 @@ TITLES = {
     "correction": "CorrectionNetwork (Hu et al., 2019)",
     "sae": "SAE (Kodirov et al., 2017)",
     "exem": "EXEM, ridge (Changpinyo et al., 2017)",
+    "exem-rbf": "EXEM, ridge with a Gaussian kernel",
     "nearest": "nearest description (control)",
     "n3-classifier": "N3, classifier only",
     "finetune": "plain fine-tuning (control)",
@@ -271,6 +272,32 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
             row.append(mean_and_spread([m["per_class_accuracy"] for m in measured]))
         rows.append(row)
     return Table(["method", "its own text", *controls], rows)
+
+
+def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:
+    """How many points N3 with every layer adapted is ahead of other methods, seed by seed.
+
+    Args:
+        folder: of the results.
+        dataset: such as `cub`.
+        splits: a column each.
+        others: methods of `TITLES`.
+
+    Returns:
+        Mean and standard deviation of the differences in per-class accuracy between runs of one seed.
+    """
+    rows = [[TITLES[other]] for other in others]
+    for split in splits:
+        ran = _by_method(measured(folder, dataset, split))
+        accuracy = {
+            method: {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results}
+            for method, results in ran.items()
+        }
+        n3 = accuracy.get("n3", {})
+        for row, other in zip(rows, others, strict=True):
+            same = accuracy.get(other, {})
+            row.append(mean_and_spread([n3[seed] - same[seed] for seed in n3 if seed in same]))
+    return Table(["N3, every layer, ahead of", *(f"{dataset} {split}" for split in splits)], rows)
 
 
 def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
-from n3lib.tables import TABLES, control_table, measured, result_path, run_table, show_table
+from n3lib.tables import TABLES, control_table, lead_table, measured, result_path, run_table, show_table
 
 
 def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS") -> None:
@@ -49,6 +49,15 @@ def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
     shown = control_table(measured(tmp_path, "cub", "PS"))
     assert shown.head == ["method", "its own text", "random"]
     assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.0"]]
+
+
+def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
+    for seed, (ours, theirs) in enumerate([(30.0, 29.0), (33.0, 31.0), (36.0, 33.0)]):
+        put(tmp_path, "n3", seed, ours)
+        put(tmp_path, "finetune", seed, theirs)
+    put(tmp_path, "exem", 7, 20.0)  # of no seed of N3's
+    shown = lead_table(tmp_path, "cub", ["PS", "SS"], ["finetune", "exem"])
+    assert [row[1:] for row in shown.rows] == [["2.0 ± 1.0", ""], ["", ""]]
 
 
 def test_every_number_of_the_paper_has_a_column() -> None:

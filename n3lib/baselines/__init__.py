@@ -8,7 +8,7 @@ def baselines() -> dict[str, type[Baseline]]:
     from n3lib.baselines.correction import CorrectionNetwork
     from n3lib.baselines.da import DA
     from n3lib.baselines.eszsl import ESZSL
-    from n3lib.baselines.exem import EXEM
+    from n3lib.baselines.exem import EXEM, EXEMRBF
     from n3lib.baselines.gazsl import GAZSL, MEGAZSL
     from n3lib.baselines.nearest import NearestText
     from n3lib.baselines.pdcnn import PDCNNFC, PDCNNBoth, PDCNNConv
@@ -35,5 +35,6 @@ def baselines() -> dict[str, type[Baseline]]:
         "correction": CorrectionNetwork,
         "sae": SAE,
         "exem": EXEM,
+        "exem-rbf": EXEMRBF,
         "nearest": NearestText,
     }

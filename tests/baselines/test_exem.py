@@ -8,7 +8,7 @@ from scipy.linalg import inv, sqrtm
 from sklearn.kernel_ridge import KernelRidge
 
 from n3lib.baselines.base import class_means, unit
-from n3lib.baselines.exem import EXEM
+from n3lib.baselines.exem import EXEM, EXEMRBF
 from n3lib.classifiers import WITHIN_SHRINKAGE
 
 
@@ -25,5 +25,6 @@ def test_scores_are_those_of_kernel_ridge_on_whitened_means(kernel: str, linear_
     ridge = KernelRidge(alpha=0.2, kernel=kernel, gamma=0.5 / 1.5**2 if kernel == "rbf" else None)
     rows = ridge.fit(world.seen.text, means - means.mean(0)).predict(world.text)
     expected = (world.images.pooled / scale) @ root @ unit(rows).T
-    got = EXEM(strength=0.2, kernel=kernel, width=1.5).fit(world.seen)(world.text)(world.images)
+    method = EXEM(strength=0.2) if kernel == "linear" else EXEMRBF(strength=0.2, width=1.5)
+    got = method.fit(world.seen)(world.text)(world.images)
     np.testing.assert_allclose(got, expected, atol=1e-6)
