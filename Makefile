@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
-.PHONY: help setup book test lint clean elmo results-aviary results-cub results-text
+.PHONY: help setup book test lint clean elmo results-aviary results-cub results-text results-benchmark
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make results-aviary            train and measure what results/aviary holds (about 30 minutes)"
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
 	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text-encoders (about two hours)"
+	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
 
@@ -83,6 +84,11 @@ results-text: setup
 	one frozen-names 0 --text.encoder=words --data.text=names $$frozen; \
 	for seed in 0 1 2; do one minilm $$seed $$minilm; one glove $$seed $$glove; \
 	  one tfidf $$seed --text.encoder=words; done
+
+# Every method, three seeds, on the splits of Table 2 and Figure 5; what is in results/benchmark is not run again.
+results-benchmark: setup
+	$(BIN)/n3 table table2 --dataset cub --data-root $(DATA) $(CUB_ARGS)
+	$(BIN)/n3 table sce --dataset cub --data-root $(DATA) $(CUB_ARGS)
 
 # AllenNLP, which runs ELMo, needs an environment of its own. The others then find its embeddings in the cache.
 .venv-elmo/installed: pyproject.toml requirements-elmo.txt
