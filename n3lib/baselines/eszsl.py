@@ -40,8 +40,8 @@ class ESZSL(Baseline):
 
     @classmethod
     def draw(cls, trial: "BaseTrial", seed: int) -> "ESZSL":
-        gamma = trial.suggest_float("gamma", 1e-1, 1e4, log=True)
-        return cls(seed, gamma, trial.suggest_float("lam", 1e-2, 1e2, log=True))
+        gamma = trial.suggest_float("gamma", 1, 300, log=True)
+        return cls(seed, gamma, trial.suggest_float("lam", 1e-2, 10, log=True))
 
     def fit(self, seen: Seen) -> Writer:
         basis = span(seen.text)
