@@ -36,7 +36,7 @@ N3_FORMS = {
     "n3": [],
     "n3-classifier": ["--model.adapt=classifier"],
     "n3-constant": ["--model.adapt=constant"],
-    "finetune": ["--model.adapt=finetune"],
+    "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
 }
 # Read by an encoder, not counted: the paper's own forms (section 4.3).
 READ_BY_ENCODER = ("megazsl",)
