@@ -192,7 +192,16 @@ def extract(
 
 def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
     """What a result was made with: packages, device, threads, data hashes, code revision."""
-    packages = ("n3lib", "torch", "torchvision", "transformers", "numpy", "scikit-learn", "accelerate")
+    packages = (
+        "n3lib",
+        "torch",
+        "torchvision",
+        "transformers",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "accelerate",
+    )
     installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
     try:
         command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
