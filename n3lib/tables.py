@@ -271,7 +271,8 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
             measured = [r["controls"][control] for r in ran[method] if control in r["controls"]]
             row.append(mean_and_spread([m["per_class_accuracy"] for m in measured]))
         rows.append(row)
-    return Table(["method", "its own text", *controls], rows)
+    chance = sorted({f"{r['chance']:.1f} %" for results in ran.values() for r in results})
+    return Table(["method", "its own text", *controls], rows, f"Chance is {' or '.join(chance)}.")
 
 
 def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:

@@ -13,7 +13,8 @@ from n3lib.tables import TABLES, control_table, lead_table, measured, result_pat
 def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS") -> None:
     metrics = {"per_class_accuracy": accuracy, "top5": 2 * accuracy, "average_precision": accuracy / 2}
     result: dict[str, Any] = {"study": "benchmark", "method": method, "dataset": "cub", "split": split}
-    result |= {"seed": seed, "metrics": metrics, "controls": {"random": {"per_class_accuracy": 2.0}}}
+    result |= {"seed": seed, "chance": 2.0, "metrics": metrics}
+    result["controls"] = {"random": {"per_class_accuracy": 2.1}}
     write_json(result_path(folder, "cub", split, method, seed), result)
 
 
@@ -48,7 +49,8 @@ def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
     put(tmp_path, "eszsl", 0, 25.0)
     shown = control_table(measured(tmp_path, "cub", "PS"))
     assert shown.head == ["method", "its own text", "random"]
-    assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.0"]]
+    assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.1"]]
+    assert shown.note == "Chance is 2.0 %."
 
 
 def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
