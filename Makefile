@@ -50,8 +50,9 @@ test: lint
 # Three paired seeds each; a finished run is not trained again.
 results-aviary: setup
 	for seed in 0 1 2; do for adapt in all constant classifier; do \
+	  if [ $$adapt = constant ]; then scale=--model.shared_mu=4; else scale=; fi; \
 	  run=runs/aviary-$$adapt-$$seed && out=results/aviary/$$adapt-seed$$seed && \
-	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed && \
+	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt $$scale --seed=$$seed && \
 	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done && \
 	  if [ $$adapt = all ]; then \
 	    $(BIN)/n3 evaluate $$run --ways 40 --control shuffled -o $$out-40way-shuffled.json; fi || exit 1; \

@@ -41,9 +41,10 @@ class N3Config:
         slots: most classes a positional classifier can have.
         mu: `relative`: exp(log mu) std(Theta) in each layer, log mu learned; `absolute`: Eq. 6 as it
             stands, one plain parameter mu on layer-normalized deltas.
-        initial_mu: its start; the fixed scale of `finetune`.
-        shared_mu: start of the scale of an adaptation that all tasks share, to which the one written for a
-            task is added; 0 for none, as in the paper.
+        initial_mu: its start.
+        shared_mu: start of the relative scale of an adaptation that all tasks share, to which the one written
+            for a task is added; 0 for none, as in the paper. The two controls need it; that of `finetune`
+            is fixed and absolute, a factor on the learning rate.
         gamma: weight of the pretrained parameters (section 5.4).
         ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
             embeddings want more than words).
@@ -61,7 +62,7 @@ class N3Config:
     slots: int = 64
     mu: Literal["relative", "absolute"] = "relative"
     initial_mu: float = 0.1
-    shared_mu: float = 0.1
+    shared_mu: float = 0.0
     gamma: float = 1.0
     ridge: float = 0.1
     word_penalty: float = 1e-3
@@ -153,11 +154,17 @@ class Labels2Adaptation(nn.Module):
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
         shapes = [backbone.columns(name).shape for name in self.names]
         conditioned = config.adapt == "all"
+        if config.adapt in ("constant", "finetune") and config.shared_mu <= 0:
+            raise N3Error(
+                f"adapt={config.adapt} has nothing to learn with shared_mu={config.shared_mu:g}",
+                "Set model.shared_mu: about 4 for constant, 0.1 for finetune",
+            )
         self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes if conditioned)
         # What all tasks share starts at zero too; unlike the rest it needs no text to learn from.
-        shared = self.names and (not conditioned or config.shared_mu > 0)
-        self.shared = nn.ParameterList(torch.zeros(m, n) for m, n in shapes if shared)
-        self.log_shared_mu = nn.Parameter(torch.full((len(self.shared),), math.log(config.shared_mu or 1)))
+        self.shared = nn.ParameterList(torch.zeros(m, n) for m, n in shapes if config.shared_mu > 0)
+        self.log_shared_mu: nn.Parameter | None = None
+        if self.shared:
+            self.log_shared_mu = nn.Parameter(torch.full((len(self.shared),), math.log(config.shared_mu)))
         stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])
         self.register_buffer("std", stds, persistent=False)
         if conditioned and config.mu == "absolute":
@@ -179,7 +186,7 @@ class Labels2Adaptation(nn.Module):
             parts = []
             if self.config.adapt == "finetune":
                 parts.append(self.config.shared_mu * self.shared[i])
-            elif self.shared:
+            elif self.log_shared_mu is not None:
                 parts.append(self.log_shared_mu[i].exp() * self.std[i] * self.shared[i])
             if self.decoders:
                 delta = self.decoders[i](h)  # (M, N), Eq. 4

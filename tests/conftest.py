@@ -106,7 +106,7 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
     """An N3 that knows 8 classes, in evaluation mode; `moved`: away from every neutral start."""
 
     def make(moved: bool = True, **settings: Any) -> N3:
-        config = N3Config(**{"d": 16, "heads": 2, **settings})
+        config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
         model = N3(
             make_backbone(), small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8, config
         ).eval()

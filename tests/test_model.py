@@ -115,6 +115,12 @@ def test_the_two_controls_are_the_shared_part_alone_and_free_parameters(make_n3:
     assert constant.mu() == finetune.mu() == {}
 
 
+@pytest.mark.parametrize("adapt", ["constant", "finetune"])
+def test_the_controls_need_a_scale(adapt: str, make_n3: MakeN3) -> None:
+    with pytest.raises(N3Error, match=f"adapt={adapt} has nothing to learn with shared_mu=0"):
+        make_n3(adapt=adapt, shared_mu=0.0)
+
+
 @pytest.mark.parametrize(("adapt", "same"), [("constant", True), ("finetune", True), ("all", False)])
 @torch.no_grad()
 def test_constant_adaptation_is_the_same_for_all_classes(
