@@ -35,7 +35,7 @@ class Table:
         return str(self)
 
     def _repr_markdown_(self) -> str:
-        return str(self)
+        return str(self).replace(" ± ", "\u00a0±\u00a0")  # a mean stays in one line with its spread
 
 
 def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
