@@ -246,9 +246,8 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
                 if ran:
                     row.append(mean_and_spread([r["metrics"][metric] for r in ran.get(method, [])]))
         if not ran:
-            notes.append(
-                f"{' '.join(column)}: not run, the data were not at hand. `{run_command(name, *column)}`"
-            )
+            command = run_command(name, *column)
+            notes.append(f"{' '.join(column)}: no result yet; where the data are, `{command}` makes it.")
     return Table(head, rows, "\n\n".join(notes))
 
 
