@@ -41,7 +41,6 @@ N3_FORMS = {
 # Read by an encoder, not counted: the paper's own forms (section 4.3).
 READ_BY_ENCODER = ("megazsl",)
 Control = Literal["own", "shuffled", "random", "names", "own name removed", "all names removed"]
-CONTROLS: tuple[Control, ...] = ("shuffled", "random")
 # What of a description is left is asked of the methods whose fit takes no time.
 TEXT_CONTROLS: tuple[Control, ...] = ("names", "own name removed", "all names removed")
 TEXT_CONTROLLED = ("eszsl", "exem", "nearest")
@@ -79,6 +78,8 @@ class Benchmark:
 
     def rows(self, known: Sequence[int], encoder: bool, control: Control, seed: int) -> np.ndarray:
         """The text of every class as numbers `(classes, a)`, by a reader fitted on the known ones.
+
+        Sentences count alike, whatever weights a file gives them.
 
         Args:
             known: class ids.

@@ -288,6 +288,8 @@ def _table(options: argparse.Namespace) -> None:
             options.method,
             options.seed or range(SEEDS),
         )
+    elif options.overrides or options.split or options.method or options.seed:
+        raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
     print(show_table(options.name, options.output, options.dataset))
 
 

@@ -21,7 +21,7 @@ from n3lib.files import write_json
 from n3lib.run import Run
 from n3lib.synthesize import load
 
-COMMANDS = ("data", "train", "evaluate", "synthesize", "classify")
+COMMANDS = ("data", "train", "evaluate", "table", "synthesize", "classify")
 
 
 @pytest.fixture
@@ -115,6 +115,21 @@ def test_train_with_overrides_then_evaluate(
     assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
 
 
+def test_a_table_is_run_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("n3lib.tables.run_table", lambda *arguments: asked.append(arguments))
+    assert main(["table", "sce", "-o", str(tmp_path)]) == 0
+    assert "| N3, every layer | 11.9 | 11.1 |" in capsys.readouterr().out
+    assert asked == []
+    told = "--dataset cub --method sae --seed 4 --data-root here --model.d=8 -o"
+    assert main(["table", "sce", *told.split(), str(tmp_path)]) == 0
+    settings = ["--data.root=here", "--model.d=8"]
+    assert asked == [("sce", "cub", tmp_path, "configs/benchmark.yaml", settings, [], ["sae"], [4])]
+    assert "nabirds" not in capsys.readouterr().out
+
+
 def test_synthesize_and_classify(
     tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -153,6 +168,10 @@ BAD = {
     "no finished run": "evaluate {new}",
     "99 ways": "evaluate {run} --ways 99",
     "0 tasks": "evaluate {run} --permutations 0",
+    "no table 'table9'": "table table9",
+    "cub needs the folder that": "table sce --dataset cub -o {new} --config {config}",
+    "sce has no dataset 'awa2'": "table sce --dataset awa2 -o {new}",
+    "table2 is only shown": "table table2 --method sae",
     "no.json does not exist": "synthesize {run} {new}/no.json -o {new}",
     "at least two": "synthesize {run} {one} -o {new}",
     "no text for 1 class (owl)": "synthesize {run} {mute} -o {new}",
