@@ -211,6 +211,17 @@ def test_features_do_not_hang_on_the_batches(
     torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
 
 
+@torch.no_grad()
+def test_half_precision_is_near_and_comes_out_whole(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+) -> None:
+    backbone, indices = make_n3().backbone, np.arange(6)
+    exact = extract(backbone, small_world.images, indices)
+    rough = extract(backbone, small_world.images, indices, bf16=True)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.02 * exact.abs().max()
+
+
 def test_the_environment_is_told_also_without_git(
     small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
