@@ -18,7 +18,7 @@ from jaxtyping import Float64, Int
 
 from n3lib.backbone import load_backbone
 from n3lib.baselines import baselines
-from n3lib.baselines.base import Baseline, Images, Seen, unit
+from n3lib.baselines.base import Baseline, Images, Seen, moments, unit
 from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
@@ -119,9 +119,7 @@ class Benchmark:
             picks[part] = self.dataset.indices(ids[part])
             place = {c: k for k, c in enumerate(ids[part])}
             labels[part] = np.array([place[int(c)] for c in self.dataset.labels[picks[part]]])
-        x = pooled[picks[known]].astype(np.float64)
-        mean, scale = x.mean(0), x.std(0)
-        scale = np.where(scale > 1e-6, scale, 1.0)
+        mean, scale = moments(pooled[picks[known]].astype(np.float64))
         center = rows[ids[known]].mean(0)
 
         def images(part: str) -> Images:
@@ -253,14 +251,16 @@ def controlled_texts(dataset: ZeroShotDataset, control: Control) -> tuple[tuple[
     if control == "names":
         return tuple((name,) for name in dataset.classes)
     words = [set(re.findall(r"\w+", name.lower())) for name in dataset.classes]
-    every = set().union(*words)
-    removed = [every if control == "all names removed" else own for own in words]
+    if control == "all names removed":
+        gone = [_any_of(set().union(*words))] * len(words)
+    else:
+        gone = [_any_of(own) for own in words]
     return tuple(
-        tuple(_without(sentence, gone) for sentence in sentences)
-        for sentences, gone in zip(dataset.texts, removed, strict=True)
+        tuple(pattern.sub(" ", sentence) for sentence in sentences)
+        for sentences, pattern in zip(dataset.texts, gone, strict=True)
     )
 
 
-def _without(sentence: str, words: set[str]) -> str:
-    pattern = rf"\b(?:{'|'.join(sorted(map(re.escape, words)))})s?\b"
-    return re.sub(pattern, " ", sentence, flags=re.IGNORECASE)
+def _any_of(words: set[str]) -> re.Pattern[str]:
+    """Any of these words, in the plural too."""
+    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, words)))})s?\b", re.IGNORECASE)

@@ -90,6 +90,12 @@ def _cell(members: Sequence[Mapping[str, Any]], column: str) -> str:
         return ""
     if isinstance(values[0], str):
         return ", ".join(sorted(set(values)))
+    return mean_and_spread(values) if column in METRICS else f"{statistics.mean(values):.1f}"
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and, from two values on, standard deviation; empty for none."""
+    if not values:
+        return ""
     mean = f"{statistics.mean(values):.1f}"
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{mean} ± {spread:.1f}" if len(values) > 1 and column in METRICS else mean
+    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean

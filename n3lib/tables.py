@@ -1,7 +1,6 @@
 """The paper's benchmark tables: its numbers beside ours, and the runs that are missing."""
 
 import shlex
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from n3lib.config import read_config
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
-from n3lib.results import Table, load_results
+from n3lib.results import Table, load_results, mean_and_spread
 
 # Titles of the methods in the order of the tables.
 TITLES = {
@@ -251,14 +250,6 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
     return Table(head, rows, "\n\n".join(notes))
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean and, from two seeds on, standard deviation."""
-    if not values:
-        return ""
-    mean = f"{statistics.mean(values):.1f}"
-    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
-
-
 def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Every method with its controls: per-class accuracy, mean and standard deviation over seeds."""
     ran = _by_method(results)
@@ -267,8 +258,8 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
     for method in (m for m in TITLES if m in ran):
         row = [TITLES[method], mean_and_spread([r["metrics"]["per_class_accuracy"] for r in ran[method]])]
         for control in controls:
-            measured = [r["controls"][control] for r in ran[method] if control in r["controls"]]
-            row.append(mean_and_spread([m["per_class_accuracy"] for m in measured]))
+            found = [r["controls"][control] for r in ran[method] if control in r["controls"]]
+            row.append(mean_and_spread([m["per_class_accuracy"] for m in found]))
         rows.append(row)
     chance = sorted({f"{r['chance']:.1f} %" for results in ran.values() for r in results})
     return Table(["method", "its own text", *controls], rows, f"Chance is {' or '.join(chance)}.")

@@ -93,6 +93,14 @@ def class_means(
     return (y.T @ features) / y.sum(0)[:, None]
 
 
+def moments(
+    x: Float64[np.ndarray, "N f"],
+) -> tuple[Float64[np.ndarray, " f"], Float64[np.ndarray, " f"]]:
+    """Mean and standard deviation of each feature, to standardize with; 1 for one that never stirs."""
+    scale = x.std(0)
+    return x.mean(0), np.where(scale > 1e-6, scale, 1.0)
+
+
 def span(text: Float64[np.ndarray, "C a"]) -> Float64[np.ndarray, "r a"]:
     """Orthonormal rows, at most C of them, that span the seen texts.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from n3lib.baselines.base import Images, Seen, Writer
+from n3lib.baselines.base import Images, Seen, Writer, moments
 from n3lib.baselines.zslns import ZSLNS
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class ZSLPP(ZSLNS):
 
     def fit(self, seen: Seen) -> Writer:
         x = np.hstack(parts(seen.images))
-        mean, scale = x.mean(0), x.std(0)
-        scale = np.where(scale > 1e-6, scale, 1.0)  # a feature that never stirs is left as it is
+        mean, scale = moments(x)
         w = self.weight((x - mean) / scale, seen)
         return lambda text: lambda images: (np.hstack(parts(images)) - mean) / scale @ w @ text.T
