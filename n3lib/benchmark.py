@@ -185,6 +185,7 @@ class Benchmark:
         return {
             **self._frame(name, seed, found["metrics"], started),
             "spread": found["spread"],
+            "adaptation": found["adaptation"],
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
             "training": self._settings("model", "episodes", "train"),

@@ -203,14 +203,6 @@ def parameter_table(model: N3) -> Table:
     return Table(["part", "", "parameters"], rows)
 
 
-def relative_change(model: N3, deltas: Mapping[str, Tensor]) -> dict[str, float]:
-    """The length of each layer's change, in percent of the length of the layer's parameters."""
-    return {
-        name: 100 * (delta.norm() / model.backbone.columns(name).norm()).item()
-        for name, delta in deltas.items()
-    }
-
-
 def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "positional"]) -> N3:
     """An N3 before its first step, with what a run remembers of the seen classes."""
     with torch.random.fork_rng(devices=[]):

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `n3`; bad input ends with one line and exit code 2, an interrupt with 130."""
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("train", "table"):
+    if rest and options.command not in ("train", "table", "study"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.overrides = rest
     try:
@@ -78,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--ways", type=int, default=0, help="classes of a task (default: all of the part)")
     sub.add_argument("--part", choices=["test", "val"], default="test", help="which classes (default: test)")
     sub.add_argument("--permutations", type=int, default=10, help="orders or tasks drawn (default: 10)")
+    sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
     sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
@@ -101,6 +102,19 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("results/benchmark"),
         help="folder of the results (default: %(default)s)",
+    )
+    sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
+
+    sub = command(
+        "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
+        "n3 study mu --variant relative-1-0.001 --seed 0",
+    )  # fmt: skip
+    sub.add_argument("name", help="mu, conditioning")
+    sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
+    sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
+    sub.add_argument("--data-root", help="folder that holds the dataset")
+    sub.add_argument(
+        "-o", "--output", type=Path, default=Path("results"), help="folder of the results (default: results)"
     )
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
@@ -260,7 +274,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     data = run.config.data
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
-    result = evaluate(run, load_data(data), options.part, options.ways, options.permutations, options.control)
+    how = (options.part, options.ways, options.permutations, options.control, options.alike)
+    result = evaluate(run, load_data(data), *how)
     result["command"] = shlex.join(["n3", *sys.argv[1:]])
     output = options.output or options.run / "result.json"
     write_json(output, result)
@@ -291,6 +306,19 @@ def _table(options: argparse.Namespace) -> None:
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
     print(show_table(options.name, options.output, options.dataset))
+
+
+def _study(options: argparse.Namespace) -> None:
+    from n3lib.studies import SEEDS, run_study
+
+    roots = [f"--data.root={options.data_root}"] if options.data_root else []
+    run_study(
+        options.name,
+        options.output,
+        overrides=[*roots, *options.overrides],
+        variants=options.variant,
+        seeds=options.seed or SEEDS,
+    )
 
 
 def _synthesize(options: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
@@ -24,6 +26,8 @@ class EpisodeConfig:
         kind: `zero-shot`: the classifier of the query classes is made from other, support, classes only;
             `paper`: K classes drawn from the seen ones, which come back meta-batch after meta-batch.
         ways: K, classes of a task.
+        alike: share of the tasks whose query classes are look-alikes: a class drawn at random and those whose
+            descriptions are nearest to its own.
         support: S, support classes of a zero-shot task; 0 for all the others.
         batch_size: B, images of a mini-batch.
         crop: side of the random square crop in pixels; 0 for the whole image.
@@ -32,6 +36,7 @@ class EpisodeConfig:
 
     kind: Literal["zero-shot", "paper"] = "zero-shot"
     ways: int = 20
+    alike: float = 0.0
     support: int = 0
     batch_size: int = 48
     crop: int = 0
@@ -72,6 +77,7 @@ class Episodes:
             raise N3Error(f"a crop of {config.crop} pixels does not fit images of {width}x{height}")
         self.dataset, self.bank, self.seen, self.config = dataset, bank, tuple(seen), config
         self.seed = seed
+        self.similarity = bank.similarity(self.seen) if config.alike else None
         self.by_class = [dataset.indices([c]) for c in self.seen]
         for c, indices in zip(self.seen, self.by_class, strict=True):
             if not len(indices):
@@ -80,6 +86,8 @@ class Episodes:
     def classes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Query and support classes as places in `seen`; disjoint in a zero-shot task."""
         config, order = self.config, rng.permutation(len(self.seen))
+        if self.similarity is not None and rng.random() < config.alike:
+            order = look_alikes(self.similarity, order)
         query = order[: config.ways]
         if config.kind == "paper":
             return query, query
@@ -107,3 +115,11 @@ class Episodes:
                 image = image[y : y + side, x : x + side]
             out.append(image.flip(1) if rng.random() < 0.5 else image)
         return torch.stack(out)
+
+
+def look_alikes(similarity: Float[Tensor, "C C"], order: Int[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
+    """Classes from the most to the least like the first of `order`, which stays first."""
+    first = order[0]
+    nearness = similarity[first].clone()
+    nearness[first] = float("inf")
+    return nearness.argsort(descending=True, stable=True).numpy()

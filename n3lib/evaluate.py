@@ -15,9 +15,10 @@ from torch.nn.functional import linear
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
+from n3lib.episodes import look_alikes
 from n3lib.errors import N3Error
 from n3lib.model import N3
-from n3lib.run import Run, environment, extract
+from n3lib.run import Run, environment, extract, magnitude
 from n3lib.text.bank import TextBank
 
 TextControl = Literal["own", "shuffled"]
@@ -65,6 +66,7 @@ def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str
     }
 
 
+@torch.no_grad()
 def evaluate(
     run: Run,
     dataset: ZeroShotDataset | None = None,
@@ -72,6 +74,7 @@ def evaluate(
     ways: int = 0,
     permutations: int = 10,
     control: TextControl = "own",
+    alike: bool = False,
 ) -> dict[str, Any]:
     """A run's result on unseen classes.
 
@@ -87,6 +90,8 @@ def evaluate(
         permutations: orders, or tasks, drawn.
         control: `shuffled` gives every class the description of a class outside the task, or where there are
             too few, of one drawn from the task: accuracy must fall to chance.
+        alike: tasks of look-alikes: a class drawn at random, and those whose descriptions are nearest to its
+            own.
 
     Returns:
         A result, ready for JSON: what was measured, its spread, and all that it was made with.
@@ -109,10 +114,12 @@ def evaluate(
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
     bank = run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
-    scores, confusion, tasks = [], None, []
+    similarity = bank.similarity(classes.tolist())
+    scores, confusion, tasks, adaptation = [], None, [], {}
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
-        drawn = rng.permutation(classes)
+        places = rng.permutation(len(classes))
+        drawn = classes[look_alikes(similarity, places) if alike else places]
         order, others = drawn[:ways], drawn[ways : 2 * ways]
         texts = order
         if control == "shuffled":
@@ -122,6 +129,8 @@ def evaluate(
         tasks.append(order.tolist())
         if confusion is None:
             confusion = _measures().multiclass_confusion_matrix(logits, labels, ways).tolist()
+            deltas = run.model.read(bank.batch(texts.tolist())).deltas
+            adaptation = magnitude(run.model, deltas)
     return {
         "study": "main",
         "method": method_name(run),
@@ -130,12 +139,14 @@ def evaluate(
         "part": part,
         "ways": ways,
         "chance": 100 / ways,
+        "tasks": "look-alikes" if alike else "random",
         "text": control,
         "seed": config.seed,
         "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
         "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
         "permutations": permutations,
         "orders_measured": len(scores),
+        "adaptation": adaptation,
         "confusion": {"classes": tasks[0], "counts": confusion},
         "config": dataclasses.asdict(config),
         "environment": environment(dataset),

@@ -108,15 +108,19 @@ def train(
     write_json(folder / "config.json", dataclasses.asdict(config))
     write_json(folder / "environment.json", environment(dataset))
 
-    def examine(model: torch.nn.Module) -> float | None:
+    def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
         renew_exemplars(model, dataset, bank, seen, config)
+        asked = dataset.split.val or seen[: config.episodes.ways]
+        with torch.no_grad():
+            deltas = model.read(bank.batch(asked).to(model.center.device)).deltas
+        found: dict[str, Any] = {"adaptation": magnitude(model, deltas)}
         if config.fit == "trainval" or not dataset.split.val:
-            return None
+            return found
         from n3lib.evaluate import metrics, predict
 
-        logits, labels = predict(model, dataset, bank, dataset.split.val, config)
-        return metrics(logits, labels)["per_class_accuracy"]
+        logits, labels = predict(model, dataset, bank, asked, config)
+        return found | {"validation": metrics(logits, labels)["per_class_accuracy"]}
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
@@ -134,6 +138,25 @@ def train(
         },
     )
     return Run.load(folder)
+
+
+@torch.no_grad()
+def magnitude(model: N3, deltas: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+    """How far each layer is moved (appendix C).
+
+    Args:
+        model: whose backbone is adapted.
+        deltas: what is added to each layer, `(M, N)`.
+
+    Returns:
+        For each layer `norm`, the L2 norm of its change (Fig. 6), and `relative`, the same in percent of the
+        norm of the layer's pretrained parameters.
+    """
+    told = {}
+    for name, delta in deltas.items():
+        norm, base = delta.norm().item(), model.backbone.columns(name).norm().item()
+        told[name] = {"norm": norm, "relative": 100 * norm / base}
+    return told
 
 
 @torch.no_grad()

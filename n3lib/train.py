@@ -8,7 +8,7 @@ to an uninterrupted one, number for number.
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -90,7 +90,7 @@ def fit(
     config: TrainConfig,
     folder: Path,
     seed: int = 0,
-    examine: Callable[[nn.Module], float | None] | None = None,
+    examine: Callable[[nn.Module], Mapping[str, Any]] | None = None,
     watch: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train `model` in place; the best state by `examine`, or the last, is what it ends with.
@@ -102,7 +102,8 @@ def fit(
         folder: of the run; an unfinished run in it is resumed, a finished one is loaded.
         seed: of dropout.
         examine: called at each checkpoint and at the end with the model in evaluation mode; may renew the
-            model's buffers; gives a score, higher is better, or None when there is nothing to choose by.
+            model's buffers; what it gives is logged. A `validation` among it is the score to choose the best
+            state by, higher is better; without one the last state is taken.
         watch: called after each step.
 
     Raises:
@@ -126,10 +127,11 @@ def fit(
     def checkpoint() -> None:
         nonlocal best
         bare.eval()
-        score = examine(bare) if examine else None
+        found = examine(bare) if examine else {}
+        score = found.get("validation")
         if chief:
-            if score is not None:
-                _log(folder, {"step": step, "validation": score})
+            if found:
+                _log(folder, {"step": step, **found})
             if score is None or score > best:
                 write_tensors(folder / "best.safetensors", trained_state(bare), {"step": str(step)})
             if score is not None:

@@ -70,9 +70,6 @@ def test_episodes_are_those_of_the_run(tiny_run: Run) -> None:
 def test_numbers_about_the_model(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
     model, text = tiny_run.model, tiny_run.text(unseen)
     images = torch.randn(3, 3, 32, 32)
-    assert book.relative_change(model, model.read(text).deltas).keys() == set(model.backbone.layers)
-    fresh = book.untrained(tiny_run, "exemplar").read(text).deltas
-    assert max(book.relative_change(model, fresh).values()) == 0.0
     gaps = {k: book.order_gap(book.untrained(tiny_run, k), text, images) for k in ("positional", "exemplar")}
     assert gaps["exemplar"] < 1e-4 < gaps["positional"]
     norms, error = book.folding_error(SmallResNet, images)

@@ -183,3 +183,30 @@ def test_a_class_without_images_is_named(
     )
     with pytest.raises(N3Error, match="class 'bird h' has no images"):
         episodes(dataset=without)
+
+
+def test_look_alikes_are_those_nearest_by_text(
+    small_world: ZeroShotDataset, small_bank: TextBank, episodes: Callable[..., Episodes]
+) -> None:
+    draw, seen = episodes(alike=1.0), list(small_world.split.train)
+    rows = small_bank.whole_lexical[seen]
+    rows = rows - rows.mean(0)
+    cosine = rows @ rows.T / np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(rows, axis=1))
+    drawn = set()
+    for step in STEPS:
+        query, support = draw.classes(np.random.default_rng([3, step]))
+        nearest = sorted((k for k in range(8) if k != query[0]), key=lambda k: -cosine[query[0], k])
+        assert query[1:].tolist() == nearest[:2]
+        assert sorted([*query, *support]) == list(range(8))
+        drawn.add(int(query[0]))
+    assert drawn == set(range(8))
+
+
+def test_a_share_of_the_tasks_are_look_alikes(episodes: Callable[..., Episodes]) -> None:
+    def tasks(alike: float) -> list[tuple[int, ...]]:
+        draw = episodes(alike=alike)
+        return [tuple(draw.classes(np.random.default_rng([3, step]))[0]) for step in range(400)]
+
+    alike, mixed = set(tasks(1.0)), tasks(0.5)
+    assert len(alike) == 8
+    assert 0.4 < sum(task in alike for task in mixed) / 400 < 0.62

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
 
+from n3lib.backbone import to_columns
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
@@ -18,6 +19,7 @@ from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate, metrics, predict
 from n3lib.model import N3
 from n3lib.run import Run
+from n3lib.synthesize import synthesize
 from n3lib.text.bank import TextBank
 
 
@@ -150,3 +152,30 @@ def test_shuffled_descriptions_are_another_classs(tiny_run: Run, tiny_data: Zero
     result = evaluate(tiny_run, tiny_data, control="shuffled", permutations=2)
     assert result["text"] == "shuffled"
     assert result["orders_measured"] == 2
+
+
+def test_tasks_of_look_alikes_are_nearest_by_text(tiny_run: Run, tiny_data: ZeroShotDataset) -> None:
+    result = evaluate(tiny_run, tiny_data, ways=3, permutations=1, alike=True)
+    assert result["tasks"] == "look-alikes"
+    first, *others = result["confusion"]["classes"]
+    classes = list(tiny_data.split.test)
+    rows = tiny_run.reader.bank(tiny_data.texts).whole_lexical[classes]
+    rows = rows - rows.mean(0)
+    cosine = rows @ rows.T / np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(rows, axis=1))
+    near = cosine[classes.index(first)]
+    order = sorted((k for k in range(len(classes)) if classes[k] != first), key=lambda k: -near[k])
+    assert others == [classes[k] for k in order[:2]]
+
+
+def test_the_adaptation_is_told_layer_by_layer(tiny_run: Run, tiny_data: ZeroShotDataset) -> None:
+    result = evaluate(tiny_run, tiny_data)
+    model, classes = tiny_run.model, result["confusion"]["classes"]
+    network = synthesize(tiny_run, {tiny_data.classes[c]: tiny_data.texts[c] for c in classes})
+    assert result["adaptation"].keys() == set(model.backbone.layers)
+    for name, told in result["adaptation"].items():
+        written = to_columns(network.features.get_submodule(name))
+        norm = (written - model.backbone.columns(name)).square().sum().sqrt().item()
+        assert told["norm"] == pytest.approx(norm, rel=1e-3)
+        base = model.backbone.columns(name).square().sum().sqrt().item()
+        assert told["relative"] == pytest.approx(100 * norm / base, rel=1e-3)
+    assert max(told["norm"] for told in result["adaptation"].values()) > 0

@@ -56,10 +56,10 @@ def points(step: int, rank: int, ranks: int) -> Points:
     return Points(x, x @ TRUTH + 3)
 
 
-def renew(model: nn.Module) -> float:
+def renew(model: nn.Module) -> dict[str, float]:
     """Changes a buffer, as renewed exemplars do."""
     model.renewed += 1
-    return -(model.weight[:, 0] - TRUTH).norm().item()
+    return {"validation": -(model.weight[:, 0] - TRUTH).norm().item()}
 
 
 def stop_at(step: int) -> Callable[[Progress], None]:
@@ -132,10 +132,10 @@ def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path: Path) -> None:
 def test_the_best_state_by_validation_is_kept(tmp_path: Path) -> None:
     states: list[Tensor] = []
 
-    def examine(model: nn.Module) -> float:
+    def examine(model: nn.Module) -> dict[str, float]:
         assert not model.training
         states.append(model.weight.detach().clone())
-        return [0.0, 3.0, 7.0, 7.0][len(states) - 1]  # the first of equals
+        return {"validation": [0.0, 3.0, 7.0, 7.0][len(states) - 1], "other": 5.0}  # the first of equals
 
     model = Regression()
     fit(model, points, CONFIG, tmp_path, examine=examine)
@@ -143,12 +143,18 @@ def test_the_best_state_by_validation_is_kept(tmp_path: Path) -> None:
     assert torch.equal(model.weight, states[2])
     assert not torch.equal(states[2], states[3])
     assert [line["validation"] for line in told(tmp_path) if "validation" in line] == [0, 3, 7, 7]
+    assert sum(line.get("other") == 5 for line in told(tmp_path)) == 4
 
 
 def test_without_a_score_the_last_state_is_kept(tmp_path: Path) -> None:
     states: list[Tensor] = []
+
+    def examine(model: nn.Module) -> dict[str, float]:
+        states.append(model.weight.detach().clone())
+        return {}
+
     model = Regression()
-    fit(model, points, CONFIG, tmp_path, examine=lambda m: states.append(m.weight.detach().clone()))
+    fit(model, points, CONFIG, tmp_path, examine=examine)
     assert torch.equal(model.weight, states[-1])
 
 

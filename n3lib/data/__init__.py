@@ -31,6 +31,7 @@ class DataConfig:
             `flowers-species`.
         preset: size of the aviary: `default` or `tiny`.
         seed: of the aviary.
+        species: training species of the aviary; 0 for the preset's.
         size: side of the images in pixels; 0 for the preset's (aviary) or 144 (photographs).
         root: folder that holds the photographs.
         split: of the photographs, such as PS, SS or SCE.
@@ -42,6 +43,7 @@ class DataConfig:
     name: str = "aviary"
     preset: str = "default"
     seed: int = 0
+    species: int = 0
     size: int = 0
     root: str = ""
     split: str = "PS"
@@ -58,7 +60,7 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
     if config.name == "aviary":
         from n3lib.data.aviary import aviary
 
-        return aviary(config.preset, config.seed, size=config.size or None)
+        return aviary(config.preset, config.seed, train=config.species or None, size=config.size or None)
     from n3lib.data.photos import load
 
     source = find_source(config.name)

@@ -133,6 +133,16 @@ class TextBank:
             lexical, pooled = self.whole_lexical[list(classes)], self.whole_pooled[list(classes)]
         return Text(tokens, weight, pooled, torch.from_numpy(lexical), words)
 
+    def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
+        """How alike the descriptions are: cosines of their rows, centered on these classes.
+
+        Of the lexical rows, or of the mean embeddings where there is no vocabulary.
+        """
+        lexical = torch.from_numpy(self.whole_lexical)
+        rows = (lexical if lexical.shape[1] else self.whole_pooled)[list(classes)]
+        rows = torch.nn.functional.normalize(rows - rows.mean(0), dim=1)
+        return rows @ rows.T
+
     def _piece(self, encoded: Encoded, sentence: str) -> Encoded:
         if self.reader.config.pooling == "tokens":
             return encoded

@@ -1,0 +1,195 @@
+"""The book's ablations: variants of one configuration, three seeds each; a stopped study goes on."""
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from n3lib.config import read_config
+from n3lib.errors import N3Error
+from n3lib.evaluate import evaluate
+from n3lib.files import write_json
+from n3lib.results import load_results
+from n3lib.run import train
+from n3lib.train import read_metrics
+
+SEEDS = (0, 1, 2)
+POINTS = 40  # of a stored training curve
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """An ablation.
+
+    Attributes:
+        title: what is asked, and where in the paper.
+        config: YAML file in `configs/` that the variants start from.
+        common: what all variants change of it.
+        variants: name to what each changes of it.
+        ways: classes of the test tasks, 0 for all; a result each.
+        alike: whether tasks of look-alikes are measured beside random ones.
+        tasks: drawn of each kind.
+    """
+
+    title: str
+    config: str
+    variants: dict[str, list[str]]
+    common: list[str] = dataclasses.field(default_factory=list)
+    ways: tuple[int, ...] = (0,)
+    alike: bool = False
+    tasks: int = 10
+
+
+# The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
+PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
+
+
+def _mu() -> dict[str, list[str]]:
+    return {
+        f"{form}-{gamma:g}-{mu:g}": [
+            f"--model.mu={form}", f"--model.gamma={gamma:g}", f"--model.initial_mu={mu:g}"
+        ]
+        for gamma, mu in PAIRS
+        for form in ("absolute", "relative")
+    }  # fmt: skip
+
+
+def _conditioning() -> dict[str, list[str]]:
+    forms = {
+        "all": ["--model.shared_mu=4"],
+        "constant": ["--model.adapt=constant", "--model.shared_mu=4"],
+        "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+    }
+    return {
+        f"{form}-{species}": [*settings, f"--data.species={species}"]
+        for species in (120, 500, 2000)
+        for form, settings in forms.items()
+    }
+
+
+STUDIES = {
+    "mu": Study(
+        "How far may the text move the pretrained parameters? (section 5.4, Table 3)",
+        "aviary",
+        _mu(),
+        common=["--train.steps=200", "--train.every=50"],
+    ),
+    "conditioning": Study(
+        "Does it pay to adapt the layers to the text, and not in one way for all classes?",
+        "aviary",
+        _conditioning(),
+        common=["--episodes.ways=10", "--episodes.alike=0.5"],
+        ways=(2, 5, 10, 20, 50),
+        alike=True,
+        tasks=20,
+    ),
+}
+
+
+def find_study(name: str) -> Study:
+    """The study of this name.
+
+    Raises:
+        N3Error: there is none.
+    """
+    if name not in STUDIES:
+        raise N3Error(f"there is no study {name!r}", f"Use one of {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+def run_study(
+    name: str,
+    folder: Path,
+    configs: Path = Path("configs"),
+    overrides: Sequence[str] = (),
+    variants: Iterable[str] = (),
+    seeds: Iterable[int] = SEEDS,
+    runs: Path = Path("runs"),
+    told: Callable[[str], None] = print,
+) -> None:
+    """Measure what a study still lacks; what is in `folder` already is left as it is.
+
+    Args:
+        name: of the study.
+        folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`.
+        configs: folder of the configurations.
+        overrides: of the configuration, for all variants.
+        variants: some of the study's; all by default.
+        seeds: to run.
+        runs: folder of the run folders.
+        told: is given a line for each result.
+
+    Raises:
+        N3Error: there is no such study or variant.
+    """
+    study = find_study(name)
+    for variant in variants:
+        if variant not in study.variants:
+            raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {', '.join(study.variants)}")
+    for seed in seeds:
+        for variant in variants or study.variants:
+            path = folder / name / f"{variant}-seed{seed}.json"
+            if path.exists():
+                continue
+            settings = [*study.common, *study.variants[variant], *overrides, f"--seed={seed}"]
+            config = read_config(configs / f"{study.config}.yaml", settings)
+            run = train(config, runs / name / path.stem)
+            result = _measure(study, run)
+            result |= {"study": name, "variant": variant, "curve": curve(run.folder)}
+            result["command"] = run_command(name, variant, seed, overrides)
+            write_json(path, result)
+            told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
+
+
+def run_command(name: str, variant: str, seed: int, overrides: Sequence[str] = ()) -> str:
+    """The command that makes a result."""
+    return shlex.join(["n3", "study", name, "--variant", variant, "--seed", str(seed), *overrides])
+
+
+def _measure(study: Study, run: Any) -> dict[str, Any]:
+    """The result on all test classes or the first of `ways`, with every task's kind and size in `tasks`."""
+    from n3lib.data import load_data
+
+    data = load_data(run.config.data)
+    results = []
+    for alike in (False, True)[: 2 if study.alike else 1]:
+        for ways in study.ways:
+            if ways <= len(data.split.test):
+                results.append(evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike))
+    kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
+    return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}
+
+
+def curve(folder: Path) -> dict[str, list[Any]]:
+    """A run's training in few numbers: the mean loss of up to 40 stretches, and what every checkpoint found.
+
+    Returns:
+        `step` and `loss` of each stretch (its last step, mean in nats); `checkpoint` steps, with `validation`
+        accuracy in percent and `change`, the mean over layers of the relative adaptation in percent.
+    """
+    lines = read_metrics(folder)
+    steps = [line for line in lines if "loss" in line]
+    stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps))) if steps else []
+    found = [line for line in lines if "adaptation" in line]
+
+    def change(line: dict[str, Any]) -> float:
+        return float(np.mean([layer["relative"] for layer in line["adaptation"].values()] or [0.0]))
+
+    return {
+        "step": [steps[some[-1]]["step"] for some in stretches],
+        "loss": [round(float(np.mean([steps[i]["loss"] for i in some])), 4) for some in stretches],
+        "checkpoint": [line["step"] for line in found],
+        "validation": [round(line["validation"], 2) for line in found if "validation" in line],
+        "change": [round(change(line), 4) for line in found],
+    }
+
+
+def measured(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The results of a study, in the order of its variants."""
+    order = list(find_study(name).variants)
+    found = load_results(folder / name, study=name)
+    return sorted(found, key=lambda result: (order.index(result["variant"]), result["seed"]))
