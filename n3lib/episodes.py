@@ -87,7 +87,7 @@ class Episodes:
         """Query and support classes as places in `seen`; disjoint in a zero-shot task."""
         config, order = self.config, rng.permutation(len(self.seen))
         if self.similarity is not None and rng.random() < config.alike:
-            order = look_alikes(self.similarity, order)
+            order = look_alikes(self.similarity, order, config.ways)
         query = order[: config.ways]
         if config.kind == "paper":
             return query, query
@@ -117,9 +117,11 @@ class Episodes:
         return torch.stack(out)
 
 
-def look_alikes(similarity: Float[Tensor, "C C"], order: Int[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
-    """Classes from the most to the least like the first of `order`, which stays first."""
-    first = order[0]
-    nearness = similarity[first].clone()
-    nearness[first] = float("inf")
-    return nearness.argsort(descending=True, stable=True).numpy()
+def look_alikes(
+    similarity: Float[Tensor, "C C"], order: Int[np.ndarray, " C"], ways: int
+) -> Int[np.ndarray, " C"]:
+    """The first of `order` and the `ways - 1` classes most like it to the front; the others stay in order."""
+    nearness = similarity[order[0]].clone()
+    nearness[order[0]] = float("inf")
+    query = nearness.argsort(descending=True, stable=True)[:ways].numpy()
+    return np.concatenate([query, order[~np.isin(order, query)]])

@@ -119,7 +119,7 @@ def evaluate(
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         places = rng.permutation(len(classes))
-        drawn = classes[look_alikes(similarity, places) if alike else places]
+        drawn = classes[look_alikes(similarity, places, ways) if alike else places]
         order, others = drawn[:ways], drawn[ways : 2 * ways]
         texts = order
         if control == "shuffled":

@@ -198,6 +198,8 @@ def test_look_alikes_are_those_nearest_by_text(
         nearest = sorted((k for k in range(8) if k != query[0]), key=lambda k: -cosine[query[0], k])
         assert query[1:].tolist() == nearest[:2]
         assert sorted([*query, *support]) == list(range(8))
+        shuffled = np.random.default_rng([3, step]).permutation(8).tolist()
+        assert support.tolist() == [k for k in shuffled if k not in query]
         drawn.add(int(query[0]))
     assert drawn == set(range(8))
 
