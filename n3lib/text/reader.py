@@ -9,9 +9,9 @@ from typing import Any, Literal
 from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
-from n3lib.text.cache import encode_texts
+from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.encoders import TokenEncoder
-from n3lib.text.tfidf import TfIdf, inverse_document_frequency
+from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,17 @@ class Reader:
     def token_idf(self, words: Sequence[str]) -> list[float]:
         """The inverse document frequency of each token."""
         return [self.idf.get(word, self.rare) for word in words]
+
+    def met(self, sentences: Sequence[str]) -> dict[str, bool]:
+        """For each token of a description, stop words aside, whether the texts of the seen classes have it.
+
+        Of a token that they lack, training told nothing. TF-IDF passes over it; its embedding is read, but
+        says no more than the encoder does (of the encoder `words`: nothing).
+        """
+        (text,) = arranged([sentences], self.config)
+        passed_over = set(stop_words())
+        tokens = (word for one in encode_cached(self.encoder, text) for word in one.words)
+        return {word: word in self.idf for word in tokens if word not in passed_over}
 
     def to_dict(self) -> dict[str, Any]:
         """What was fitted, as plain values."""
