@@ -25,7 +25,7 @@ from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate, metrics
-from n3lib.run import environment, train
+from n3lib.run import Run, environment, magnitude, train
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged
 from n3lib.text.tfidf import TfIdf
@@ -185,11 +185,18 @@ class Benchmark:
         return {
             **self._frame(name, seed, found["metrics"], started),
             "spread": found["spread"],
-            "adaptation": found["adaptation"],
+            "adaptation": self._adaptation(run),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
             "training": self._settings("model", "episodes", "train"),
         }
+
+    def _adaptation(self, run: Run) -> dict[str, dict[str, float]]:
+        """How far the layers are moved, over ten tasks of half of the test classes each."""
+        classes, bank = np.array(self.dataset.split.test), run.reader.bank(self.dataset.texts)
+        rng = np.random.default_rng([self.config.seed, 19])
+        halves = (rng.permutation(classes)[: len(classes) // 2].tolist() for _ in range(10))
+        return magnitude(run.model, map(bank.batch, halves))
 
     def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
         split = self.dataset.split

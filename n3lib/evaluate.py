@@ -66,7 +66,6 @@ def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str
     }
 
 
-@torch.no_grad()
 def evaluate(
     run: Run,
     dataset: ZeroShotDataset | None = None,
@@ -115,7 +114,7 @@ def evaluate(
     bank = run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     similarity = bank.similarity(classes.tolist())
-    scores, confusion, tasks, adaptation = [], None, [], {}
+    scores, confusion, tasks, described = [], None, [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         places = rng.permutation(len(classes))
@@ -127,10 +126,9 @@ def evaluate(
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
         scores.append(metrics(logits, labels))
         tasks.append(order.tolist())
+        described.append(texts.tolist())
         if confusion is None:
             confusion = _measures().multiclass_confusion_matrix(logits, labels, ways).tolist()
-            deltas = run.model.read(bank.batch(texts.tolist())).deltas
-            adaptation = magnitude(run.model, deltas)
     return {
         "study": "main",
         "method": method_name(run),
@@ -146,7 +144,7 @@ def evaluate(
         "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
         "permutations": permutations,
         "orders_measured": len(scores),
-        "adaptation": adaptation,
+        "adaptation": magnitude(run.model, map(bank.batch, described)),
         "confusion": {"classes": tasks[0], "counts": confusion},
         "config": dataclasses.asdict(config),
         "environment": environment(dataset),

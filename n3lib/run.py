@@ -2,9 +2,10 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,7 @@ def train(
         assert isinstance(model, N3)
         renew_exemplars(model, dataset, bank, seen, config)
         asked = dataset.split.val or seen[: config.episodes.ways]
-        with torch.no_grad():
-            deltas = model.read(bank.batch(asked).to(model.center.device)).deltas
-        found: dict[str, Any] = {"adaptation": magnitude(model, deltas)}
+        found: dict[str, Any] = {"adaptation": magnitude(model, [bank.batch(asked)])}
         if config.fit == "trainval" or not dataset.split.val:
             return found
         from n3lib.evaluate import metrics, predict
@@ -141,21 +140,34 @@ def train(
 
 
 @torch.no_grad()
-def magnitude(model: N3, deltas: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
-    """How far each layer is moved (appendix C).
+def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
+    """How far the layers are moved (appendix C), and how much of that hangs on the text.
 
     Args:
-        model: whose backbone is adapted.
-        deltas: what is added to each layer, `(M, N)`.
+        model: a trained N3.
+        tasks: the descriptions of each.
 
     Returns:
-        For each layer `norm`, the L2 norm of its change (Fig. 6), and `relative`, the same in percent of the
-        norm of the layer's pretrained parameters.
+        For each layer `norm`, the L2 norm of its change (Fig. 6), root mean square over tasks; `relative`,
+        the same in percent of the norm of the layer's pretrained parameters; and from two tasks on `varies`,
+        the distance of a task's change from the mean of all, root mean square, in percent of `norm`: 0 where
+        the layer moves in one way whatever is asked for.
     """
+    mean, square, count = dict[str, Tensor](), dict[str, float](), 0
+    for text in tasks:
+        count += 1
+        for name, delta in model.labels2adaptation(model.context(text.to(model.center.device))).items():
+            delta = delta.double()
+            around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
+            mean[name] = around + (delta - around) / count
+            square[name] = length + (delta.square().sum().item() - length) / count
     told = {}
-    for name, delta in deltas.items():
-        norm, base = delta.norm().item(), model.backbone.columns(name).norm().item()
+    for name, around in mean.items():
+        norm, base = math.sqrt(square[name]), model.backbone.columns(name).norm().item()
         told[name] = {"norm": norm, "relative": 100 * norm / base}
+        if count > 1:
+            rest = max(0.0, square[name] - around.square().sum().item())
+            told[name]["varies"] = 100 * math.sqrt(rest) / norm if norm else 0.0
     return told
 
 

@@ -17,7 +17,7 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.model import N3
-from n3lib.run import Run, environment, extract, renew_exemplars, train
+from n3lib.run import Run, environment, extract, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
 from n3lib.train import Progress, read_metrics, trained_state
 
@@ -245,3 +245,24 @@ def test_bad_input_leaves_no_run_behind(
     with pytest.raises(N3Error, match=message):
         train(dataclasses.replace(tiny_config, **change), tmp_path / "run", dataset=small_world)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_magnitude_of_the_adaptation_and_what_of_it_hangs_on_the_text(
+    make_n3: Callable[..., N3], small_bank: TextBank
+) -> None:
+    tasks = [small_bank.batch(classes) for classes in ([0, 1, 2], [3, 4, 5], [2, 0])]
+    model = make_n3()
+    told = magnitude(model, tasks)
+    for name in model.backbone.layers:
+        deltas = np.stack([model.read(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
+        norm = np.sqrt((deltas**2).sum((1, 2)).mean())
+        apart = np.sqrt(((deltas - deltas.mean(0)) ** 2).sum((1, 2)).mean())
+        base = np.linalg.norm(model.backbone.columns(name).numpy())
+        wanted = {"norm": norm, "relative": 100 * norm / base, "varies": 100 * apart / norm}
+        assert told[name] == pytest.approx(wanted, rel=1e-4)
+        assert wanted["varies"] > 1
+    alone = magnitude(model, tasks[:1])
+    assert all(layer.keys() == {"norm", "relative"} for layer in alone.values())
+    constant = magnitude(make_n3(adapt="constant"), tasks)
+    assert {layer["varies"] for layer in constant.values()} == {0.0}
+    assert min(layer["norm"] for layer in constant.values()) > 0
