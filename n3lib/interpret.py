@@ -1,0 +1,377 @@
+"""Which words of the descriptions decided about an image (section 5.2, Figure 3).
+
+E is the cross entropy, in nats, of one image under the network that N3 writes from K descriptions. The paper
+ranks a word by the length of its gradient, ||dE/dD_ij||, with D_ij the embedding of word j of description i.
+Here that is one of two measures, because of what it cannot see:
+
+- along a path that averages the words (`Text.pooled`), the gradient of every word of a description is one
+  and the same vector times the word's idf: its length says how rare a word is, not what it did;
+- the lexical path counts words and has no embedding in it at all.
+
+The other measure, a word's influence, is minus the gradient times the input, summed over all paths: D_ij on
+the way through Tokens2Label and through the average, the TF-IDF weight on the lexical path. To first order
+it is the rise of E if the word's inputs were set to zero. It has a sign: above 0, the word speaks for the
+true class.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from n3lib.data.aviary import words_for
+from n3lib.data.base import Sentence
+from n3lib.errors import N3Error
+from n3lib.plots import ORANGE, PAPER, SKY
+from n3lib.results import Table, mean_and_spread
+from n3lib.run import Run
+from n3lib.text.bank import Text, TextBank
+from n3lib.text.tfidf import TfIdf, stop_words
+
+Measure = Literal["influence", "gradient"]
+TOP = 3  # words named for each class
+REJECTED = 3  # classes named as most firmly rejected
+
+# How the values of a word's pieces become the word's, and those of its places in a text one value.
+_MERGE: dict[str, Callable[[list[float]], float]] = {"influence": sum, "gradient": max}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the words of one description do to E.
+
+    Attributes:
+        name: of the class.
+        probability: that the network gives it, 0 to 1.
+        words: the description's words in order, word pieces joined.
+        influence: of each word, in nats; above 0 where it speaks for the true class.
+        gradient: ||dE/dD_ij|| of each word, the paper's measure; of a word in pieces, the largest.
+    """
+
+    name: str
+    probability: float
+    words: list[str]
+    influence: list[float]
+    gradient: list[float]
+
+    def values(self, by: Measure) -> list[float]:
+        """One value a word."""
+        return self.influence if by == "influence" else self.gradient
+
+    def top(self, by: Measure) -> list[str]:
+        """The `TOP` different words with the largest values."""
+        return top(self.words, self.values(by), _MERGE[by])
+
+
+def top(words: Sequence[str], values: Sequence[float], merge: Callable[[list[float]], float]) -> list[str]:
+    """The `TOP` different words with the largest values, those of a word's places merged."""
+    places: dict[str, list[float]] = {}
+    for word, value in zip(words, values, strict=True):
+        places.setdefault(word, []).append(value)
+    return sorted(places, key=lambda word: -merge(places[word]))[:TOP]
+
+
+@dataclass(frozen=True, repr=False)
+class Evidence:
+    """The words that decided about one image; a notebook shows them colored in their descriptions.
+
+    Attributes:
+        image: the pixels.
+        truth: its class.
+        readings: of all K descriptions, by the class's name.
+        by: the measure that ranks and colors.
+    """
+
+    image: UInt8[Tensor, "H W 3"]
+    truth: str
+    readings: dict[str, Reading]
+    by: Measure = "influence"
+
+    def positive(self) -> list[str]:
+        """Top positive evidence: words of the true class's description."""
+        return self.readings[self.truth].top(self.by)
+
+    def negative(self) -> dict[str, list[str]]:
+        """Top negative evidence: the classes most firmly rejected, with words of their descriptions.
+
+        Classes are ranked by the largest value of a word divided by the probability of the class.
+        """
+
+        def rank(name: str) -> float:
+            reading = self.readings[name]
+            return max(reading.values(self.by)) / max(reading.probability, 1e-12)
+
+        firm = sorted(self.readings.keys() - {self.truth}, key=rank, reverse=True)[:REJECTED]
+        return {name: self.readings[name].top(self.by) for name in firm}
+
+    def __repr__(self) -> str:
+        lines = [f"not {name}: {', '.join(words)}" for name, words in self.negative().items()]
+        return "\n".join([f"{self.truth}: {', '.join(self.positive())}", *lines])
+
+    def _repr_html_(self) -> str:
+        shown = {self.truth: "True class", **dict.fromkeys(self.negative(), "Rejected")}
+        texts = "".join(_html(self.readings[name], self.by, role) for name, role in shown.items())
+        colors = {"speaks for the true class": SKY, "speaks against it": ORANGE}
+        if self.by == "gradient":
+            colors = {"large gradient": SKY}
+        swatches = [
+            f'<span style="background:{c};padding:0 .4em">{label}</span>' for label, c in colors.items()
+        ]
+        # Dark on light of its own, whatever the page around it is.
+        return (
+            f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em">'
+            f'<div><img src="data:image/png;base64,{_png(self.image)}" width="128" alt="the image"></div>'
+            f'<div>{texts}<p style="margin:0;font-size:85%">{" ".join(swatches)} The stronger the color,'
+            f" the more; each description has its own scale. Underlined: its top {TOP} words.</p></div></div>"
+        )
+
+
+def evidence(
+    run: Run,
+    classes: Mapping[str, Sequence[str]],
+    image: UInt8[Tensor, "H W 3"],
+    truth: str,
+    by: Measure = "influence",
+) -> Evidence:
+    """What every word of K descriptions does to the loss of one image.
+
+    Args:
+        run: a trained N3 that reads tokens.
+        classes: the sentences that describe each class.
+        image: as stored.
+        truth: the name of its class.
+        by: what ranks and colors the words; see the top of this file.
+
+    Raises:
+        N3Error: the true class is not among those described, or the run reads whole sentences.
+    """
+    names = list(classes)
+    if truth not in names:
+        raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
+    if run.reader.config.pooling != "tokens":
+        raise N3Error(
+            f"{run.folder} reads one embedding a sentence: no word has a gradient",
+            "Train with text.pooling set to tokens",
+        )
+    model, bank = run.model, run.reader.bank(list(classes.values()))
+    text, inputs = differentiable(bank)
+    logits = model.logits(model.backbone.preprocess(image[None]), model.read(text)).double()  # (1, K)
+    loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
+    # An N3 without the lexical path does not use its input: the gradient is then zero.
+    slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)
+    with torch.no_grad():
+        embedded = -(slopes[0] * inputs[0]).sum(2)  # (K, T)
+        counted = -(slopes[1] * inputs[1])  # (K, V)
+        lengths, shares = slopes[0].norm(dim=2), logits.softmax(1)[0]  # (K, T), (K)
+    readings = {}
+    for k, name in enumerate(names):
+        sentences = [joined(one.words) for one in bank.pieces[k]]
+        values = [
+            [_MERGE[by](row[place].tolist()) for place in _places(bank, k)]
+            for by, row in (("influence", embedded[k]), ("gradient", lengths[k]))
+        ]
+        lexical = hand_on(sentences, counted[k].tolist(), run.reader.tfidf)
+        influence = [a + b for a, b in zip(values[0], lexical, strict=True)]
+        words = [word for sentence in sentences for word in sentence]
+        readings[name] = Reading(name, shares[k].item(), words, influence, values[1])
+    return Evidence(image, truth, readings, by)
+
+
+def differentiable(
+    bank: TextBank,
+) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]]]:
+    """The texts of a bank as functions of all token embeddings D and of the TF-IDF rows.
+
+    Unlike `Text.tokens`, D has the tokens behind `max_tokens` too: they count in the average.
+    """
+    text = bank.batch(range(len(bank)))
+    rows, counts = [], []
+    for pieces, weights in zip(bank.pieces, bank.weights, strict=True):
+        rows.append(torch.cat([one.embeddings for one in pieces]).float())  # (T, e)
+        idf = [torch.tensor(bank.reader.token_idf(one.words)) for one in pieces]
+        counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
+    d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
+    count = pad_sequence(counts, batch_first=True)  # (K, T)
+    pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
+    lexical = text.lexical.clone().requires_grad_()
+    return Text(d[:, : text.tokens.shape[1]], text.weight, pooled, lexical, text.words), (d, lexical)
+
+
+def joined(tokens: Sequence[str]) -> list[str]:
+    """Tokens as words: a piece that BERT's vocabulary writes as `##us` continues the one before it."""
+    return [
+        "".join([tokens[i].removeprefix("##") if i > w[0] else tokens[i] for i in w]) for w in _spans(tokens)
+    ]
+
+
+def _spans(tokens: Sequence[str]) -> list[range]:
+    starts = [i for i, token in enumerate(tokens) if i == 0 or not re.match("##.", token)]
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+
+
+def _places(bank: TextBank, k: int) -> list[list[int]]:
+    """The places of each word's tokens in description k."""
+    places, start = [], 0
+    for one in bank.pieces[k]:
+        places += [[start + i for i in span] for span in _spans(one.words)]
+        start += len(one.words)
+    return places
+
+
+def hand_on(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
+    """Values of the terms of the lexical path, handed on to the words of a description.
+
+    A term's value is shared equally by the places where it stands, and at each by its words.
+
+    Args:
+        sentences: the words of each sentence.
+        values: of the V terms.
+        tfidf: says which terms there are.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    analyze = CountVectorizer(stop_words=stop_words()).build_analyzer()  # as the terms were found
+    of_term = dict(zip(tfidf.vocabulary, values, strict=True))
+    places: dict[str, list[list[int]]] = {}
+    count = 0
+    for words in sentences:
+        parts = [(part, count + w) for w, word in enumerate(words) for part in analyze(word)]
+        count += len(words)
+        for n in range(1, tfidf.ngrams + 1):
+            for i in range(len(parts) - n + 1):
+                term = " ".join(part for part, _ in parts[i : i + n])
+                places.setdefault(term, []).append([w for _, w in parts[i : i + n]])
+    handed = [0.0] * count
+    for term in places.keys() & of_term.keys():
+        for place in places[term]:
+            for w in place:
+                handed[w] += of_term[term] / len(places[term]) / len(place)
+    return handed
+
+
+def telling_words(birds: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
+    """For each bird, the words that may tell its marks; none of a mark that most of the others share.
+
+    Args:
+        birds: the attributes of each bird of the aviary.
+    """
+    telling: dict[str, set[str]] = {}
+    for name, own in birds.items():
+        others = [bird for other, bird in birds.items() if other != name]
+        marks = [a for a in own if 2 * sum(bird[a] == own[a] for bird in others) <= len(others)]
+        telling[name] = set().union(*(words_for(a, own[a]) for a in marks))
+    return telling
+
+
+def erase(sentences: Sequence[str], words: Sequence[str]) -> list[str]:
+    """A description without these words, wherever they stand in it."""
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+    texts = [pattern.sub("", sentence) for sentence in sentences]
+    pairs = zip(sentences, texts, strict=True)
+    return [Sentence(new, old.weight) if isinstance(old, Sentence) else new for old, new in pairs]
+
+
+def check_words(
+    run: Run,
+    classes: Mapping[str, Sequence[str]],
+    images: UInt8[Tensor, "B H W 3"],
+    labels: Int[Tensor, " B"],
+    telling: Mapping[str, Set[str]],
+) -> Table:
+    """Do the top words of the true class name what can be seen, and does the network need them?
+
+    Each measure picks `TOP` words of the true class's description, and so do three that look at no image:
+    the largest idf, the largest learned TF-IDF weight, and chance. The table tells how many of the picks are
+    telling, and what probability the true class is left with when they are erased from its description.
+    Percent: mean over the images of a class, then mean and standard deviation over classes.
+
+    Args:
+        classes: the descriptions of K classes.
+        labels: the class of each image, 0 to K - 1.
+        telling: for each class, the words that count as telling (see `telling_words`).
+    """
+    names, rng = list(classes), np.random.default_rng(0)
+    hits: dict[str, dict[int, list[float]]] = {}
+    left: dict[str, dict[int, list[float]]] = {}
+    for image, label in zip(images, labels.tolist(), strict=True):
+        truth = names[label]
+        reading = evidence(run, classes, image, truth).readings[truth]
+        words = sorted(set(reading.words))
+        right = {word for word in words if telling[truth] & set(re.findall(r"\w+", word))}
+        picks: dict[str, list[str]] = {
+            "nothing": [],
+            "influence": reading.top("influence"),
+            "gradient": reading.top("gradient"),
+            "idf": top(words, run.reader.token_idf(words), max),
+            "weight": heaviest(run, classes[truth]),
+            "chance": rng.permutation(words)[:TOP].tolist(),
+        }
+        for name, chosen in picks.items():
+            share = reading.probability
+            if chosen:
+                changed = {**classes, truth: erase(classes[truth], chosen)}
+                share = _probability(run, changed, image, label)
+                hit = len(right & set(chosen)) / len(chosen)
+                if name == "chance":  # known without drawing
+                    hit = len(right) / len(words)
+                hits.setdefault(name, {}).setdefault(label, []).append(100 * hit)
+            left.setdefault(name, {}).setdefault(label, []).append(100 * share)
+    rows = [[name, over_classes(hits.get(name, {})), over_classes(left[name])] for name in left]
+    return Table(["words picked by", "telling (%)", "probability of the true class without them (%)"], rows)
+
+
+@torch.no_grad()
+def heaviest(run: Run, sentences: Sequence[str]) -> list[str]:
+    """The words of a description that weigh most on the lexical path, whatever image or task."""
+    bank = run.reader.bank([sentences])
+    weights = run.model.weigh(bank.batch([0]).lexical)[0].tolist()
+    words = [joined(one.words) for one in bank.pieces[0]]
+    return top([w for s in words for w in s], hand_on(words, weights, run.reader.tfidf), sum)
+
+
+@torch.no_grad()
+def _probability(run: Run, classes: Mapping[str, Sequence[str]], image: Tensor, label: int) -> float:
+    logits = run.model.logits(run.model.backbone.preprocess(image[None]), run.model.read(run.text(classes)))
+    return logits.softmax(1)[0, label].item()
+
+
+def over_classes(values: Mapping[int, Sequence[float]]) -> str:
+    """Mean and standard deviation over classes of what each class's images give on average."""
+    return mean_and_spread([float(np.mean(found)) for found in values.values()])
+
+
+def _html(reading: Reading, by: Measure, role: str) -> str:
+    """A description with colored words."""
+    values, top = reading.values(by), set(reading.top(by))
+    largest = max(map(abs, values)) or 1.0
+    spans = []
+    for word, value in zip(reading.words, values, strict=True):
+        line = ";text-decoration:underline" if word in top else ""
+        spans.append(f'<span style="background:{_color(value / largest)}{line}">{escape(word)}</span>')
+    title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
+    return f'<p style="margin:0 0 .6em">{title}<br>{" ".join(spans)}</p>'
+
+
+def _color(value: float) -> str:
+    """White at 0, the full color of what speaks for the true class at 1, of what speaks against it at -1."""
+    strong = SKY if value > 0 else ORANGE
+    levels = [int(strong[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 + abs(value) * (level - 255)):02x}" for level in levels)
+
+
+def _png(image: UInt8[Tensor, "H W 3"]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image.numpy()).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,269 @@
+"""Word evidence: gradients against finite differences, a planted model, and what a page shows."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from n3lib import interpret
+from n3lib.backbone import Backbone
+from n3lib.data.aviary import make_species
+from n3lib.data.base import Sentence
+from n3lib.errors import N3Error
+from n3lib.interpret import Evidence, Reading, check_words, erase, evidence
+from n3lib.model import N3, Adaptation, N3Config
+from n3lib.run import Run
+from n3lib.text.bank import Text
+from n3lib.text.encoders import Encoded
+from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.tfidf import TfIdf
+
+IMAGE = torch.zeros(16, 16, 3, dtype=torch.uint8)
+
+
+class Pieces:
+    """An encoder with word pieces of three letters, each with a vector drawn from its letters."""
+
+    name, revision, width = "pieces", "1", 5
+
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        encoded = []
+        for sentence in sentences:
+            words = re.findall(r"\w+", sentence.lower())
+            tokens = [("##" if i else "") + w[i : i + 3] for w in words for i in range(0, len(w), 3)]
+            rows = [np.random.default_rng(list(t.encode())).standard_normal(5) for t in tokens]
+            encoded.append(Encoded(torch.from_numpy(np.array(rows)).half().reshape(-1, 5), tokens))
+        return encoded
+
+
+class Planted(N3):
+    """A class's score is linear in its text: `a` of the tokens' sum, `b` of their average, `c` of TF-IDF."""
+
+    def __init__(self, backbone: Backbone, a: Tensor, b: Tensor, c: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.backbone, self.config, self.abc = backbone, N3Config(), (a, b, c)
+
+    def weigh(self, lexical: Tensor) -> Tensor:
+        return lexical * self.abc[2]
+
+    def read(self, text: Text, support: Tensor | None = None) -> Adaptation:
+        a, b, c = self.abc
+        score = text.tokens.sum(1) @ a + text.pooled @ b + text.lexical @ c
+        return Adaptation({}, torch.zeros(len(text), self.backbone.width), score)
+
+
+TEXTS = {
+    "ruby": ["A crimson cap.", "The tail is long."],
+    "jet": ["A black cap and a black tail."],
+    "dun": ["The cap is brown, the long tail is brown."],
+}
+
+
+@pytest.fixture
+def planted(make_backbone: Callable[..., Backbone], tiny_run: Run) -> Callable[..., Run]:
+    """A run with a planted model; `terms` are the only words that it counts, with their weight."""
+
+    def make(a: float = 0.0, b: float = 0.0, terms: dict[str, float] | None = None) -> Run:
+        reader = Reader.fit(Pieces(), list(TEXTS.values()), TextConfig(ngrams=2))
+        c = torch.tensor([(terms or {}).get(word, 0.0) for word in reader.tfidf.vocabulary])
+        model = Planted(make_backbone(), a * torch.randn(5), b * torch.randn(5), c)
+        return dataclasses.replace(tiny_run, model=model, reader=reader)
+
+    return make
+
+
+def test_values_follow_from_the_planted_scores(planted: Callable[..., Run]) -> None:
+    run = planted(0.3, 0.5, {"long": 0.7, "crimson cap": 2.0})
+    found = evidence(run, TEXTS, IMAGE, "ruby")
+    a, b, c = run.model.abc
+    text = run.text(TEXTS)
+    slopes = run.model.read(text).bias.softmax(0)  # dE/dscore: p - y
+    torch.testing.assert_close(
+        torch.tensor([reading.probability for reading in found.readings.values()]), slopes
+    )
+    slopes = slopes - torch.tensor([1.0, 0.0, 0.0])
+    for k, (name, reading) in enumerate(found.readings.items()):
+        pieces = text.words[k]
+        idf = run.reader.token_idf(pieces)
+        lexical = dict(zip(run.reader.tfidf.vocabulary, (text.lexical[k] * c).tolist(), strict=True))
+        embedded: list[list[float]] = []
+        for j, piece in enumerate(pieces):
+            toward = slopes[k] * (a + idf[j] / sum(idf) * b)  # dE/dD_kj
+            value = -(toward @ text.tokens[k, j]).item()
+            if piece.startswith("##"):
+                embedded[-1][0] += value
+                embedded[-1][1] = max(embedded[-1][1], toward.norm().item())
+            else:
+                embedded.append([value, toward.norm().item()])
+        words = re.findall(r"\w+", " ".join(TEXTS[name]).lower())
+        assert reading.words == words
+        for word, influence, gradient, (value, length) in zip(
+            words, reading.influence, reading.gradient, embedded, strict=True
+        ):
+            counted = lexical["long"] if word == "long" else 0.0
+            counted += lexical["crimson cap"] / 2 if word in ("crimson", "cap") else 0.0
+            assert influence == pytest.approx(value - slopes[k].item() * counted, abs=1e-5)
+            assert gradient == pytest.approx(length, abs=1e-5)
+
+
+def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
+    """All inputs of a description times 1 + h: E changes by h times minus the sum of the influences."""
+    names = list(unseen)
+    image = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    found = evidence(tiny_run, unseen, image, names[1])
+    text, model = tiny_run.text(unseen), tiny_run.model
+
+    @torch.no_grad()
+    def loss(k: int, factor: float) -> float:
+        scale = torch.ones(len(names), 1)
+        scale[k] = factor
+        parts = (text.tokens * scale[:, :, None], text.weight, text.pooled * scale, text.lexical * scale)
+        logits = model.logits(model.backbone.preprocess(image[None]), model.read(Text(*parts, text.words)))
+        return cross_entropy(logits.double(), torch.tensor([1])).item()
+
+    for k, name in enumerate(names):
+        slope = (loss(k, 1.01) - loss(k, 0.99)) / 0.02
+        assert sum(found.readings[name].influence) == pytest.approx(-slope, rel=0.02, abs=0.005)
+
+
+def test_gradient_of_a_word_agrees_with_finite_differences(
+    tiny_run: Run, unseen: dict[str, tuple[str, ...]]
+) -> None:
+    image = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    names = list(unseen)
+    reading = evidence(tiny_run, unseen, image, names[0], "gradient").readings[names[0]]
+    text, model = tiny_run.text(unseen), tiny_run.model
+    x = model.backbone.preprocess(image[None])
+    idf = tiny_run.reader.token_idf(reading.words)
+    place = 4
+
+    @torch.no_grad()
+    def loss(shift: Tensor) -> float:
+        tokens, pooled = text.tokens.clone(), text.pooled.clone()
+        tokens[0, place] += shift
+        pooled[0] += idf[place] / sum(idf) * shift
+        read = model.read(Text(tokens, text.weight, pooled, text.lexical, text.words))
+        return cross_entropy(model.logits(x, read).double(), torch.tensor([0])).item()
+
+    step = 0.2 * torch.eye(tiny_run.reader.encoder.width)
+    slopes = torch.tensor([(loss(s) - loss(-s)) / 0.4 for s in step])
+    assert reading.gradient[place] == pytest.approx(slopes.norm().item(), rel=0.02)
+
+
+def test_words_behind_max_tokens_count_in_the_average(planted: Callable[..., Run]) -> None:
+    run = planted(a=0.3, b=0.5)
+    reader = dataclasses.replace(run.reader, config=TextConfig(ngrams=2, max_tokens=3))
+    short = dataclasses.replace(run, reader=reader)
+    text, inputs = interpret.differentiable(short.reader.bank(list(TEXTS.values())))
+    torch.testing.assert_close(text.pooled, run.text(TEXTS).pooled)
+    assert text.tokens.shape == (3, 3, 5) and inputs[0].shape[1] > 3
+    reading = evidence(short, TEXTS, IMAGE, "jet").readings["jet"]
+    assert len(reading.words) == 7 and min(reading.gradient) > 0
+
+
+def test_sentence_weights_count(planted: Callable[..., Run]) -> None:
+    run, texts = planted(b=0.5), {**TEXTS, "ruby": [Sentence("A crimson cap.", 0.25), "The tail is long."]}
+    bank = run.reader.bank(list(texts.values()))
+    torch.testing.assert_close(interpret.differentiable(bank)[0].pooled, bank.batch(range(3)).pooled)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["ru", "##fo", "##us", "cap"], ["rufous", "cap"]),
+        (["##us", "#", "##", "a"], ["##us", "#", "##", "a"]),  # nothing before it; not pieces
+    ],
+)
+def test_word_pieces_are_joined(tokens: list[str], words: list[str]) -> None:
+    assert interpret.joined(tokens) == words
+
+
+def test_a_term_hands_its_influence_to_the_places_where_it_stands() -> None:
+    texts = [["The blue wings."], ["Blue tail, blue-gray wings."]]
+    tfidf = TfIdf.fit(texts, ngrams=2)
+    terms = {"blue": 1.0, "blue wings": 8.0, "wings": 0.5}
+    values = [terms.get(word, 0.0) for word in tfidf.vocabulary]
+    # "The" is a stop word; "blue" of the second sentence is no part of "blue wings".
+    sentences = [["the", "blue", "wings"], ["a", "blue", "tail"]]
+    handed = interpret.hand_on(sentences, values, tfidf)
+    assert handed == pytest.approx([0, 0.5 + 4, 0.5 + 4, 0, 0.5, 0])
+
+
+def readings() -> dict[str, Reading]:
+    return {
+        "a": Reading("a", 0.6, ["red", "cap", "red"], [0.3, 0.4, 0.2], [0.1, 0.9, 0.2]),
+        "b <script>": Reading("b <script>", 0.3, ["<b>", "x"], [0.3, -0.6], [0.3, 0.1]),
+        "c": Reading("c", 0.01, ["y"], [0.02], [0.02]),
+        "d": Reading("d", 0.09, ["z"], [-0.5], [0.5]),
+        "e": Reading("e", 0.0, ["v"], [1e-9], [0.0]),
+    }
+
+
+def test_top_evidence_by_hand() -> None:
+    found = Evidence(IMAGE, "a", readings())
+    assert found.positive() == ["red", "cap"]  # 0.5 in its two places
+    # 1e-9 / 1e-12, 0.02 / 0.01, 0.3 / 0.3, -0.5 / 0.09
+    assert found.negative() == {"e": ["v"], "c": ["y"], "b <script>": ["<b>", "x"]}
+    assert str(found).startswith("a: red, cap\nnot e: v\n")
+    paper = dataclasses.replace(found, by="gradient")
+    assert paper.positive() == ["cap", "red"]
+    assert list(paper.negative()) == ["d", "c", "b <script>"]
+
+
+def test_a_page_is_escaped_and_readable_on_any_background() -> None:
+    page = Evidence(IMAGE, "a", readings())._repr_html_()
+    assert "<script>" not in page and "<b>x" not in page
+    assert "b &lt;script&gt;" in page and "&lt;b&gt;" in page
+    assert page.startswith('<div style="background:#ffffff;color:#111')
+    assert 'src="data:image/png;base64,' in page
+    spans = dict(re.findall(r'<span style="background:(#\w+)[^"]*">(cap|x|y)</span>', page))
+    assert spans == {"#56b4e9": "y", "#e69f00": "x"}  # the largest of each description, for and against
+    assert "speaks against it" in page
+    assert "speaks" not in Evidence(IMAGE, "a", readings(), "gradient")._repr_html_()
+
+
+def test_bad_input_is_told(planted: Callable[..., Run]) -> None:
+    run = planted()
+    with pytest.raises(N3Error, match="true class 'emu' has no description"):
+        evidence(run, TEXTS, IMAGE, "emu")
+    reader = dataclasses.replace(run.reader, config=TextConfig(pooling="sentence"))
+    with pytest.raises(N3Error, match="no word has a gradient.*text.pooling"):
+        evidence(dataclasses.replace(run, reader=reader), TEXTS, IMAGE, "jet")
+
+
+def test_erased_words_are_gone() -> None:
+    sentence = Sentence("Red cap, REDDISH tail; red-eyed.", 0.5)
+    erased = erase([sentence, "a.b axb"], ["red", "a.b"])
+    assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
+    assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
+    assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read
+
+
+def test_words_that_most_others_share_do_not_tell() -> None:
+    first, *others = [bird.attributes for bird in make_species(4)]
+    crowd = {str(i): {**bird, "crest": first["crest"]} for i, bird in enumerate(others)}
+    crowd["0"]["crown"] = first["crown"]  # one of three
+    telling = interpret.telling_words({"first": first, **crowd})["first"]
+    assert telling >= interpret.words_for("crown", first["crown"])
+    assert not telling & interpret.words_for("crest", first["crest"])
+
+
+def test_the_check_finds_a_planted_word(planted: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model only listens to "crimson" and "black": they are picked, and without them little is left."""
+    monkeypatch.setattr(interpret, "TOP", 1)
+    run = planted(terms={"crimson": 9.0, "black": 9.0})
+    texts = {name: TEXTS[name] for name in ("ruby", "jet")}
+    telling = {"ruby": {"crimson", "scarlet"}, "jet": {"black"}}
+    found = check_words(run, texts, IMAGE.expand(3, -1, -1, -1), torch.tensor([0, 0, 1]), telling)
+    rows = {row[0]: row[1:] for row in found.rows}
+    assert list(rows) == ["nothing", "influence", "gradient", "idf", "weight", "chance"]
+    assert rows["influence"][0] == rows["weight"][0] == "100.0 ± 0.0"
+    # One word of seven, and of five.
+    assert rows["chance"][0] == "17.1 ± 4.0"
+    before, after = (float(rows[name][1].split()[0]) for name in ("nothing", "influence"))
+    assert after < 10 < 40 < before
