@@ -152,7 +152,7 @@ class Form:
         self.list = ipywidgets.VBox()
         self.add = ipywidgets.Button(description="Add a class", icon="plus")
         self.folder = ipywidgets.Text(str(folder), description="Pictures in", layout={"width": "60%"})
-        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Upload pictures")
+        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Upload")
         self.message = ipywidgets.HTML()
         self.picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%", "object_fit": "contain"})
         sources = ipywidgets.HBox([self.folder, self.upload])
