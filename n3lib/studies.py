@@ -47,6 +47,9 @@ class Study:
 PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
 
 
+SPECIES = (500, 2000)  # training species of the conditioning study
+
+
 def _mu() -> dict[str, list[str]]:
     return {
         f"{form}-{gamma:g}-{mu:g}": [
@@ -63,10 +66,11 @@ def _conditioning() -> dict[str, list[str]]:
         "constant": ["--model.adapt=constant", "--model.shared_mu=4"],
         "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
         "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+        "written": [],
     }
     return {
         f"{form}-{species}": [*settings, f"--data.species={species}"]
-        for species in (120, 500, 2000)
+        for species in SPECIES
         for form, settings in forms.items()
     }
 
@@ -78,14 +82,22 @@ STUDIES = {
         _mu(),
         common=["--train.steps=200", "--train.every=50"],
     ),
+    # `all` writes a change beside a shared one, `written` has no shared one, as in the paper; in `constant` and
+    # `finetune` there is only what all tasks share, in `frozen` nothing is learned.
     "conditioning": Study(
         "Does it pay to adapt the layers to the text, and not in one way for all classes?",
         "aviary",
         _conditioning(),
-        common=["--episodes.ways=10", "--episodes.alike=0.5"],
-        ways=(2, 5, 10, 20, 50),
+        common=[
+            "--episodes.ways=10",
+            "--episodes.alike=0.5",
+            "--episodes.support=400",
+            "--train.steps=300",
+            "--train.every=300",
+        ],
+        ways=(0, 2, 5, 10, 20, 50),
         alike=True,
-        tasks=20,
+        tasks=8,
     ),
 }
 
