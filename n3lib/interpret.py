@@ -35,6 +35,7 @@ from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
 from n3lib.results import Table, mean_and_spread
 from n3lib.run import Run
+from n3lib.synthesize import SynthesizedNetwork
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.tfidf import TfIdf, stop_words
 
@@ -185,6 +186,14 @@ def evidence(
         words = [word for sentence in sentences for word in sentence]
         readings[name] = Reading(name, shares[k].item(), words, influence, values[1])
     return Evidence(image, truth, readings, by)
+
+
+def first_right(
+    network: SynthesizedNetwork, images: UInt8[Tensor, "B H W 3"], labels: Int[Tensor, " B"]
+) -> int:
+    """The place of the first image that a network classifies rightly; 0 where there is none."""
+    right = network.probabilities(images).argmax(1) == labels
+    return right.tolist().index(True) if right.any() else 0
 
 
 def differentiable(

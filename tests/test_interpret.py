@@ -18,6 +18,7 @@ from n3lib.errors import N3Error
 from n3lib.interpret import Evidence, Reading, check_words, erase, evidence
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
+from n3lib.synthesize import synthesize
 from n3lib.text.bank import Text
 from n3lib.text.encoders import Encoded
 from n3lib.text.reader import Reader, TextConfig
@@ -267,3 +268,13 @@ def test_the_check_finds_a_planted_word(planted: Callable[..., Run], monkeypatch
     assert rows["chance"][0] == "17.1 ± 4.0"
     before, after = (float(rows[name][1].split()[0]) for name in ("nothing", "influence"))
     assert after < 10 < 40 < before
+
+
+def test_the_first_right_image(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
+    network = synthesize(tiny_run, unseen)
+    images = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
+    answers = network.probabilities(images).argmax(1)
+    wrong = (answers + 1) % 5
+    labels = torch.where(torch.arange(6) >= 4, answers, wrong)
+    assert interpret.first_right(network, images, labels) == 4
+    assert interpret.first_right(network, images, wrong) == 0
