@@ -190,13 +190,13 @@ class Form:
             self._mark_unknown_words()
             network = synthesize(self.run, described([(row.name.value, row.text.value) for row in self.rows]))
             pictures = read_pictures(self._files(), self.run.image_size)
-            self.picture.value = answers(network, pictures)._repr_jpeg_()
+            self._draw(answers(network, pictures)._repr_jpeg_())
             count = len(pictures.names)
             more = [f"The first {SHOWN} of {count} pictures are shown."] if count > SHOWN else []
             self._tell(*pictures.problems, *more)
         except (N3Error, OSError) as error:  # an OSError: a folder that may not be read
             self._tell(str(error))
-            self.picture.value = b""  # answers to another text would mislead
+            self._draw(b"")  # answers to another text would mislead
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
         """The widgets, and for pages without a kernel the answers as a picture."""
@@ -216,6 +216,10 @@ class Form:
             met = self.run.reader.met(sentences(row.text.value))
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
+
+    def _draw(self, jpeg: bytes) -> None:
+        self.picture.value = jpeg
+        self.picture.layout.display = None if jpeg else "none"  # browsers draw a broken image otherwise
 
     def _tell(self, *lines: str) -> None:
         self.message.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

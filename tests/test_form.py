@@ -126,13 +126,14 @@ def test_the_form_tells_what_is_wrong_and_keeps_what_was_typed(made: Form, folde
     first = made.picture.value
     made.rows[1].text.value = ""
     assert shown_message(made).startswith("class &#x27;bluewing&#x27; has no text")
-    assert not made.picture.value
+    assert not made.picture.value and made.picture.layout.display == "none"
     assert made.rows[0].text.value == " ".join(CLASSES["redcap"])
     made.remove_class(made.rows[1])
     assert "at least two classes" in shown_message(made)
     made.add_class("bluewing", " ".join(CLASSES["bluewing"]))
     made.update()
     assert made.picture.value == first and not shown_message(made)
+    assert made.picture.layout.display is None
     made.folder.value = str(folder / "<b>")
     assert "there is no folder" in shown_message(made) and "<b>" not in shown_message(made)
     (folder / "broken.png").write_text("no pixels")
