@@ -17,9 +17,10 @@ true class.
 import base64
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -29,14 +30,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from n3lib.data.aviary import words_for
-from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
-from n3lib.results import Table, mean_and_spread
 from n3lib.run import Run
 from n3lib.synthesize import SynthesizedNetwork
-from n3lib.text.bank import Text, TextBank
+from n3lib.text.bank import Text
+from n3lib.text.cache import encode_texts
+from n3lib.text.encoders import Encoded
+from n3lib.text.reader import Reader, arranged
 from n3lib.text.tfidf import TfIdf, stop_words
 
 Measure = Literal["influence", "gradient"]
@@ -147,25 +148,20 @@ def evidence(
     """What every word of K descriptions does to the loss of one image.
 
     Args:
-        run: a trained N3 that reads tokens.
+        run: a trained N3.
         classes: the sentences that describe each class.
         image: as stored.
         truth: the name of its class.
         by: what ranks and colors the words; see the top of this file.
 
     Raises:
-        N3Error: the true class is not among those described, or the run reads whole sentences.
+        N3Error: the true class is not among those described.
     """
     names = list(classes)
     if truth not in names:
         raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
-    if run.reader.config.pooling != "tokens":
-        raise N3Error(
-            f"{run.folder} reads one embedding a sentence: no word has a gradient",
-            "Train with text.pooling set to tokens",
-        )
-    model, bank = run.model, run.reader.bank(list(classes.values()))
-    text, inputs = differentiable(bank)
+    model = run.model
+    text, inputs, encoded = differentiable(run.reader, list(classes.values()))
     logits = model.logits(model.backbone.preprocess(image[None]), model.read(text)).double()  # (1, K)
     loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
     # An N3 without the lexical path does not use its input: the gradient is then zero.
@@ -176,15 +172,14 @@ def evidence(
         lengths, shares = slopes[0].norm(dim=2), logits.softmax(1)[0]  # (K, T), (K)
     readings = {}
     for k, name in enumerate(names):
-        sentences = [joined(one.words) for one in bank.pieces[k]]
-        values = [
-            [_MERGE[by](row[place].tolist()) for place in _places(bank, k)]
-            for by, row in (("influence", embedded[k]), ("gradient", lengths[k]))
-        ]
-        lexical = hand_on(sentences, counted[k].tolist(), run.reader.tfidf)
-        influence = [a + b for a, b in zip(values[0], lexical, strict=True)]
+        sentences = [joined(one.words) for one in encoded[k]]
+        places = _places(encoded[k])
+        of_tokens = [_MERGE["influence"](embedded[k, place].tolist()) for place in places]
+        of_terms = hand_on(sentences, counted[k].tolist(), run.reader.tfidf)
+        influence = [a + b for a, b in zip(of_tokens, of_terms, strict=True)]
+        gradient = [_MERGE["gradient"](lengths[k, place].tolist()) for place in places]
         words = [word for sentence in sentences for word in sentence]
-        readings[name] = Reading(name, shares[k].item(), words, influence, values[1])
+        readings[name] = Reading(name, shares[k].item(), words, influence, gradient)
     return Evidence(image, truth, readings, by)
 
 
@@ -197,23 +192,39 @@ def first_right(
 
 
 def differentiable(
-    bank: TextBank,
-) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]]]:
-    """The texts of a bank as functions of all token embeddings D and of the TF-IDF rows.
+    reader: Reader, texts: Sequence[Sequence[str]]
+) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]], list[list[Encoded]]]:
+    """Descriptions as functions of the embeddings D of all their tokens and of their TF-IDF rows.
 
-    Unlike `Text.tokens`, D has the tokens behind `max_tokens` too: they count in the average.
+    Unlike `Text.tokens`, D has every token: those behind `max_tokens` count in the average, and where
+    Tokens2Label reads one embedding a sentence, that is the mean of its tokens.
+
+    Returns:
+        The text, D with the rows, and the sentences' tokens in the order of D.
     """
+    bank = reader.bank(texts)
     text = bank.batch(range(len(bank)))
+    read = encode_texts(reader.encoder, arranged(texts, reader.config))
+    encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
     rows, counts = [], []
-    for pieces, weights in zip(bank.pieces, bank.weights, strict=True):
-        rows.append(torch.cat([one.embeddings for one in pieces]).float())  # (T, e)
-        idf = [torch.tensor(bank.reader.token_idf(one.words)) for one in pieces]
+    for sentences, weights in zip(encoded, bank.weights, strict=True):
+        rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
+        idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
         counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
     count = pad_sequence(counts, batch_first=True)  # (K, T)
     pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
+    most = text.tokens.shape[1]
+    tokens = d[:, :most]
+    if reader.config.pooling == "sentence":
+        average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
+        for k, sentences in enumerate(encoded):
+            ends = np.cumsum([0, *(len(one.words) for one in sentences[:most])]).tolist()
+            for s, (start, end) in enumerate(pairwise(ends)):
+                average[k, s, start:end] = 1 / (end - start)
+        tokens = average @ d
     lexical = text.lexical.clone().requires_grad_()
-    return Text(d[:, : text.tokens.shape[1]], text.weight, pooled, lexical, text.words), (d, lexical)
+    return Text(tokens, text.weight, pooled, lexical, text.words), (d, lexical), encoded
 
 
 def joined(tokens: Sequence[str]) -> list[str]:
@@ -228,10 +239,10 @@ def _spans(tokens: Sequence[str]) -> list[range]:
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True)]
 
 
-def _places(bank: TextBank, k: int) -> list[list[int]]:
-    """The places of each word's tokens in description k."""
+def _places(sentences: Sequence[Encoded]) -> list[list[int]]:
+    """The places of each word's tokens in a description."""
     places, start = [], 0
-    for one in bank.pieces[k]:
+    for one in sentences:
         places += [[start + i for i in span] for span in _spans(one.words)]
         start += len(one.words)
     return places
@@ -268,97 +279,6 @@ def hand_on(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: 
     return handed
 
 
-def telling_words(birds: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
-    """For each bird, the words that may tell its marks; none of a mark that most of the others share.
-
-    Args:
-        birds: the attributes of each bird of the aviary.
-    """
-    telling: dict[str, set[str]] = {}
-    for name, own in birds.items():
-        others = [bird for other, bird in birds.items() if other != name]
-        marks = [a for a in own if 2 * sum(bird[a] == own[a] for bird in others) <= len(others)]
-        telling[name] = set().union(*(words_for(a, own[a]) for a in marks))
-    return telling
-
-
-def erase(sentences: Sequence[str], words: Sequence[str]) -> list[str]:
-    """A description without these words, wherever they stand in it."""
-    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
-    texts = [pattern.sub("", sentence) for sentence in sentences]
-    pairs = zip(sentences, texts, strict=True)
-    return [Sentence(new, old.weight) if isinstance(old, Sentence) else new for old, new in pairs]
-
-
-def check_words(
-    run: Run,
-    classes: Mapping[str, Sequence[str]],
-    images: UInt8[Tensor, "B H W 3"],
-    labels: Int[Tensor, " B"],
-    telling: Mapping[str, Set[str]],
-) -> Table:
-    """Do the top words of the true class name what can be seen, and does the network need them?
-
-    Each measure picks `TOP` words of the true class's description, and so do three that look at no image:
-    the largest idf, the largest learned TF-IDF weight, and chance. The table tells how many of the picks are
-    telling, and what probability the true class is left with when they are erased from its description.
-    Percent: mean over the images of a class, then mean and standard deviation over classes.
-
-    Args:
-        classes: the descriptions of K classes.
-        labels: the class of each image, 0 to K - 1.
-        telling: for each class, the words that count as telling (see `telling_words`).
-    """
-    names, rng = list(classes), np.random.default_rng(0)
-    hits: dict[str, dict[int, list[float]]] = {}
-    left: dict[str, dict[int, list[float]]] = {}
-    for image, label in zip(images, labels.tolist(), strict=True):
-        truth = names[label]
-        reading = evidence(run, classes, image, truth).readings[truth]
-        words = sorted(set(reading.words))
-        right = {word for word in words if telling[truth] & set(re.findall(r"\w+", word))}
-        picks: dict[str, list[str]] = {
-            "nothing": [],
-            "influence": reading.top("influence"),
-            "gradient": reading.top("gradient"),
-            "idf": top(words, run.reader.token_idf(words), max),
-            "weight": heaviest(run, classes[truth]),
-            "chance": rng.permutation(words)[:TOP].tolist(),
-        }
-        for name, chosen in picks.items():
-            share = reading.probability
-            if chosen:
-                changed = {**classes, truth: erase(classes[truth], chosen)}
-                share = _probability(run, changed, image, label)
-                hit = len(right & set(chosen)) / len(chosen)
-                if name == "chance":  # known without drawing
-                    hit = len(right) / len(words)
-                hits.setdefault(name, {}).setdefault(label, []).append(100 * hit)
-            left.setdefault(name, {}).setdefault(label, []).append(100 * share)
-    rows = [[name, over_classes(hits.get(name, {})), over_classes(left[name])] for name in left]
-    return Table(["words picked by", "telling (%)", "probability of the true class without them (%)"], rows)
-
-
-@torch.no_grad()
-def heaviest(run: Run, sentences: Sequence[str]) -> list[str]:
-    """The words of a description that weigh most on the lexical path, whatever image or task."""
-    bank = run.reader.bank([sentences])
-    weights = run.model.weigh(bank.batch([0]).lexical)[0].tolist()
-    words = [joined(one.words) for one in bank.pieces[0]]
-    return top([w for s in words for w in s], hand_on(words, weights, run.reader.tfidf), sum)
-
-
-@torch.no_grad()
-def _probability(run: Run, classes: Mapping[str, Sequence[str]], image: Tensor, label: int) -> float:
-    logits = run.model.logits(run.model.backbone.preprocess(image[None]), run.model.read(run.text(classes)))
-    return logits.softmax(1)[0, label].item()
-
-
-def over_classes(values: Mapping[int, Sequence[float]]) -> str:
-    """Mean and standard deviation over classes of what each class's images give on average."""
-    return mean_and_spread([float(np.mean(found)) for found in values.values()])
-
-
 def _html(reading: Reading, by: Measure, role: str) -> str:
     """A description with colored words."""
     values, top = reading.values(by), set(reading.top(by))
@@ -368,7 +288,8 @@ def _html(reading: Reading, by: Measure, role: str) -> str:
         line = ";text-decoration:underline" if word in top else ""
         spans.append(f'<span style="background:{_color(value / largest)}{line}">{escape(word)}</span>')
     title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
-    return f'<p style="margin:0 0 .6em">{title}<br>{" ".join(spans)}</p>'
+    scroll = "margin:0 0 .6em;max-height:15em;overflow:auto"  # for whole articles
+    return f'<p style="{scroll}">{title}<br>{" ".join(spans)}</p>'
 
 
 def _color(value: float) -> str:

@@ -12,10 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from n3lib import interpret
 from n3lib.backbone import Backbone
-from n3lib.data.aviary import make_species
 from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
-from n3lib.interpret import Evidence, Reading, check_words, erase, evidence
+from n3lib.interpret import Evidence, Reading, evidence
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.synthesize import synthesize
@@ -49,9 +48,6 @@ class Planted(N3):
         nn.Module.__init__(self)
         self.backbone, self.config, self.abc = backbone, N3Config(), (a, b, c)
 
-    def weigh(self, lexical: Tensor) -> Tensor:
-        return lexical * self.abc[2]
-
     def read(self, text: Text, support: Tensor | None = None) -> Adaptation:
         a, b, c = self.abc
         score = text.tokens.sum(1) @ a + text.pooled @ b + text.lexical @ c
@@ -78,24 +74,33 @@ def planted(make_backbone: Callable[..., Backbone], tiny_run: Run) -> Callable[.
     return make
 
 
-def test_values_follow_from_the_planted_scores(planted: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("pooling", ["tokens", "sentence"])
+def test_values_follow_from_the_planted_scores(planted: Callable[..., Run], pooling: str) -> None:
     run = planted(0.3, 0.5, {"long": 0.7, "crimson cap": 2.0})
+    tokens = run.text(TEXTS)
+    run.reader = dataclasses.replace(run.reader, config=TextConfig(pooling=pooling, ngrams=2))
     found = evidence(run, TEXTS, IMAGE, "ruby")
     a, b, c = run.model.abc
     text = run.text(TEXTS)
     slopes = run.model.read(text).bias.softmax(0)  # dE/dscore: p - y
     torch.testing.assert_close(
-        torch.tensor([reading.probability for reading in found.readings.values()]), slopes
+        torch.tensor([reading.probability for reading in found.readings.values()]),
+        slopes,
+        rtol=1e-3,
+        atol=1e-4,
     )
     slopes = slopes - torch.tensor([1.0, 0.0, 0.0])
     for k, (name, reading) in enumerate(found.readings.items()):
-        pieces = text.words[k]
+        pieces = tokens.words[k]
+        # How often a token counts in the sum that `a` reads.
+        sizes = [len(one.words) for one in Pieces().encode(TEXTS[name])]
+        counts = [1 / n if pooling == "sentence" else 1.0 for n in sizes for _ in range(n)]
         idf = run.reader.token_idf(pieces)
         lexical = dict(zip(run.reader.tfidf.vocabulary, (text.lexical[k] * c).tolist(), strict=True))
         embedded: list[list[float]] = []
         for j, piece in enumerate(pieces):
-            toward = slopes[k] * (a + idf[j] / sum(idf) * b)  # dE/dD_kj
-            value = -(toward @ text.tokens[k, j]).item()
+            toward = slopes[k] * (counts[j] * a + idf[j] / sum(idf) * b)  # dE/dD_kj
+            value = -(toward @ tokens.tokens[k, j]).item()
             if piece.startswith("##"):
                 embedded[-1][0] += value
                 embedded[-1][1] = max(embedded[-1][1], toward.norm().item())
@@ -108,8 +113,8 @@ def test_values_follow_from_the_planted_scores(planted: Callable[..., Run]) -> N
         ):
             counted = lexical["long"] if word == "long" else 0.0
             counted += lexical["crimson cap"] / 2 if word in ("crimson", "cap") else 0.0
-            assert influence == pytest.approx(value - slopes[k].item() * counted, abs=1e-5)
-            assert gradient == pytest.approx(length, abs=1e-5)
+            assert influence == pytest.approx(value - slopes[k].item() * counted, abs=1e-4)
+            assert gradient == pytest.approx(length, abs=1e-4)
 
 
 def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
@@ -160,17 +165,25 @@ def test_words_behind_max_tokens_count_in_the_average(planted: Callable[..., Run
     run = planted(a=0.3, b=0.5)
     reader = dataclasses.replace(run.reader, config=TextConfig(ngrams=2, max_tokens=3))
     short = dataclasses.replace(run, reader=reader)
-    text, inputs = interpret.differentiable(short.reader.bank(list(TEXTS.values())))
+    text, inputs, _ = interpret.differentiable(reader, list(TEXTS.values()))
     torch.testing.assert_close(text.pooled, run.text(TEXTS).pooled)
     assert text.tokens.shape == (3, 3, 5) and inputs[0].shape[1] > 3
     reading = evidence(short, TEXTS, IMAGE, "jet").readings["jet"]
     assert len(reading.words) == 7 and min(reading.gradient) > 0
 
 
-def test_sentence_weights_count(planted: Callable[..., Run]) -> None:
-    run, texts = planted(b=0.5), {**TEXTS, "ruby": [Sentence("A crimson cap.", 0.25), "The tail is long."]}
-    bank = run.reader.bank(list(texts.values()))
-    torch.testing.assert_close(interpret.differentiable(bank)[0].pooled, bank.batch(range(3)).pooled)
+@pytest.mark.parametrize("pooling", ["tokens", "sentence"])
+def test_the_text_is_the_one_that_is_read(planted: Callable[..., Run], pooling: str) -> None:
+    texts = [[Sentence("A crimson cap.", 0.25), "...", "The tail is long."], TEXTS["jet"]]
+    reader = dataclasses.replace(planted().reader, config=TextConfig(pooling=pooling, max_tokens=4))
+    text, _, encoded = interpret.differentiable(reader, texts)
+    expected = reader.bank(texts).batch([0, 1])
+    for name in ("tokens", "weight", "pooled", "lexical"):
+        torch.testing.assert_close(getattr(text, name), getattr(expected, name), rtol=2e-3, atol=1e-3)
+    assert [interpret.joined(one.words) for one in encoded[0]] == [
+        ["a", "crimson", "cap"],
+        ["the", "tail", "is", "long"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -228,46 +241,9 @@ def test_a_page_is_escaped_and_readable_on_any_background() -> None:
     assert "speaks" not in Evidence(IMAGE, "a", readings(), "gradient")._repr_html_()
 
 
-def test_bad_input_is_told(planted: Callable[..., Run]) -> None:
-    run = planted()
+def test_a_class_without_description_is_refused(planted: Callable[..., Run]) -> None:
     with pytest.raises(N3Error, match="true class 'emu' has no description"):
-        evidence(run, TEXTS, IMAGE, "emu")
-    reader = dataclasses.replace(run.reader, config=TextConfig(pooling="sentence"))
-    with pytest.raises(N3Error, match="no word has a gradient.*text.pooling"):
-        evidence(dataclasses.replace(run, reader=reader), TEXTS, IMAGE, "jet")
-
-
-def test_erased_words_are_gone() -> None:
-    sentence = Sentence("Red cap, REDDISH tail; red-eyed.", 0.5)
-    erased = erase([sentence, "a.b axb"], ["red", "a.b"])
-    assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
-    assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
-    assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read
-
-
-def test_words_that_most_others_share_do_not_tell() -> None:
-    first, *others = [bird.attributes for bird in make_species(4)]
-    crowd = {str(i): {**bird, "crest": first["crest"]} for i, bird in enumerate(others)}
-    crowd["0"]["crown"] = first["crown"]  # one of three
-    telling = interpret.telling_words({"first": first, **crowd})["first"]
-    assert telling >= interpret.words_for("crown", first["crown"])
-    assert not telling & interpret.words_for("crest", first["crest"])
-
-
-def test_the_check_finds_a_planted_word(planted: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model only listens to "crimson" and "black": they are picked, and without them little is left."""
-    monkeypatch.setattr(interpret, "TOP", 1)
-    run = planted(terms={"crimson": 9.0, "black": 9.0})
-    texts = {name: TEXTS[name] for name in ("ruby", "jet")}
-    telling = {"ruby": {"crimson", "scarlet"}, "jet": {"black"}}
-    found = check_words(run, texts, IMAGE.expand(3, -1, -1, -1), torch.tensor([0, 0, 1]), telling)
-    rows = {row[0]: row[1:] for row in found.rows}
-    assert list(rows) == ["nothing", "influence", "gradient", "idf", "weight", "chance"]
-    assert rows["influence"][0] == rows["weight"][0] == "100.0 ± 0.0"
-    # One word of seven, and of five.
-    assert rows["chance"][0] == "17.1 ± 4.0"
-    before, after = (float(rows[name][1].split()[0]) for name in ("nothing", "influence"))
-    assert after < 10 < 40 < before
+        evidence(planted(), TEXTS, IMAGE, "emu")
 
 
 def test_the_first_right_image(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
