@@ -5,11 +5,12 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
-.PHONY: help setup book test lint clean elmo results-aviary results-cub results-text results-benchmark
+.PHONY: help setup book links test lint clean elmo results-aviary results-cub results-text results-benchmark
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book    run the notebooks on the aviary and build the book (no downloads of data)"
+	@echo "make links   check every address on the web that the book points to"
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
@@ -38,6 +39,9 @@ book/_build/inputs: .venv/installed $(shell find $(wildcard n3lib configs result
 book: book/_build/inputs
 	$(BIN)/jupyter-book build book/
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
+
+links: book
+	$(BIN)/jupyter-book build --builder linkcheck book/
 
 lint: setup
 	$(BIN)/ruff check
