@@ -82,8 +82,8 @@ STUDIES = {
         _mu(),
         common=["--train.steps=200", "--train.every=50"],
     ),
-    # `all` writes a change beside a shared one, `written` has no shared one, as in the paper; in `constant` and
-    # `finetune` there is only what all tasks share, in `frozen` nothing is learned.
+    # `all` writes a change beside a shared one, `written` has no shared one, as in the paper; in `constant`
+    # and `finetune` there is only what all tasks share, in `frozen` nothing is learned.
     "conditioning": Study(
         "Does it pay to adapt the layers to the text, and not in one way for all classes?",
         "aviary",
