@@ -1,0 +1,151 @@
+"""Does it matter for which classes the layers were written, and which words wrote them?"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from n3lib.data import load_data
+from n3lib.data.aviary import ATTRIBUTES
+from n3lib.data.base import ZeroShotDataset
+from n3lib.data.fieldguide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
+from n3lib.episodes import look_alikes
+from n3lib.errors import N3Error
+from n3lib.evaluate import metrics, predict
+from n3lib.results import Table, mean_and_spread
+from n3lib.run import Run, extract
+from n3lib.word_check import erase
+
+
+@torch.no_grad()
+def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
+    """Accuracy when the layers of a network were written for other classes than its classifier.
+
+    The classifier is always written for the task at hand. The layers are written for the same task; for
+    another, of as many other test classes; or they are the mean of those written for the other tasks drawn.
+
+    Args:
+        run: a finished run.
+        ways: K, at most half of the test classes.
+        tasks: drawn of each kind.
+        dataset: the run's data, where they are loaded already.
+
+    Returns:
+        Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the other rows
+        as differences from the first, task by task, with the standard error of their mean.
+
+    Raises:
+        N3Error: K is too large, or there is one task only.
+    """
+    dataset = dataset or load_data(run.config.data)
+    classes = np.array(dataset.split.test)
+    if not 2 <= ways <= len(classes) // 2 or tasks < 2:
+        raise N3Error(
+            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} test"
+            " classes",
+            f"Use 2 to {len(classes) // 2} ways and at least 2 tasks",
+        )
+    bank, model = run.reader.bank(dataset.texts), run.model
+    similarity = bank.similarity(classes.tolist())
+    rows = {"this task": list[str](), "another task": list[str](), "the mean of other tasks": list[str]()}
+    for alike in (False, True):
+        drawn, others = [], []
+        for task in range(tasks):
+            places = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
+            order = look_alikes(similarity, places, ways) if alike else places
+            drawn.append(classes[order[:ways]].tolist())
+            others.append(classes[np.setdiff1d(places, order[:ways], assume_unique=True)[:ways]].tolist())
+        written = [model.read(bank.batch(task)) for task in drawn]
+        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
+        scores: dict[str, list[float]] = {name: [] for name in rows}
+        for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
+            rest = [one.deltas for j, one in enumerate(written) if j != i]
+            mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
+            for name, deltas in zip(rows, (own.deltas, elsewhere[i], mean), strict=True):
+                logits, labels = _classify(run, dataset, task, deltas, own.weight, own.bias)
+                scores[name].append(metrics(logits, labels)["per_class_accuracy"])
+        own_scores = scores["this task"]
+        for name, found in scores.items():
+            told = f"{statistics.mean(found):.1f}"
+            if name != "this task":
+                told = _difference([a - b for a, b in zip(found, own_scores, strict=True)])
+            rows[name].append(told)
+    head = ["layers written for", f"{ways} random classes (%)", f"{ways} look-alikes (%)"]
+    return Table(head, [[name, *told] for name, told in rows.items()], f"Chance is {100 / ways:.1f} %.")
+
+
+def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> Table:
+    """Accuracy on all test classes of the aviary when only some of their sentences or words are left.
+
+    Nothing is trained anew: each run reads what is left.
+
+    Args:
+        runs: finished runs on the same data, one a seed.
+        dataset: their data, where they are loaded already.
+
+    Returns:
+        Mean per-class accuracy and, from two runs on, standard deviation.
+    """
+    dataset = dataset or load_data(runs[0].config.data)
+    classes = list(dataset.split.test)
+    rows = []
+    for name, texts in _left(dataset).items():
+        accuracy = []
+        for run in runs:
+            logits, labels = predict(run.model, dataset, run.reader.bank(texts), classes, run.config)
+            accuracy.append(metrics(logits, labels)["per_class_accuracy"])
+        words = statistics.mean(len(" ".join(texts[c]).split()) for c in classes)
+        rows.append([name, f"{words:.0f}", mean_and_spread(accuracy)])
+    head = ["what is left of the description", "words a class", f"accuracy, {len(classes)}-way (%)"]
+    return Table(head, rows, f"Chance is {100 / len(classes):.1f} %.")
+
+
+def word_weights(run: Run, count: int = 8) -> dict[str, float]:
+    """The words whose learned weight moved furthest from 1: half of them up, half of them down."""
+    weights = run.model.log_word_weight.detach().exp().tolist()
+    ranked = sorted(zip(run.reader.tfidf.vocabulary, weights, strict=True), key=lambda pair: -pair[1])
+    return dict([*ranked[:count], *ranked[-count:]])
+
+
+def _left(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
+    """Every class's description, and what some cuts leave of it; the name where nothing is left."""
+    habits = {*HABITATS, *BEHAVIORS}
+    colors = [words_for(a, value) for a in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
+    others = [words_for(a, value) for a in ATTRIBUTES if a not in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
+    color, shape = sorted(set().union(*colors)), sorted(set().union(*others))
+    cuts: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
+        "everything": lambda text: text,
+        "the sentences on its looks": lambda text: [s for s in text if s not in habits],
+        "every other sentence": lambda text: text[::2],
+        "no words of shape and pattern": lambda text: erase(text, shape),
+        "no words of color": lambda text: erase(text, color),
+        "the sentences on its habits": lambda text: [s for s in text if s in habits],
+        "the name": lambda text: [],
+    }
+    named = zip(dataset.texts, dataset.classes, strict=True)
+    pairs = [(text, [name]) for text, name in named]
+    return {told: [cut(text) or name for text, name in pairs] for told, cut in cuts.items()}
+
+
+def _classify(
+    run: Run,
+    dataset: ZeroShotDataset,
+    task: Sequence[int],
+    deltas: Mapping[str, Tensor],
+    weight: Tensor,
+    bias: Tensor,
+) -> tuple[Tensor, Tensor]:
+    indices = dataset.indices(task)
+    columns = run.model.columns(dict(deltas))
+    features = extract(run.model.backbone, dataset.images, indices, columns, run.config.mirror)
+    place = {c: k for k, c in enumerate(task)}
+    return linear(features, weight, bias), torch.tensor([place[int(c)] for c in dataset.labels[indices]])
+
+
+def _difference(values: Sequence[float]) -> str:
+    """A mean difference with its standard error."""
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):+.1f} ± {error:.1f}"

@@ -1,0 +1,87 @@
+"""Layers of another task, and what is left of a description: against a network that is known to need them."""
+
+import copy
+
+import pytest
+import torch
+
+from n3lib import conditioning
+from n3lib.conditioning import which_words, whose_layers, word_weights
+from n3lib.data import load_data
+from n3lib.errors import N3Error
+from n3lib.evaluate import evaluate
+from n3lib.run import Run
+
+
+@pytest.fixture
+def moved(tiny_run: Run) -> Run:
+    """The tiny run with decoders that write large changes, which hang on the text."""
+    run = copy.deepcopy(tiny_run)
+    with torch.no_grad():
+        for decoder in run.model.labels2adaptation.decoders:
+            decoder.out.weight.normal_()
+        run.model.labels2adaptation.log_mu.fill_(0.0)
+    return run
+
+
+def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: Run) -> None:
+    run = copy.deepcopy(tiny_run)
+    with torch.no_grad():
+        for decoder in run.model.labels2adaptation.decoders:
+            decoder.out.weight.zero_()
+            decoder.out.bias.fill_(0.3)
+    table = whose_layers(run, 3, tasks=3)
+    assert [row[0] for row in table.rows] == ["this task", "another task", "the mean of other tasks"]
+    for row in table.rows[1:]:
+        assert [cell.lstrip("+-") for cell in row[1:]] == ["0.0 ± 0.0"] * 2
+
+
+def test_layers_that_hang_on_the_text_are_told_apart(moved: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    classify = conditioning._classify
+
+    def spy(run, dataset, task, deltas, weight, bias):  # type: ignore[no-untyped-def]
+        seen.append(deltas)
+        return classify(run, dataset, task, deltas, weight, bias)
+
+    monkeypatch.setattr(conditioning, "_classify", spy)
+    whose_layers(moved, 3, tasks=3)
+    name = next(iter(seen[0]))
+    own, other, mean = (seen[place][name] for place in range(3))
+    second, third = seen[3][name], seen[6][name]
+    assert (own - other).norm() > 1e-3 * own.norm()
+    torch.testing.assert_close(mean, (second + third) / 2)
+
+
+def test_with_everything_left_the_result_is_the_runs_own(tiny_run: Run) -> None:
+    table = which_words([tiny_run])
+    rows = {row[0]: row[1:] for row in table.rows}
+    own = evaluate(tiny_run)["metrics"]["per_class_accuracy"]
+    assert rows["everything"][1] == f"{own:.1f}"
+    words = {name: int(row[0]) for name, row in rows.items()}
+    assert words["the sentences on its looks"] < words["everything"]
+    assert words["the sentences on its looks"] + words["the sentences on its habits"] >= words["everything"]
+    assert words["the name"] <= 4
+
+
+def test_what_is_cut_is_gone(tiny_run: Run) -> None:
+    data = load_data(tiny_run.config.data)
+    left = conditioning._left(data)
+    place = next(i for i, text in enumerate(data.texts) if any("blue" in line for line in text))
+    assert "blue" not in " ".join(left["no words of color"][place])
+    assert "blue" in " ".join(left["no words of shape and pattern"][place])
+    assert set(left["the sentences on its looks"][place]) < set(data.texts[place])
+    assert all(text for texts in left.values() for text in texts)
+
+
+def test_learned_word_weights_run_from_the_largest_to_the_smallest(tiny_run: Run) -> None:
+    told = list(word_weights(tiny_run, 3).values())
+    weights = tiny_run.model.log_word_weight.exp()
+    assert told[0] == pytest.approx(weights.max().item())
+    assert told[-1] == pytest.approx(weights.min().item())
+    assert told == sorted(told, reverse=True)
+
+
+def test_more_classes_than_there_are_is_refused(tiny_run: Run) -> None:
+    with pytest.raises(N3Error, match="two tasks of 7 classes each.*8 test classes"):
+        whose_layers(tiny_run, 7)

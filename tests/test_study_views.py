@@ -1,0 +1,127 @@
+"""What the book shows of the studies: the right numbers in the right places, also when some are missing."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from n3lib import study_views
+from n3lib.files import write_json
+
+
+def result(study: str, variant: str, seed: int, accuracy: float, **more: Any) -> dict[str, Any]:
+    return {
+        "study": study,
+        "variant": variant,
+        "seed": seed,
+        "ways": 100,
+        "chance": 1.0,
+        "metrics": {"per_class_accuracy": accuracy},
+        "config": {"episodes": {"ways": 40}},
+        **more,
+    }
+
+
+def save(folder: Path, *results: dict[str, Any]) -> Path:
+    for one in results:
+        write_json(folder / one["study"] / f"{one['variant']}-seed{one['seed']}.json", one)
+    return folder
+
+
+def shown(figure: Figure) -> dict[str, list[list[float]]]:
+    """The lines of each panel, by title."""
+    return {axis.get_title(): [line.get_xydata().tolist() for line in axis.lines] for axis in figure.axes}
+
+
+@pytest.fixture
+def mu(tmp_path: Path) -> Path:
+    def curve(end: float) -> dict[str, Any]:
+        told = {"step": [10, 20], "loss": [3.0, end], "checkpoint": [0, 20], "change": [0.0, end]}
+        return {"curve": told}
+
+    return save(
+        tmp_path,
+        result("mu", "absolute-0.9-0.1", 0, 10.0, **curve(2.0)),
+        result("mu", "absolute-0.9-0.1", 1, 14.0, **curve(1.0)),
+        result("mu", "relative-0.9-0.1", 0, 40.0, **curve(0.5)),
+        result("mu", "absolute-1-0.001", 0, 60.0, **curve(0.2)),
+    )
+
+
+def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> None:
+    table = study_views.pair_table(mu)
+    rows = {row[0]: list(row[1:]) for row in table.rows}
+    assert rows["0.9"] == ["0.1", "16.2", "12.0 ± 2.8", "40.0"]
+    assert rows["1"] == ["0.001", "17.6", "60.0", ""]
+    assert rows["0.01"] == ["0.99", "2.3", "", ""]
+    assert "100 classes, chance 1.0 %; seeds 0, 1" in table.note
+
+
+def test_curves_of_pairs_by_the_size_of_mu(mu: Path) -> None:
+    lines = shown(study_views.loss_curves(mu))
+    assert lines["absolute mu"][0] == [[10, 3.0], [20, 0.2]]  # the smallest mu first
+    assert lines["absolute mu"][1] == [[10, 3.0], [20, 1.5]]  # the mean of two seeds
+    assert lines["absolute mu"][-1][0][1] == pytest.approx(math.log(40))
+    assert shown(study_views.change_curves(mu))["relative mu"] == [[[0, 0.0], [20, 0.5]]]
+
+
+def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
+    def told(norm: float) -> dict[str, Any]:
+        return {"adaptation": {"a": {"norm": norm, "relative": 5.0, "varies": 1.0}}}
+
+    results = [result("benchmark", "n3", seed, 1.0, **told(2.0 + seed)) for seed in (0, 1)]
+    figure = study_views.magnitudes({"N3": results})
+    assert [axis.lines[0].get_ydata().tolist() for axis in figure.axes] == [[2.5], [5.0], [1.0]]
+    for one in results:
+        del one["adaptation"]["a"]["varies"]  # measured on one task
+    assert len(study_views.magnitudes({"N3": results}).axes) == 2
+
+
+def test_magnitude_over_training_reads_the_runs_checkpoints(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"step": 0, "adaptation": {"a": {"relative": 0.0}, "b": {"relative": 0.0}}},
+        {"step": 1, "loss": 1.0},
+        {"step": 5, "adaptation": {"a": {"relative": 2.0}, "b": {"relative": 3.0}}},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert shown(study_views.magnitude_over_training(tmp_path))[""] == [[[0, 0], [5, 2]], [[0, 0], [5, 3]]]
+
+
+@pytest.fixture
+def conditioning(tmp_path: Path) -> Path:
+    def measured(random: float, alike: float) -> dict[str, Any]:
+        kinds = {"random": random, "look-alikes": alike}
+        return {
+            "measured": [
+                {"tasks": kind, "ways": ways, "metrics": {"per_class_accuracy": accuracy / ways}}
+                for kind, accuracy in kinds.items()
+                for ways in (2, 4)
+            ]
+        }
+
+    return save(
+        tmp_path,
+        result("conditioning", "constant-500", 0, 30.0, **measured(80, 40)),
+        result("conditioning", "constant-500", 1, 34.0, **measured(80, 40)),
+        result("conditioning", "all-500", 0, 32.0, **measured(84, 40)),
+        result("conditioning", "all-500", 1, 35.0, **measured(88, 48)),
+        result("conditioning", "frozen-500", 0, 20.0, **measured(20, 20)),
+    )
+
+
+def test_leads_are_taken_seed_by_seed(conditioning: Path) -> None:
+    rows = {row[0]: list(row[1:]) for row in study_views.conditioning_table(conditioning).rows}
+    assert rows["N3, shared and written"] == ["33.5 ± 2.1", "1.5 ± 0.7", "", ""]
+    assert rows["constant adaptation"] == ["32.0 ± 2.8", "", "", ""]
+    assert rows["nothing: exemplar ridge"] == ["20.0", "-10.0", "", ""]
+    lines = shown(study_views.lead_curves(conditioning))
+    assert lines["500 species\nrandom classes"][0] == [[2, 3.0], [4, 1.5]]
+    assert lines["500 species\nlook-alikes"][0] == [[2, 2.0], [4, 1.0]]
+
+
+def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
+    for name, show in (("mu", study_views.pair_table), ("conditioning", study_views.conditioning_table)):
+        assert f"`n3 study {name}`" in show(tmp_path).note
