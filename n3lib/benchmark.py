@@ -23,6 +23,7 @@ from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
+from n3lib.episodes import random_halves
 from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate, metrics
 from n3lib.run import Run, environment, magnitude, train
@@ -193,10 +194,8 @@ class Benchmark:
 
     def _adaptation(self, run: Run) -> dict[str, dict[str, float]]:
         """How far the layers are moved, over ten tasks of half of the test classes each."""
-        classes, bank = np.array(self.dataset.split.test), run.reader.bank(self.dataset.texts)
-        rng = np.random.default_rng([self.config.seed, 19])
-        halves = (rng.permutation(classes)[: len(classes) // 2].tolist() for _ in range(10))
-        return magnitude(run.model, map(bank.batch, halves))
+        halves = random_halves(self.dataset.split.test, 10, self.config.seed)
+        return magnitude(run.model, map(run.reader.bank(self.dataset.texts).batch, halves))
 
     def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
         split = self.dataset.split

@@ -20,6 +20,7 @@ def lines(
     ordered: bool = False,
     log: bool = False,
     level: tuple[float, str] | None = None,
+    log_y: bool = False,
 ) -> Figure:
     """Lines in panels side by side: the mean over seeds, and a band from the lowest to the highest seed.
 
@@ -29,6 +30,7 @@ def lines(
         ordered: whether the names have an order, which the colors then show.
         log: a logarithmic x axis, with a tick at each x.
         level: a value to compare with and what it is called, drawn as a dashed line.
+        log_y: a y axis for values that differ by orders of magnitude and may be 0.
     """
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     palette = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED, plots.PURPLE, plots.SKY, "#000000"]
@@ -46,6 +48,8 @@ def lines(
             axis.set_xscale("log")
             axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axis.minorticks_off()
+    if log_y:
+        axes[0, 0].set_yscale("symlog", linthresh=1.0)
     axes[0, 0].set(ylabel=ylabel)
     pairs = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
     legend = {label: handle for handle, label in reversed(pairs)}
@@ -54,12 +58,11 @@ def lines(
     return figure
 
 
-def layers(panels: Mapping[str, Mapping[str, Line]], log: bool = False) -> Figure:
+def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
     """A value of each layer, from the first to the last: one panel a quantity, one mark a seed.
 
     Args:
         panels: what is measured, with its unit, to its values by name of the model; layers are the x.
-        log: a logarithmic y axis.
     """
     figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
     colors = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED]
@@ -71,10 +74,7 @@ def layers(panels: Mapping[str, Mapping[str, Line]], log: bool = False) -> Figur
             for seed in seeds:
                 axis.plot(order, [seed[layer] for layer in order], "o", color=color, markersize=3, alpha=0.6)
         axis.set(ylabel=ylabel)
-        if log:
-            axis.set_yscale("log")
-        else:
-            axis.set_ylim(0, None)
+        axis.set_ylim(0, None)
     if len(next(iter(panels.values()))) > 1:
         axes[0, 0].legend()
     axes[-1, 0].tick_params(axis="x", rotation=90)

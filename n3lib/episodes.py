@@ -125,3 +125,9 @@ def look_alikes(
     nearness[order[0]] = float("inf")
     query = nearness.argsort(descending=True, stable=True)[:ways].numpy()
     return np.concatenate([query, order[~np.isin(order, query)]])
+
+
+def random_halves(classes: Sequence[int], count: int, seed: int = 0) -> list[list[int]]:
+    """Tasks of half of these classes each, in random order."""
+    rng = np.random.default_rng([seed, 19])
+    return [rng.permutation(classes)[: len(classes) // 2].tolist() for _ in range(count)]

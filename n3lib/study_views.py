@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from n3lib import charts
-from n3lib.results import Table, mean_and_spread
+from n3lib.backbone import Backbone
+from n3lib.results import Table, load_results, mean_and_spread
 from n3lib.studies import PAIRS, SPECIES, measured
 from n3lib.train import read_metrics
 
@@ -42,27 +43,52 @@ def pair_table(folder: Path) -> Table:
     return Table(head, rows, _note(results, "mu"))
 
 
-def loss_curves(folder: Path) -> Figure:
+def start_table(backbone: Backbone) -> Table:
+    """How large a written change is before training, for every pair of gamma and initial mu.
+
+    A column counts in spreads of the layer it changes, the standard deviation of its pretrained parameters.
+    An absolute change is layer-normalized, so its spread is mu itself in every layer; a relative one has the
+    spread mu times the layer's if its decoder writes numbers of unit variance (it starts at 0 and grows).
+
+    Args:
+        backbone: whose layers are changed.
+    """
+    spreads = [backbone.columns(name).std().item() for name in backbone.layers]
+    rows = []
+    for gamma, mu in PAIRS:
+        kept = [gamma * spread for spread in (max(spreads), min(spreads))]
+        rows.append([f"{gamma:g}", f"{mu:g}", *map(_ratio, (mu / k for k in kept)), _ratio(mu / gamma)])
+    widest = f"absolute mu, widest layer (spread {max(spreads):.3f})"
+    narrowest = f"absolute mu, narrowest layer ({min(spreads):.3f})"
+    return Table(["gamma", "initial mu", widest, narrowest, "relative mu, any layer"], rows)
+
+
+def loss_curves(folder: Path) -> Figure | Table:
     """The training loss of every pair, absolute mu beside relative, with the loss of guessing."""
     results = measured(folder, "mu")
+    if not results:
+        return Table([], [], _note(results, "mu"))
     ways = results[0]["config"]["episodes"]["ways"]
     level = (math.log(ways), f"guessing, ln {ways}")
     return _pair_curves(results, "step", "loss", "training loss (nats)", level)
 
 
-def change_curves(folder: Path) -> Figure:
+def change_curves(folder: Path) -> Figure | Table:
     """How far the mean layer is moved while training, for every pair and both forms of mu."""
-    return _pair_curves(
-        measured(folder, "mu"), "checkpoint", "change", "mean change of a layer (% of its norm)"
-    )
+    results = measured(folder, "mu")
+    if not results:
+        return Table([], [], _note(results, "mu"))
+    return _pair_curves(results, "checkpoint", "change", "mean change of a layer (% of its norm)", log_y=True)
 
 
-def magnitudes(results: Mapping[str, Results]) -> Figure:
+def magnitudes(results: Mapping[str, Results]) -> Figure | Table:
     """Fig. 6: how far each layer is moved, absolutely and relatively, and how much of that hangs on the text.
 
     Args:
         results: name of a model to its results, one a seed.
     """
+    if not results:
+        return Table([], [], "There are no results yet.")
     kinds = {
         "norm": "L2 norm of the change",
         "relative": "change (% of the layer's norm)",
@@ -77,6 +103,22 @@ def magnitudes(results: Mapping[str, Results]) -> Figure:
         if all(kind in told for some in results.values() for r in some for told in r["adaptation"].values())
     }
     return charts.layers(panels)
+
+
+def adapted(folder: Path, species: int) -> dict[str, Results]:
+    """The results of the conditioning study whose layers moved, by form, for `magnitudes`."""
+    results = measured(folder, "conditioning")
+    forms = {title: list(_of_form(results, form, species).values()) for form, title in ADAPTATIONS.items()}
+    return {title: some for title, some in forms.items() if some and some[0]["adaptation"]}
+
+
+def adapted_cub(folder: Path, split: str) -> dict[str, Results]:
+    """The benchmark's results of N3 and its controls on CUB that tell how far the layers moved."""
+    forms = {"n3": "all", "n3-constant": "constant", "finetune": "finetune"}
+    found = load_results(folder, study="benchmark", dataset="cub", split=split)
+    told = [result for result in found if result.get("adaptation")]
+    named = {ADAPTATIONS[form]: [r for r in told if r["method"] == m] for m, form in forms.items()}
+    return {title: some for title, some in named.items() if some}
 
 
 def magnitude_over_training(run_folder: Path) -> Figure:
@@ -108,9 +150,11 @@ def conditioning_table(folder: Path) -> Table:
     return Table(head, rows, _note(results, "conditioning"))
 
 
-def lead_curves(folder: Path) -> Figure:
+def lead_curves(folder: Path) -> Figure | Table:
     """Points ahead of constant adaptation by the number of classes, for random tasks and look-alikes."""
     results = measured(folder, "conditioning")
+    if not results:
+        return Table([], [], _note(results, "conditioning"))
     panels: dict[str, dict[str, list[dict[int, float]]]] = {}
     for species in SPECIES:
         for kind, told in (("random", "random classes"), ("look-alikes", "look-alikes")):
@@ -130,7 +174,12 @@ def lead_curves(folder: Path) -> Figure:
 
 
 def _pair_curves(
-    results: Results, x: str, y: str, ylabel: str, level: tuple[float, str] | None = None
+    results: Results,
+    x: str,
+    y: str,
+    ylabel: str,
+    level: tuple[float, str] | None = None,
+    log_y: bool = False,
 ) -> Figure:
     """A line for each pair of gamma and initial mu, absolute mu beside relative."""
     panels = {
@@ -143,12 +192,17 @@ def _pair_curves(
         }
         for form in FORMS
     }
-    return charts.lines(panels, "step", ylabel, ordered=True, level=level)
+    return charts.lines(panels, "step", ylabel, ordered=True, level=level, log_y=log_y)
 
 
 def _of_form(results: Results, form: str, species: int) -> dict[int, Mapping[str, Any]]:
     """Seed to result."""
     return {r["seed"]: r for r in results if r["variant"] == f"{form}-{species}"}
+
+
+def _ratio(value: float) -> str:
+    """Two digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:

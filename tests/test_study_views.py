@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from n3lib import study_views
+from n3lib.backbone import Backbone
 from n3lib.files import write_json
 
 
@@ -58,6 +60,14 @@ def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> Non
     assert rows["1"] == ["0.001", "17.6", "60.0", ""]
     assert rows["0.01"] == ["0.99", "2.3", "", ""]
     assert "100 classes, chance 1.0 %; seeds 0, 1" in table.note
+
+
+def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Callable[..., Backbone]) -> None:
+    backbone = make_backbone()
+    spreads = [backbone.columns(name).std().item() for name in backbone.layers]
+    rows = {row[0]: [float(cell) for cell in row[1:]] for row in study_views.start_table(backbone).rows}
+    assert rows["0.5"][0] == 0.5 and rows["0.5"][3] == 1
+    assert rows["0.5"][1:3] == pytest.approx([1 / max(spreads), 1 / min(spreads)], rel=0.05)
 
 
 def test_curves_of_pairs_by_the_size_of_mu(mu: Path) -> None:
