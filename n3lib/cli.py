@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `n3`; bad input ends with one line and exit code 2, an interrupt with 130."""
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("train", "table", "study"):
+    if rest and options.command not in ("train", "table", "study", "search"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.overrides = rest
     try:
@@ -116,6 +116,18 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o", "--output", type=Path, default=Path("results"), help="folder of the results (default: results)"
     )
+    sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
+
+    sub = command(
+        "search", _search, "random search of hyperparameters, chosen on validation; goes on where it stopped",
+        "n3 search configs/aviary.yaml -o runs/search-aviary",
+    )  # fmt: skip
+    sub.add_argument("config", help="YAML file; a setting that is overridden is not searched")
+    sub.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of the search, which processes can share"
+    )
+    sub.add_argument("--trials", type=int, default=10, help="random trials (default: 10)")
+    sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
@@ -319,6 +331,14 @@ def _study(options: argparse.Namespace) -> None:
         variants=options.variant,
         seeds=options.seed or SEEDS,
     )
+
+
+def _search(options: argparse.Namespace) -> None:
+    from n3lib.search import search
+
+    roots = [f"--data.root={options.data_root}"] if options.data_root else []
+    overrides = [*roots, *options.overrides]
+    search(Path(options.config), options.output, overrides, options.trials)
 
 
 def _synthesize(options: argparse.Namespace) -> None:

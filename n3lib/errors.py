@@ -14,3 +14,7 @@ class N3Error(Exception):
         problem, remedy = (" ".join(text.splitlines()) for text in (problem, remedy))
         self.problem, self.remedy = problem.rstrip("."), remedy.rstrip(".")
         super().__init__(f"{self.problem}. {self.remedy}." if remedy else f"{self.problem}.")
+
+
+class Diverged(N3Error):
+    """A training whose loss or gradient is no longer finite: a search goes on without it."""

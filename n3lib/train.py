@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from n3lib.errors import N3Error
+from n3lib.errors import Diverged, N3Error
 from n3lib.files import atomic, read_json, read_tensors, sha256_file, write_json, write_tensors
 
 
@@ -156,7 +156,7 @@ def fit(
         accelerator.clip_grad_norm_(bare.parameters(), config.clip)
         metrics = {name: value.item() for name, value in out.items()}
         if not math.isfinite(metrics["loss"]):
-            raise N3Error(
+            raise Diverged(
                 f"the loss is {metrics['loss']} at step {step}",
                 "Lower train.lr and train into another folder",
             )

@@ -1,0 +1,238 @@
+"""Random search of N3's hyperparameters, chosen on the validation classes.
+
+The paper searches at random with 10 runs (section 4.3) and tabulates what it found (appendix D, Table 7):
+
+    Table 7                        here
+    T2L Num Layer, L2A Num Layer   model.t2l_layers, model.l2a_layers
+    T2L LR, L2A LR                 train.lr, one rate for both parts
+    (Max) Training Epoch           not searched: trials cost the same, and each keeps its best checkpoint
+
+Searched besides: the start of mu (section 5.4), and what the paper's own form does not have, the rate of mu
+and of the word weights and the ridge of the exemplar classifier. Width and heads stay as configured.
+
+A search is a folder: optuna's journal, and a run folder for each trial. Processes that share the folder share
+the work; on several machines, its file system must have file locks.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from n3lib.config import read_config
+from n3lib.data import load_data
+from n3lib.errors import Diverged, N3Error
+from n3lib.evaluate import evaluate
+from n3lib.files import read_json, write_json
+from n3lib.run import Run, train
+from n3lib.train import read_metrics
+
+if TYPE_CHECKING:
+    import optuna
+
+TRIALS = 10  # as in the paper
+# Setting to its range, drawn evenly on a logarithmic scale, or to its values.
+SPACE: dict[str, tuple[float, float] | list[int]] = {
+    "train.lr": (1e-4, 3e-3),
+    "train.fast_lr": (1e-3, 1e-1),
+    "model.t2l_layers": [1, 2],
+    "model.l2a_layers": [1, 2],
+    "model.initial_mu": (0.01, 1.0),
+    "model.ridge": (0.01, 1.0),
+}
+
+
+def searched(overrides: Sequence[str] = ()) -> list[str]:
+    """The settings that are searched: all of `SPACE` but those that are set by hand."""
+    return [name for name in SPACE if not any(o.split("=")[0] == f"--{name}" for o in overrides)]
+
+
+def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float | int]]:
+    """The parameters of the first random trials: the same for the same seed, whatever their number.
+
+    Args:
+        names: of the settings.
+        seed: of the sampler.
+        trials: how many.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    asked = [study.ask(_distributions(names)).params for _ in range(trials)]
+    # Three digits say enough, and can be typed.
+    return [
+        {name: v if isinstance(v, int) else float(f"{v:.3g}") for name, v in one.items()} for one in asked
+    ]
+
+
+def search(
+    config: Path,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    trials: int = TRIALS,
+    results: Path = Path("results/search"),
+    told: Callable[[str], None] = print,
+) -> dict[str, Any] | None:
+    """Search, or go on with a search; whoever finishes the last trial tests the best.
+
+    Trial 0 is the configuration as it stands. It is there to compare with, and cannot be chosen.
+
+    Args:
+        config: the YAML file. Its seed is also that of what is drawn.
+        folder: of the search: `journal.log`, and the run folders `trial-0` to `trial-TRIALS`.
+        overrides: of the configuration; what is set here is not searched.
+        trials: random ones, beside trial 0.
+        results: where the result goes, named after the folder.
+        told: is given a line for each trial and for the result.
+
+    Returns:
+        The result of the best trial on the test classes, with all trials under `search`; None while other
+        processes are still at work.
+
+    Raises:
+        N3Error: there are no validation classes to choose on, the folder holds another search, or no trial
+            has ended well.
+    """
+    from filelock import FileLock
+
+    names, base = searched(overrides), read_config(config, overrides)
+    data = load_data(base.data)
+    if base.fit != "train" or not data.split.val:
+        raise N3Error(
+            f"{config} leaves no validation classes to choose on", "Use fit: train and a split that has some"
+        )
+    if trials < 1 or not names:
+        raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "search.lock"):
+        _require(folder / "search.json", {"config": dataclasses.asdict(base), "searched": names})
+        study = _open(folder, names, base.seed, trials)
+    for number in range(trials + 1):
+        with _claim(folder / f"trial-{number}.lock") as mine:
+            trial = study.trials[number]  # read with the lock held: another process may just have finished it
+            if not mine or trial.state.is_finished():
+                continue
+            given = [f"--{name}={value}" for name, value in trial.params.items()]
+            try:
+                run = train(
+                    read_config(config, [*overrides, *given]), folder / f"trial-{number}", dataset=data
+                )
+            except Diverged as error:
+                _fail(study, number)
+                told(f"trial {number}: {error}")
+                continue
+            found = validation(run.folder)
+            study.tell(number, found)
+            told(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
+    with FileLock(folder / "search.lock"):
+        tried = study.trials[: trials + 1]
+        if not all(trial.state.is_finished() for trial in tried):
+            told("the other trials are being run by other processes; the last to finish writes the result")
+            return None
+        path = results / f"{folder.name}.json"
+        if not path.exists() or len(read_json(path)["search"]["trials"]) != len(tried):
+            result = _conclude(folder, tried, data)
+            command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
+            write_json(path, result | {"command": shlex.join(command)})
+    result = read_json(path)
+    told(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
+    return result
+
+
+def validation(folder: Path) -> float:
+    """What a run's checkpoint was chosen by: its highest accuracy on the validation classes, in percent."""
+    return max(line["validation"] for line in read_metrics(folder) if "validation" in line)
+
+
+def _distributions(names: Sequence[str]) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    kinds: dict[str, Any] = {}
+    for name in names:
+        some = SPACE[name]
+        kinds[name] = (
+            CategoricalDistribution(some) if isinstance(some, list) else FloatDistribution(*some, log=True)
+        )
+    return kinds
+
+
+def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> "optuna.Study":
+    """The search's study, with every trial entered: who runs one is settled by locks."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    parameters = [{}, *draw(names, seed, trials)]
+    path = str(folder / "journal.log")
+    # A lock that Windows can have too.
+    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+    study = optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", load_if_exists=True
+    )
+    for own in parameters[len(study.trials) :]:
+        # A trial is open from the start, so that one whose process was killed looks like one not begun.
+        kinds = _distributions(list(own))
+        study.add_trial(
+            optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, params=own, distributions=kinds)
+        )
+    return study
+
+
+def _fail(study: "optuna.Study", number: int) -> None:
+    import optuna
+
+    study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+
+@contextmanager
+def _claim(path: Path) -> Iterator[bool]:
+    """Whether the trial is this process's; the system lets go of the lock when the process dies."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _require(path: Path, wanted: Mapping[str, Any]) -> None:
+    if not path.exists():
+        write_json(path, wanted)
+    elif read_json(path) != wanted:
+        raise N3Error(f"{path.parent} holds another search", "Choose another folder, or delete this one")
+
+
+def _conclude(folder: Path, tried: Sequence["optuna.trial.FrozenTrial"], data: Any) -> dict[str, Any]:
+    """Choose on validation, and only then look at the test classes."""
+    done = [trial for trial in tried[1:] if trial.value is not None]
+    if not done or tried[0].value is None:
+        raise N3Error(f"no trial in {folder} has ended well", "Lower train.lr and search into another folder")
+    best = max(done, key=lambda trial: trial.value or 0.0)
+    result = evaluate(Run.load(folder / f"trial-{best.number}"), data)
+    own = evaluate(Run.load(folder / "trial-0"), data)
+    trials = [
+        {
+            "trial": trial.number,
+            "parameters": trial.params,
+            "validation": None if trial.value is None else round(trial.value, 3),
+        }
+        for trial in tried
+    ]
+    space = {name: SPACE[name] for name in best.params}
+    told = {"space": space, "trials": trials, "best": best.number, "configured": own["metrics"]}
+    own_values = {name: _value(own["config"], name) for name in best.params}
+    return result | {"study": "search", "search": told | {"configured_values": own_values}}
+
+
+def _value(config: Mapping[str, Any], name: str) -> Any:
+    part, setting = name.split(".")
+    return config[part][setting]
