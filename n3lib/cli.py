@@ -139,6 +139,15 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the network")
     sub.add_argument("--onnx", action="store_true", help="write network.onnx too (needs the onnx extra)")
 
+    sub = command(
+        "bench", _bench, "measure what N3 costs beside plain fine-tuning; measures only what the file lacks",
+        "n3 bench",
+    )  # fmt: skip
+    sub.add_argument("names", nargs="*", help="measurements (default: all)")
+    sub.add_argument(
+        "-o", "--output", type=Path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
+    )
+
     sub = command("classify", _classify, "name what images show", "n3 classify bird-net/ photos/*.jpg")
     sub.add_argument("network", type=Path, help="folder of a synthesized network")
     sub.add_argument("images", nargs="+", type=Path, help="image files")
@@ -331,6 +340,12 @@ def _study(options: argparse.Namespace) -> None:
         variants=options.variant,
         seeds=options.seed or SEEDS,
     )
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from n3lib.bench import default_output, run_bench
+
+    run_bench(options.output or default_output(), options.names)
 
 
 def _search(options: argparse.Namespace) -> None:

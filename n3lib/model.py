@@ -9,7 +9,9 @@ M columns of N numbers in a layer, S support classes, C seen classes, B images.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,6 +23,7 @@ from n3lib.backbone import Backbone
 from n3lib.classifiers import Equivariant, Exemplar, Positional, Statistics, fold
 from n3lib.errors import N3Error
 from n3lib.text.bank import Text
+from n3lib.two_stage import two_stage
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class N3Config:
         ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
             embeddings want more than words).
         word_penalty: pull of the learned word weights towards 1.
+        micro_batch: images that are classified at a time in training, 0 for all: the same gradient with
+            the memory of so many. The descriptions are read once, whatever it is.
     """
 
     d: int = 128
@@ -66,6 +71,7 @@ class N3Config:
     gamma: float = 1.0
     ridge: float = 0.1
     word_penalty: float = 1e-3
+    micro_batch: int = 0
 
 
 class Adaptation(NamedTuple):
@@ -302,11 +308,25 @@ class N3(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and accuracy of one episode (section 3.3)."""
         adaptation = self.read(batch.text, batch.support)
-        logits = self.logits(self.backbone.preprocess(batch.images), adaptation)
-        loss = functional.cross_entropy(logits, batch.labels)
+        names, written = list(adaptation.deltas), [*adaptation.deltas.values(), *adaptation[1:]]
+        right = []
+
+        def score(tensors: Sequence[Tensor], part: slice) -> Tensor:
+            """The part's share of the mean cross-entropy, under these deltas, weight and bias."""
+            held = Adaptation(dict(zip(names, tensors, strict=False)), *tensors[-2:])
+            labels = batch.labels[part]
+            logits = self.logits(self.backbone.preprocess(batch.images[part]), held)
+            right.append(logits.argmax(1) == labels)
+            return len(labels) / len(batch.labels) * functional.cross_entropy(logits, labels)
+
+        step = self.config.micro_batch
+        if step and torch.is_grad_enabled():
+            starts = range(0, len(batch.labels), step)
+            loss = two_stage(written, (partial(score, part=slice(s, s + step)) for s in starts))
+        else:
+            loss = score(written, slice(None))
         penalty = self.config.word_penalty * self.log_word_weight.square().sum()
-        accuracy = (logits.argmax(1) == batch.labels).float().mean()
-        return {"loss": loss + penalty, "accuracy": accuracy}
+        return {"loss": loss + penalty, "accuracy": torch.cat(right).float().mean()}
 
     @torch.no_grad()
     def remember(self, statistics: Statistics, text: Text) -> None:

@@ -81,6 +81,7 @@ def optimizer_for(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
             {"params": groups["fast"], "peak": config.fast_lr, "weight_decay": 0.0},
         ],
         lr=config.lr,
+        fused=True,  # one pass over the memory instead of ten: the meta-model is large
     )
 
 
@@ -154,7 +155,9 @@ def fit(
         optimizer.zero_grad()
         accelerator.backward(out["loss"])
         accelerator.clip_grad_norm_(bare.parameters(), config.clip)
-        metrics = {name: value.item() for name, value in out.items()}
+        # Every process has its own images: what is told is of all of them.
+        told = accelerator.reduce({name: value.detach() for name, value in out.items()}, "mean")
+        metrics = {name: value.item() for name, value in told.items()}
         if not math.isfinite(metrics["loss"]):
             raise Diverged(
                 f"the loss is {metrics['loss']} at step {step}",
