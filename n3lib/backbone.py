@@ -137,13 +137,39 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
     Raises:
         N3Error: an unknown name, a missing weights file, or one of another network.
     """
+    features, mean, std = architecture(config, published=pretrained and not config.weights)
+    weights = config.weights or (str(AVIARY_WEIGHTS) if config.name == "aviary" else "")
+    if pretrained and weights:
+        tensors, _ = read_tensors(Path(weights))
+        if any(key.endswith("running_mean") for key in tensors):
+            _load(features, tensors, weights)
+            features = fold_batchnorm(features)
+        else:
+            features = fold_batchnorm(features)
+            _load(features, tensors, weights)
+    else:
+        features = fold_batchnorm(features)
+    return Backbone(features, config, mean, std)
+
+
+def architecture(
+    config: BackboneConfig, published: bool = False
+) -> tuple[fx.GraphModule, tuple[float, ...], tuple[float, ...]]:
+    """A network up to its last feature map, batch norms and all, with what its pixels are normalized with.
+
+    Args:
+        config: which network; a weights file that it names is not read.
+        published: with the published weights instead of random ones; not for `aviary`.
+
+    Raises:
+        N3Error: an unknown name, or weights that cannot be downloaded.
+    """
     name = config.name
     if config.pool not in ("avg", "avg+max"):
         raise N3Error(f"unknown pooling {config.pool!r}", "Use avg or avg+max")
     if config.stages != 4 and name != "resnet18":
         raise N3Error(f"stages is for resnet18, not {name}", "Leave it out")
     mean, std = IMAGENET
-    published = pretrained and not config.weights
     model: nn.Module
     if name == "aviary":
         model, cut, (mean, std) = SmallResNet(), "", HALF
@@ -167,19 +193,7 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
         raise N3Error(
             f"unknown backbone {name!r}", "Use aviary, resnet18, googlenet, squeezenet1_1 or timm:NAME"
         )
-    features = trace(model.eval(), cut)
-    weights = config.weights or (str(AVIARY_WEIGHTS) if name == "aviary" else "")
-    if pretrained and weights:
-        tensors, _ = read_tensors(Path(weights))
-        if any(key.endswith("running_mean") for key in tensors):
-            _load(features, tensors, weights)
-            features = fold_batchnorm(features)
-        else:
-            features = fold_batchnorm(features)
-            _load(features, tensors, weights)
-    else:
-        features = fold_batchnorm(features)
-    return Backbone(features, config, mean, std)
+    return trace(model.eval(), cut), mean, std
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
         "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
         "n3 study mu --variant relative-1-0.001 --seed 0",
     )  # fmt: skip
-    sub.add_argument("name", help="mu, conditioning")
+    sub.add_argument("name", help="mu, conditioning, backbones")
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
@@ -194,8 +194,9 @@ def _add_data(data: argparse.ArgumentParser, command: Callable[..., argparse.Arg
     )
     sub.add_argument("--text", default="", help=text_help)
 
-    example = "n3 data backbone -o weights.safetensors"
-    sub = command("backbone", _backbone, "pretrain the aviary's network again", example, actions)
+    example = "n3 data backbone --name resnet18 -o runs/backbones/resnet18.safetensors"
+    sub = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
+    sub.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
     sub.add_argument("-o", "--output", type=Path, help="where the weights go (default: in the package)")
 
 
@@ -272,7 +273,7 @@ def _embed(options: argparse.Namespace) -> None:
 def _backbone(options: argparse.Namespace) -> None:
     from n3lib.pretrain import pretrain
 
-    pretrain(options.output)
+    pretrain(options.output, options.name)
 
 
 def _train(options: argparse.Namespace) -> None:

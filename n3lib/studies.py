@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
 from n3lib.config import read_config
 from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate
-from n3lib.files import write_json
+from n3lib.files import read_tensors, write_json
 from n3lib.results import load_results
 from n3lib.run import train
 from n3lib.train import read_metrics
@@ -49,6 +50,15 @@ PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.
 
 SPECIES = (500, 2000)  # training species of the conditioning study
 
+# Base networks (appendix A, Table 5) and their weights, which `n3 data backbone` pretrains; the aviary's own
+# come with the package.
+NETWORKS = {
+    "googlenet": "runs/backbones/googlenet.safetensors",
+    "resnet18": "runs/backbones/resnet18.safetensors",
+    "squeezenet1_1": "runs/backbones/squeezenet1_1.safetensors",
+    "aviary": "",
+}
+
 
 def _mu() -> dict[str, list[str]]:
     return {
@@ -71,6 +81,15 @@ def _conditioning() -> dict[str, list[str]]:
     return {
         f"{form}-{species}": [*settings, f"--data.species={species}"]
         for species in SPECIES
+        for form, settings in forms.items()
+    }
+
+
+def _backbones() -> dict[str, list[str]]:
+    forms = {"all": [], "frozen": ["--model.adapt=classifier", "--train.steps=0"]}
+    return {
+        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={weights}", *settings]
+        for name, weights in NETWORKS.items()
         for form, settings in forms.items()
     }
 
@@ -98,6 +117,12 @@ STUDIES = {
         ways=(0, 2, 5, 10, 20, 50),
         alike=True,
         tasks=8,
+    ),
+    "backbones": Study(
+        "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
+        "aviary",
+        _backbones(),
+        common=["--train.steps=200", "--train.every=200"],
     ),
 }
 
@@ -172,8 +197,16 @@ def _measure(study: Study, run: Any) -> dict[str, Any]:
         for ways in study.ways:
             if ways <= len(data.split.test):
                 results.append(evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike))
+    results[0]["pretraining"] = _pretraining(run.config.backbone)
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
     return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}
+
+
+def _pretraining(config: BackboneConfig) -> float | None:
+    """What a network named of held-out images before N3 came, in percent, where its weights tell it."""
+    path = Path(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
+    named = read_tensors(path)[1].get("accuracy") if path.is_file() else None
+    return None if named is None else round(100 * float(named), 2)
 
 
 def curve(folder: Path) -> dict[str, list[Any]]:

@@ -1,0 +1,140 @@
+"""What chapter 8 shows of base networks: their sizes, and the paper's Table 5 beside our results."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from n3lib.backbone import BackboneConfig, architecture, load_backbone
+from n3lib.model import N3, N3Config
+from n3lib.results import Table, load_results, mean_and_spread
+from n3lib.studies import NETWORKS, measured
+
+TITLES = {
+    "googlenet": "GoogLeNet",
+    "resnet18": "ResNet-18",
+    "squeezenet1_1": "SqueezeNet 1.1",
+    "aviary": "the aviary's own",
+}
+# Accuracy of N3 on CUB and of the network itself on ImageNet, in percent (Table 5).
+_PAPER = {"googlenet": (21.3, 69.78), "resnet18": (17.6, 69.76), "squeezenet1_1": (17.7, 58.19)}
+
+
+def network_table(size: int, d: int) -> Table:
+    """The networks as N3 adapts them: without their classifiers, and with their batch norms folded.
+
+    Args:
+        size: side of an image in pixels, for the size of the last feature map.
+        d: width of the meta-model whose parameters are counted.
+    """
+    rows = []
+    for name, title in TITLES.items():
+        backbone = load_backbone(BackboneConfig(name), pretrained=False)
+        with torch.no_grad():
+            channels, height, width = backbone.features(torch.zeros(1, 3, size, size)).shape[1:]
+        norms = [m for m in architecture(backbone.config)[0].modules() if isinstance(m, nn.BatchNorm2d)]
+        columns = [backbone.columns(layer).shape for layer in backbone.layers]
+        parameters = sum(m * n for m, n in columns)
+        with torch.device("meta"):  # its numbers are not needed
+            written = N3(backbone, 64, 1, 1, N3Config(d=d)).labels2adaptation
+        phi = sum(p.numel() for p in written.parameters())
+        rows.append(
+            [
+                title,
+                str(len(columns)),
+                str(len(norms)),
+                f"{parameters / 1e6:.2f}",
+                f"{4 * parameters / 2**20:.0f}",
+                str(max(n for _, n in columns)),
+                f"{channels} x {height} x {width}",
+                f"{phi / 1e6:.1f}",
+            ]
+        )
+    head = [
+        "network",
+        "layers",
+        "batch norms",
+        "parameters (M)",
+        "size (MB)",
+        "longest column",
+        f"map at {size} pixels",
+    ]
+    return Table([*head, f"what writes the layers, d = {d} (M)"], rows)
+
+
+def table5(folder: Path) -> Table:
+    """Table 5 beside the study `backbones`: what each network reaches on the aviary, frozen and adapted.
+
+    Args:
+        folder: of the results.
+    """
+    results, rows = measured(folder, "backbones"), []
+    for name, title in TITLES.items():
+        own = {form: _by_seed(results, f"{name}-{form}") for form in ("frozen", "all")}
+        named = [r["pretraining"] for some in own.values() for r in some.values() if r.get("pretraining")]
+        row = [title, *(f"{value:.1f}" for value in _PAPER[name])] if name in _PAPER else [title, "", ""]
+        row.append(f"{statistics.mean(named):.1f}" if named else "")
+        row += [mean_and_spread(list(_accuracies(some).values())) or "not run" for some in own.values()]
+        rows.append([*row, _lead(own["all"], own["frozen"])])
+    head = ["network", "paper: N3 on CUB (%)", "paper: ImageNet (%)", "islands, named (%)"]
+    return Table([*head, "frozen (%)", "N3, every layer (%)", "gain (points)"], rows, _note(results))
+
+
+def cub_table(folder: Path) -> Table:
+    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and what runs the rest.
+
+    Args:
+        folder: of the benchmark's results.
+    """
+    found = load_results(folder, study="benchmark", dataset="cub", split="SS")
+    rows = []
+    for name, (paper, _) in _PAPER.items():
+        own = [r for r in found if r["config"]["backbone"]["name"] == name]
+        row = [TITLES[name], f"{paper:.1f}"]
+        for method in ("exem", "n3"):
+            values = [r["metrics"]["per_class_accuracy"] for r in own if r["method"] == method]
+            row.append(mean_and_spread(values) or "not run")
+        stages = {r["config"]["backbone"]["stages"] for r in own}
+        if own:
+            row.append("" if 4 in stages else "without its fourth stage, at 144 pixels")
+        else:
+            settings = f"--backbone.name={name} --backbone.stages=4"
+            runs = f"n3 table table2 --dataset cub --split SS --method exem --method n3 {settings}"
+            row.append(
+                f"needs a download of its published weights: `{runs} --data-root DIR -o results/{name}`"
+            )
+        rows.append(row)
+    head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
+    return Table(head, rows, "50 classes, chance 2.0 %.")
+
+
+def _by_seed(results: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Mapping[str, Any]]:
+    return {r["seed"]: r for r in results if r["variant"] == variant}
+
+
+def _accuracies(some: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
+    return {seed: r["metrics"]["per_class_accuracy"] for seed, r in some.items()}
+
+
+def _lead(own: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]) -> str:
+    """Points ahead, seed by seed."""
+    mine, others = _accuracies(own), _accuracies(other)
+    return mean_and_spread([mine[seed] - others[seed] for seed in mine if seed in others])
+
+
+def _note(results: Sequence[Mapping[str, Any]]) -> str:
+    """What the numbers are of, and what brings those that are missing."""
+    told = "There are no results yet."
+    if results:
+        chance, ways = results[0]["chance"], results[0]["ways"]
+        seeds = sorted({r["seed"] for r in results})
+        told = f"{ways} classes of the aviary, chance {chance:.1f} %; seeds {', '.join(map(str, seeds))}."
+    there = {r["variant"] for r in results}
+    missing = [name for name in NETWORKS if not {f"{name}-all", f"{name}-frozen"} <= there]
+    if not missing:
+        return told
+    commands = [f"`n3 data backbone --name {n} -o {NETWORKS[n]}`" for n in missing if NETWORKS[n]]
+    return f"{told} What is not run: {', '.join([*commands, 'then `n3 study backbones`'])}."

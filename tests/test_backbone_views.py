@@ -1,0 +1,66 @@
+"""The tables of base networks."""
+
+from pathlib import Path
+
+import pytest
+
+from n3lib import backbone_views
+from n3lib.files import write_json
+from n3lib.studies import NETWORKS, STUDIES
+
+
+def result(folder: Path, variant: str, seed: int, accuracy: float) -> None:
+    told = {
+        "study": "backbones",
+        "variant": variant,
+        "seed": seed,
+        "ways": 20,
+        "chance": 5.0,
+        "pretraining": 91.5,
+    }
+    write_json(
+        folder / "backbones" / f"{variant}-seed{seed}.json",
+        told | {"metrics": {"per_class_accuracy": accuracy}},
+    )
+
+
+def test_the_study_has_each_network_frozen_and_adapted() -> None:
+    names = {f"{name}-{form}" for name in NETWORKS for form in ("all", "frozen")}
+    assert set(STUDIES["backbones"].variants) == names
+    assert set(backbone_views.TITLES) == set(NETWORKS)
+
+
+def test_table_5_pairs_seeds_and_names_what_is_missing(tmp_path: Path) -> None:
+    empty = str(backbone_views.table5(tmp_path))
+    assert "There are no results yet" in empty and "n3 study backbones" in empty
+    assert "| GoogLeNet | 21.3 | 69.8 |   | not run | not run |   |" in empty
+    for seed, (frozen, adapted) in enumerate([(40.0, 50.0), (42.0, 54.0)]):
+        result(tmp_path, "resnet18-frozen", seed, frozen)
+        result(tmp_path, "resnet18-all", seed, adapted)
+    result(tmp_path, "resnet18-all", 2, 99.0)  # without its frozen pair: no part of the gain
+    table = backbone_views.table5(tmp_path)
+    row = dict(zip(table.head, table.rows[1], strict=True))
+    assert row["frozen (%)"] == "41.0 ± 1.4" and row["gain (points)"] == "11.0 ± 1.4"
+    assert row["islands, named (%)"] == "91.5"
+    assert "--name resnet18" not in table.note and "--name googlenet" in table.note
+    assert "chance 5.0 %; seeds 0, 1, 2" in table.note
+
+
+def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
+    for method, accuracy in (("n3", 36.0), ("exem", 33.0)):
+        told = {"study": "benchmark", "dataset": "cub", "split": "SS", "method": method, "seed": 0}
+        told |= {"config": {"backbone": {"name": "resnet18", "stages": 3}}}
+        write_json(tmp_path / f"{method}.json", told | {"metrics": {"per_class_accuracy": accuracy}})
+    rows = {row[0]: row[1:] for row in backbone_views.cub_table(tmp_path).rows}
+    assert rows["ResNet-18"][:3] == ["17.6", "33.0", "36.0"]
+    assert rows["SqueezeNet 1.1"][1:3] == ["not run", "not run"]
+    assert "--backbone.name=squeezenet1_1" in rows["SqueezeNet 1.1"][3]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_network_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbone_views, "TITLES", {"aviary": "the aviary's own"})
+    (row,) = backbone_views.network_table(size=32, d=16).rows
+    # Nine convolutions: a stem, two in each of three blocks, and two shortcuts; each with a batch norm.
+    assert row[:3] == ["the aviary's own", "9", "9"]
+    assert row[5:7] == [str(128 * 9 + 1), "128 x 4 x 4"]

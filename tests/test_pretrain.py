@@ -1,0 +1,33 @@
+"""Backbones pretrained on another generated world."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from n3lib import pretrain as module
+from n3lib.backbone import BackboneConfig, load_backbone
+from n3lib.errors import N3Error
+from n3lib.files import read_tensors
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "aviary"])
+def test_what_is_pretrained_is_a_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting, value in {"SPECIES": 3, "IMAGES": 8, "BATCH": 7, "RECIPES": {name: (2, 0.01)}}.items():
+        monkeypatch.setattr(module, setting, value)
+    path = tmp_path / "weights.safetensors"
+    accuracy = module.pretrain(path, name)
+    assert read_tensors(path)[1]["accuracy"] == f"{accuracy:.4f}"
+    pooled = load_backbone(BackboneConfig(name, weights=str(path)))(torch.rand(2, 3, 64, 64))
+    assert pooled.isfinite().all() and len(pooled.unique()) > 2
+    # Not as it began: it has been trained.
+    torch.manual_seed(module.SEED)
+    begun = load_backbone(BackboneConfig(name), pretrained=False).features.state_dict()
+    assert any(not torch.equal(begun[key], value) for key, value in read_tensors(path)[0].items())
+
+
+def test_what_has_no_recipe_or_no_place_is_refused() -> None:
+    with pytest.raises(N3Error, match="no recipe to pretrain 'vgg19'.*aviary, resnet18, googlenet"):
+        module.pretrain(Path("weights.safetensors"), "vgg19")
+    with pytest.raises(N3Error, match="resnet18 does not come with the package.*Say with -o"):
+        module.pretrain(name="resnet18")
