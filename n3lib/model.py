@@ -200,7 +200,7 @@ class Labels2Adaptation(nn.Module):
                     parts.append(self.log_mu[i].exp() * self.std[i] * delta)
                 else:
                     parts.append(self.absolute_mu * functional.layer_norm(delta, delta.shape[1:]))
-            deltas[name] = torch.stack(parts).sum(0)
+            deltas[name] = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         return deltas  # Eq. 5
 
 
