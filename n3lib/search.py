@@ -16,21 +16,26 @@ the work; on several machines, its file system must have file locks.
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from n3lib.config import read_config
 from n3lib.data import load_data
+from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluate import evaluate
 from n3lib.files import read_json, write_json
 from n3lib.run import Run, train
 from n3lib.train import read_metrics
-
-if TYPE_CHECKING:
-    import optuna
 
 TRIALS = 10  # as in the paper
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.
@@ -57,8 +62,6 @@ def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float |
         seed: of the sampler.
         trials: how many.
     """
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     asked = [study.ask(_distributions(names)).params for _ in range(trials)]
@@ -96,8 +99,6 @@ def search(
         N3Error: there are no validation classes to choose on, the folder holds another search, or no trial
             has ended well.
     """
-    from filelock import FileLock
-
     names, base = searched(overrides), read_config(config, overrides)
     data = load_data(base.data)
     if base.fit != "train" or not data.split.val:
@@ -108,7 +109,11 @@ def search(
         raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "search.lock"):
-        _require(folder / "search.json", {"config": dataclasses.asdict(base), "searched": names})
+        what = {"config": dataclasses.asdict(base), "searched": names}
+        if not (folder / "search.json").exists():
+            write_json(folder / "search.json", what)
+        elif read_json(folder / "search.json") != what:
+            raise N3Error(f"{folder} holds another search", "Choose another folder, or delete this one")
         study = _open(folder, names, base.seed, trials)
     for number in range(trials + 1):
         with _claim(folder / f"trial-{number}.lock") as mine:
@@ -121,7 +126,7 @@ def search(
                     read_config(config, [*overrides, *given]), folder / f"trial-{number}", dataset=data
                 )
             except Diverged as error:
-                _fail(study, number)
+                study.tell(number, state=TrialState.FAIL)
                 told(f"trial {number}: {error}")
                 continue
             found = validation(run.folder)
@@ -132,9 +137,15 @@ def search(
         if not all(trial.state.is_finished() for trial in tried):
             told("the other trials are being run by other processes; the last to finish writes the result")
             return None
+        trials_told = [
+            {"trial": t.number, "parameters": t.params, "validation": t.value and round(t.value, 3)}
+            for t in tried
+        ]
         path = results / f"{folder.name}.json"
-        if not path.exists() or len(read_json(path)["search"]["trials"]) != len(tried):
+        if not path.exists() or read_json(path)["search"]["trials"] != trials_told:
             result = _conclude(folder, tried, data)
+            values = {name: getattr(getattr(base, name.split(".")[0]), name.split(".")[1]) for name in names}
+            result["search"] |= {"trials": trials_told, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
             write_json(path, result | {"command": shlex.join(command)})
     result = read_json(path)
@@ -148,8 +159,6 @@ def validation(folder: Path) -> float:
 
 
 def _distributions(names: Sequence[str]) -> dict[str, Any]:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
     kinds: dict[str, Any] = {}
     for name in names:
         some = SPACE[name]
@@ -159,12 +168,8 @@ def _distributions(names: Sequence[str]) -> dict[str, Any]:
     return kinds
 
 
-def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> "optuna.Study":
+def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.Study:
     """The search's study, with every trial entered: who runs one is settled by locks."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
     parameters = [{}, *draw(names, seed, trials)]
     path = str(folder / "journal.log")
     # A lock that Windows can have too.
@@ -175,64 +180,29 @@ def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> "optuna
     for own in parameters[len(study.trials) :]:
         # A trial is open from the start, so that one whose process was killed looks like one not begun.
         kinds = _distributions(list(own))
-        study.add_trial(
-            optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, params=own, distributions=kinds)
-        )
+        study.add_trial(create_trial(state=TrialState.RUNNING, params=own, distributions=kinds))
     return study
-
-
-def _fail(study: "optuna.Study", number: int) -> None:
-    import optuna
-
-    study.tell(number, state=optuna.trial.TrialState.FAIL)
 
 
 @contextmanager
 def _claim(path: Path) -> Iterator[bool]:
     """Whether the trial is this process's; the system lets go of the lock when the process dies."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(path, timeout=0))
+            mine = True
+        except Timeout:
+            mine = False
+        yield mine
 
 
-def _require(path: Path, wanted: Mapping[str, Any]) -> None:
-    if not path.exists():
-        write_json(path, wanted)
-    elif read_json(path) != wanted:
-        raise N3Error(f"{path.parent} holds another search", "Choose another folder, or delete this one")
-
-
-def _conclude(folder: Path, tried: Sequence["optuna.trial.FrozenTrial"], data: Any) -> dict[str, Any]:
+def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset) -> dict[str, Any]:
     """Choose on validation, and only then look at the test classes."""
     done = [trial for trial in tried[1:] if trial.value is not None]
-    if not done or tried[0].value is None:
+    if not done:
         raise N3Error(f"no trial in {folder} has ended well", "Lower train.lr and search into another folder")
     best = max(done, key=lambda trial: trial.value or 0.0)
     result = evaluate(Run.load(folder / f"trial-{best.number}"), data)
-    own = evaluate(Run.load(folder / "trial-0"), data)
-    trials = [
-        {
-            "trial": trial.number,
-            "parameters": trial.params,
-            "validation": None if trial.value is None else round(trial.value, 3),
-        }
-        for trial in tried
-    ]
+    own = None if tried[0].value is None else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
     space = {name: SPACE[name] for name in best.params}
-    told = {"space": space, "trials": trials, "best": best.number, "configured": own["metrics"]}
-    own_values = {name: _value(own["config"], name) for name in best.params}
-    return result | {"study": "search", "search": told | {"configured_values": own_values}}
-
-
-def _value(config: Mapping[str, Any], name: str) -> Any:
-    part, setting = name.split(".")
-    return config[part][setting]
+    return result | {"study": "search", "search": {"space": space, "best": best.number, "configured": own}}
