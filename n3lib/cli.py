@@ -375,4 +375,5 @@ def _classify(options: argparse.Namespace) -> None:
     for path in options.images:
         print(path)
         for label, share in classify(network, [path], options.top)[0]:
-            print(f"  {100 * share:5.1f} %  {label}")
+            # A network may come from anybody: its labels are not to steer the terminal.
+            print(f"  {100 * share:5.1f} %  {label if label.isprintable() else ascii(label)}")

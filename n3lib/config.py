@@ -1,10 +1,13 @@
 """What makes a run: one dataclass, read from YAML, overridden on the command line, checked by its types."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
@@ -13,6 +16,8 @@ from n3lib.errors import N3Error
 from n3lib.model import N3Config
 from n3lib.text.reader import TextConfig
 from n3lib.train import TrainConfig
+
+MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,29 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         overrides: such as `["--model.d=64", "--seed=1"]`.
 
     Raises:
-        N3Error: no such file, no such setting, or a value of the wrong kind.
+        N3Error: no such file, no such setting, a setting that stands twice, or a value of the wrong kind.
     """
     if not Path(path).is_file():
         raise N3Error(f"there is no configuration {path}", "See the files in configs/")
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(MAX_FILE + 1)
+        if len(text) > MAX_FILE:
+            raise N3Error(f"{path} is larger than {MAX_FILE} characters", "See the files in configs/")
+        value = yaml.load(text, _Plain)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise N3Error(f"{path} is no YAML of settings: {error}", "See the files in configs/") from None
+    _check_plain(value, str(path))
     return _parse(lambda parser: parser.parse_args([f"--config={path}", *overrides]), str(path))
 
 
 def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
-    """A configuration from plain values, as a run's `config.json` holds it."""
+    """A configuration from plain values, as a run's `config.json` holds it.
+
+    Raises:
+        N3Error: no such setting, or a value of the wrong kind.
+    """
+    _check_plain(value, where)
     return _parse(lambda parser: parser.parse_object(dict(value)), where)
 
 
@@ -83,3 +102,37 @@ def _parse(parse: Any, where: str) -> RunConfig:
         raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None
     values.pop("config", None)
     return RunConfig(**vars(values))
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases, of which a few lines can make a billion values, and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            raise yaml.YAMLError(f"a setting stands twice among {', '.join(map(str, found))}")
+        return found
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse all but settings and values: jsonargparse would read files and import modules named there."""
+    known = dataclasses.asdict(RunConfig())
+    for name, given in value.items() if isinstance(value, dict) else [("", value)]:
+        section = known.get(name)
+        wrong = name not in known or isinstance(section, dict) != isinstance(given, dict)
+        for inner, one in given.items() if isinstance(given, dict) else [("", given)]:
+            parts = one if isinstance(one, list) else [one]
+            wrong = wrong or (isinstance(section, dict) and inner not in section)
+            wrong = wrong or not all(isinstance(part, str | int | float | None) for part in parts)
+            wrong = wrong or any(isinstance(part, float) and not math.isfinite(part) for part in parts)
+            if wrong:
+                told = ".".join(filter(None, (str(name)[:80], str(inner)[:80])))
+                raise N3Error(
+                    f"{where}: {told!r} is no setting, or its value is of the wrong kind",
+                    "Correct the setting; n3 train --help lists them",
+                )

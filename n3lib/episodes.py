@@ -100,10 +100,11 @@ class Episodes:
         query, support = self.classes(rng)
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
-        text = self.bank.batch([self.seen[p] for p in query], rng, self.config.sentence_dropout)
+        classes = tuple(self.seen[p] for p in query)
+        text = self.bank.batch(classes, rng, self.config.sentence_dropout)
         images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
         mine = slice(rank, None, ranks)
-        return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine])
+        return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)
 
     def _augment(self, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         """Mirror half of the images and cut each at random (B, H, W, 3)."""

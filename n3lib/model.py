@@ -89,6 +89,7 @@ class Batch(NamedTuple):
     support: Int[Tensor, " S"]  # places among the seen classes of those that their classifier is made from
     images: UInt8[Tensor, "B H W 3"]
     labels: Int[Tensor, " B"]  # 0 to K - 1
+    classes: tuple[int, ...] = ()  # the ids of the K classes, to name them where something goes wrong
 
 
 def positions(length: int, d: int) -> Float[Tensor, "L d"]:

@@ -16,18 +16,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from n3lib.backbone import Backbone, load_backbone
+from n3lib.checkpoint import check_size
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
+from n3lib.data.images import MAX_SIDE
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json, write_tensors
+from n3lib.files import read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.model import N3
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader
 from n3lib.train import Progress, fit, load_trained, trained_state
+
+SCHEMA = 1  # of run.json
+MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
 @dataclass
@@ -45,16 +50,13 @@ class Run:
         """Open a finished run.
 
         Raises:
-            N3Error: there is none, or it is not finished.
+            N3Error: there is none, it is not finished, or its files are damaged or claim more than they hold.
         """
         folder = Path(folder)
         if not (folder / "run.json").exists():
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
-        told = read_json(folder / "run.json")
+        told = _told(folder / "run.json")
         config = config_from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
-        backbone = load_backbone(
-            dataclasses.replace(config.backbone, weights=str(folder / "backbone.safetensors"))
-        )
         encoder = make_encoder(config.text.encoder)
         if encoder.revision != told["encoder_revision"]:
             raise N3Error(
@@ -62,7 +64,17 @@ class Run:
                 "Bring back the encoder's files, or train again",
             )
         reader = Reader.from_dict(read_json(folder / "reader.json"), encoder, config.text)
-        model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), told["seen"], config.model)
+        sizes = (encoder.width, len(reader.tfidf.vocabulary), told["seen"])
+        weights = folder / "backbone.safetensors"
+        if config.model.t2l_layers + config.model.l2a_layers > len(read_shapes(folder / "model.safetensors")):
+            raise N3Error(f"{folder / 'config.json'} asks for more layers than there are", "Train again")
+        check_size(
+            lambda: N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model),
+            folder / "config.json",
+            [weights, folder / "model.safetensors"],
+        )
+        backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
+        model = N3(backbone, *sizes, config.model)
         load_trained(model, folder / "model.safetensors")
         return cls(folder, config, model.eval(), reader, told["image_size"])
 
@@ -123,20 +135,34 @@ def train(
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
-    write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
-    write_tensors(folder / "model.safetensors", trained_state(model))
-    write_json(folder / "reader.json", reader.to_dict())
-    write_json(  # last: its presence says that the run is whole
-        folder / "run.json",
-        {
-            "seen": len(seen),
-            "image_size": dataset.images.shape[1],
-            "seen_classes": [dataset.classes[c] for c in seen],
-            "encoder_revision": encoder.revision,
-            "mu": model.labels2adaptation.mu(),
-        },
-    )
+    with writing(folder, "Make room there; the same command goes on"):
+        write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
+        write_tensors(folder / "model.safetensors", trained_state(model))
+        write_json(folder / "reader.json", reader.to_dict())
+        write_json(  # last: its presence says that the run is whole
+            folder / "run.json",
+            {
+                "schema": SCHEMA,
+                "seen": len(seen),
+                "image_size": dataset.images.shape[1],
+                "seen_classes": [dataset.classes[c] for c in seen],
+                "encoder_revision": encoder.revision,
+                "mu": model.labels2adaptation.mu(),
+            },
+        )
     return Run.load(folder)
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What `run.json` says, as far as it is relied on."""
+    told = read_json(path)
+    # The first runs said no schema.
+    sound = isinstance(told, dict) and told.get("schema", SCHEMA) == SCHEMA
+    for name, limit in (("seen", MAX_CLASSES), ("image_size", MAX_SIDE)):
+        sound = sound and type(told.get(name)) is int and 0 < told[name] <= limit
+    if not sound or not isinstance(told.get("encoder_revision"), str):
+        raise N3Error(f"{path} is damaged or of another version", "Train again")
+    return told
 
 
 @torch.no_grad()

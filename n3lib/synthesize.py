@@ -2,9 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from n3lib.backbone import Backbone, BackboneConfig, Network, from_columns, load_backbone
+from n3lib.checkpoint import check_size
 from n3lib.data.base import check_text
+from n3lib.data.images import MAX_SIDE, load_image
 from n3lib.errors import N3Error
 from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, write_json, write_tensors
-from n3lib.run import Run
+from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
 
@@ -55,10 +57,12 @@ def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNet
         classes: the sentences that describe each class; any number of classes from 2 on.
 
     Raises:
-        N3Error: fewer than two classes, or a class whose text is missing or empty.
+        N3Error: fewer than two classes, more than `MAX_CLASSES`, or a class whose text is missing or empty.
     """
     if len(classes) < 2:
         raise N3Error("a classifier needs at least two classes", "Describe another class")
+    if len(classes) > MAX_CLASSES:
+        raise N3Error(f"{len(classes):,} classes are too many to be read together", f"Give {MAX_CLASSES:,}")
     for name, sentences in classes.items():
         check_text(name, sentences)
     model = run.model
@@ -127,20 +131,45 @@ def load(folder: str | Path) -> SynthesizedNetwork:
     folder = Path(folder)
     if not (folder / "card.json").exists():
         raise N3Error(f"{folder} holds no synthesized network", "Make one: n3 synthesize RUN CLASSES -o DIR")
-    card = read_json(folder / "card.json")
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise N3Error(f"{folder / 'card.json'} is not a card of this version", "Synthesize the network again")
-    try:
-        network = SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
-    except (KeyError, TypeError) as error:
-        raise N3Error(f"{folder / 'card.json'} is damaged: {error}", "Synthesize the network again") from None
-    path = folder / "network.safetensors"
+    card, path = _card(folder / "card.json"), folder / "network.safetensors"
+
+    def make() -> SynthesizedNetwork:
+        return SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+
+    check_size(make, folder / "card.json", [path])
+    network = make()
     tensors, _ = read_tensors(path)
     wanted = network.state_dict()
     if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in wanted.items()}:
         raise N3Error(f"{path} does not belong to {folder / 'card.json'}", "Synthesize the network again")
     network.load_state_dict(tensors)
     return network
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """A card, as far as it is relied on: it may come from anybody."""
+    card = read_json(path)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise N3Error(f"{path} is not a card of this version", "Synthesize the network again")
+    classes, base, how = (card.get(key) for key in ("classes", "base", "preprocessing"))
+    kinds = {field.name: type(field.default) for field in fields(BackboneConfig)}
+    sound = {
+        "classes": _is_list(classes, str) and len(set(classes)) == len(classes),
+        "base": isinstance(base, dict) and {name: type(value) for name, value in base.items()} == kinds,
+        "preprocessing": isinstance(how, dict)
+        and type(how.get("size")) is int
+        and 0 < how["size"] <= MAX_SIDE
+        and all(_is_list(how.get(key), float) and len(how[key]) == 3 for key in ("mean", "std"))
+        and 0 not in how["std"],
+    }
+    for part, well in sound.items():
+        if not well:
+            raise N3Error(f"{path} is damaged: see its {part!r}", "Synthesize the network again")
+    return card
+
+
+def _is_list(value: Any, kind: type) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and bool(value) and all(type(item) is kind for item in value)
 
 
 def classify(
@@ -151,8 +180,6 @@ def classify(
     Raises:
         N3Error: an image that cannot be read, named by its path.
     """
-    from n3lib.data.images import load_image
-
     size, results = network.card["preprocessing"]["size"], []
     for path in paths:
         image = np.ascontiguousarray(load_image(path, size))

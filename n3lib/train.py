@@ -7,18 +7,22 @@ to an uninterrupted one, number for number.
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
+from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_state
 from n3lib.errors import Diverged, N3Error
-from n3lib.files import atomic, read_json, read_tensors, sha256_file, write_json, write_tensors
+from n3lib.files import atomic, sweep, write_tensors, writing
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ def fit(
         watch: called after each step.
 
     Raises:
-        N3Error: the checkpoint is damaged or of another model, or the loss is no longer finite.
+        N3Error: every checkpoint is damaged or they are of another model, another process trains in this
+            folder, or the folder cannot be written.
+        Diverged: the loss or the gradient is no longer finite.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the step is finished and a checkpoint is written.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
@@ -119,32 +126,53 @@ def fit(
     accelerator = Accelerator(
         cpu=not cuda, mixed_precision="bf16" if config.bf16 else "no", kwargs_handlers=[parallel]
     )
+    chief = accelerator.is_main_process
+    # Several processes would each stop at another step and wait for one another.
+    with _alone(folder, chief), _stops(accelerator.num_processes == 1) as stops:
+        _loop(accelerator, model, batches, config, folder, seed, examine, watch, chief, stops)
+
+
+def _loop(
+    accelerator: Any,
+    model: nn.Module,
+    batches: Callable[[int, int, int], Any],
+    config: TrainConfig,
+    folder: Path,
+    seed: int,
+    examine: Callable[[nn.Module], Mapping[str, Any]] | None,
+    watch: Callable[[Progress], None] | None,
+    chief: bool,
+    stops: list[int],
+) -> None:
     optimizer = optimizer_for(model, config)
-    step, best = _resume(model, optimizer, folder)
+    step, best = resume(model, optimizer, folder)
+    if chief:
+        _forget_after(folder, step)
     bare = model.to(accelerator.device)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
-    chief = accelerator.is_main_process
 
     def checkpoint() -> None:
         nonlocal best
         bare.eval()
         found = examine(bare) if examine else {}
         score = found.get("validation")
-        if chief:
+        if not chief:
+            return
+        with _room(folder):
             if found:
                 _log(folder, {"step": step, **found})
             if score is None or score > best:
                 write_tensors(folder / "best.safetensors", trained_state(bare), {"step": str(step)})
             if score is not None:
                 best = max(best, score)
-            _save(bare, optimizer, folder, step, best)
+            save(bare, optimizer, folder, step, best)
 
     if step < 0:  # there was nothing to resume
         step = 0
         checkpoint()
     bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=folder.name, unit="step")
     clock = time.perf_counter()
-    while step < config.steps:
+    while step < config.steps and not stops:
         wrapped.train()
         torch.manual_seed(seed * 1_000_003 + step)  # dropout follows the step, so that a resumed run agrees
         batch = batches(step, accelerator.process_index, accelerator.num_processes)
@@ -154,15 +182,19 @@ def fit(
             out = wrapped(move(batch, accelerator.device))
         optimizer.zero_grad()
         accelerator.backward(out["loss"])
-        accelerator.clip_grad_norm_(bare.parameters(), config.clip)
+        norm = accelerator.clip_grad_norm_(bare.parameters(), config.clip)
         # Every process has its own images: what is told is of all of them.
         told = accelerator.reduce({name: value.detach() for name, value in out.items()}, "mean")
         metrics = {name: value.item() for name, value in told.items()}
-        if not math.isfinite(metrics["loss"]):
-            raise Diverged(
-                f"the loss is {metrics['loss']} at step {step}",
-                "Lower train.lr and train into another folder",
-            )
+        # A gradient that is not finite would spoil the weights, and the next checkpoint with them.
+        for what, value in (("loss", metrics["loss"]), ("gradient's norm", float(norm))):
+            if not math.isfinite(value):
+                asked = f", of classes {list(batch.classes)}" if getattr(batch, "classes", ()) else ""
+                raise Diverged(
+                    f"the {what} is {value} at step {step}{asked}; the last good checkpoint is"
+                    f" {checkpoints(folder)[0]}",
+                    "Lower train.lr and train into another folder",
+                )
         optimizer.step()
         step += 1
         now = time.perf_counter()
@@ -170,7 +202,8 @@ def fit(
             metrics["images_per_second"] = len(batch.labels) * accelerator.num_processes / (now - clock)
         clock = now
         if chief:
-            _log(folder, {"step": step, **metrics})
+            with _room(folder):
+                _log(folder, {"step": step, **metrics})
             bar.update()
             bar.set_postfix({k: f"{v:.3g}" for k, v in metrics.items()}, refresh=False)
         if watch:
@@ -179,73 +212,64 @@ def fit(
             checkpoint()
             clock = time.perf_counter()
     bar.close()
+    if step < config.steps:
+        with _room(folder):
+            save(bare, optimizer, folder, step, best)
+        raise KeyboardInterrupt
     accelerator.wait_for_everyone()
     load_trained(bare, folder / "best.safetensors")
+
+
+def _room(folder: Path) -> AbstractContextManager[None]:
+    return writing(folder, "Make room there; the same command goes on from the last checkpoint")
+
+
+@contextmanager
+def _alone(folder: Path, chief: bool) -> Iterator[None]:
+    """No other process trains in the folder meanwhile. The system lets go of the lock when a process dies."""
+    from filelock import FileLock, Timeout
+
+    if not chief:
+        yield
+        return
+    with _room(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise N3Error(f"another process trains in {folder}", "Wait, or choose another folder") from None
+    try:
+        sweep(folder)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stops(enabled: bool) -> Iterator[list[int]]:
+    """What comes of Ctrl-C and SIGTERM is noted, for the step to be finished first; a second ends at once."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    if enabled and threading.current_thread() is threading.main_thread():  # Python asks for that one
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(stop) is not signal.SIG_IGN:  # as nohup has it
+                before[stop] = signal.signal(stop, note) or signal.SIG_DFL
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def move(batch: Any, device: torch.device) -> Any:
     """A named tuple with its tensors, and whatever has a `to`, on the device."""
     return type(batch)(*(part.to(device) if hasattr(part, "to") else part for part in batch))
-
-
-def trained_state(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state without its frozen parameters."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in frozen}
-
-
-def load_trained(model: nn.Module, path: Path) -> None:
-    """Load what `trained_state` gave; anything else is refused."""
-    tensors, _ = read_tensors(path)
-    _load_state(model, tensors, path)
-
-
-def _load_state(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = trained_state(model)
-    differs = sorted(set(wanted) ^ set(tensors)) or [
-        name for name in wanted if wanted[name].shape != tensors[name].shape
-    ]
-    if differs:
-        raise N3Error(
-            f"{path} is a checkpoint of another model: {differs[0]} differs",
-            "Use another run folder, or the configuration that made this one",
-        )
-    model.load_state_dict(tensors, strict=False)
-
-
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float) -> None:
-    path = folder / f"checkpoint-{step}.safetensors"
-    tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
-    names = {id(p): name for name, p in model.named_parameters()}
-    for parameter, state in optimizer.state.items():
-        for key, value in state.items():
-            tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
-    write_tensors(path, tensors, {"step": str(step)})
-    best_score = best if math.isfinite(best) else None
-    write_json(folder / "checkpoint.json", {"step": step, "best": best_score, "sha256": sha256_file(path)})
-    # Only now is the checkpoint before it no longer needed: whenever a run is stopped, one is whole.
-    for old in set(folder.glob("checkpoint-*.safetensors")) - {path}:
-        old.unlink()
-
-
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
-    if not (folder / "checkpoint.json").exists():
-        _forget_after(folder, -1)
-        return -1, -math.inf
-    told = read_json(folder / "checkpoint.json")
-    path = folder / f"checkpoint-{told['step']}.safetensors"
-    if not path.exists() or sha256_file(path) != told["sha256"]:
-        raise N3Error(f"{path} is damaged or missing", "Delete the run folder and train again")
-    tensors, _ = read_tensors(path)
-    state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    _load_state(model, state, path)
-    for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
-        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        if own:
-            optimizer.state[parameter] = own
-    _forget_after(folder, told["step"])
-    return told["step"], -math.inf if told["best"] is None else told["best"]
 
 
 def _log(folder: Path, line: dict[str, Any]) -> None:

@@ -27,8 +27,8 @@ def episodes(small_world: ZeroShotDataset, small_bank: TextBank) -> Callable[...
 
 
 def same(a: Batch, b: Batch) -> bool:
-    pairs = [(a.text.tokens, b.text.tokens), *zip(a[1:], b[1:], strict=True)]
-    return all(x.shape == y.shape and torch.equal(x, y) for x, y in pairs)
+    pairs = [(a.text.tokens, b.text.tokens), *zip(a[1:4], b[1:4], strict=True)]
+    return a.classes == b.classes and all(x.shape == y.shape and torch.equal(x, y) for x, y in pairs)
 
 
 def queries(batch: Batch) -> torch.Tensor:

@@ -43,8 +43,9 @@ def test_a_finished_run_is_opened_and_not_trained_again(tiny_run: Run, tiny_conf
 def test_what_a_run_holds(tiny_run: Run) -> None:
     files = {path.name for path in tiny_run.folder.rglob("*")}
     assert files == {
-        "config.json", "environment.json", "reader.json", "run.json", "metrics.jsonl", "checkpoint.json",
-        "checkpoint-3.safetensors", "best.safetensors", "model.safetensors", "backbone.safetensors",
+        "config.json", "environment.json", "reader.json", "run.json", "metrics.jsonl",
+        "checkpoint-3.safetensors", "checkpoint-2.safetensors", "best.safetensors", "model.safetensors",
+        "backbone.safetensors", ".lock",
     }  # fmt: skip
     for path in tiny_run.folder.iterdir():  # text or safetensors, whose header is JSON; never a pickle
         start = path.read_bytes()[:9]

@@ -1,7 +1,5 @@
 """The loop: a resumed run is the uninterrupted one, bad states are refused, the best state is kept."""
 
-import importlib
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.errors import N3Error
-from n3lib.files import read_tensors
+from n3lib.checkpoint import checkpoints
+from n3lib.errors import Diverged, N3Error
+from n3lib.files import read_tensors, write_tensors
 from n3lib.train import (
     Progress,
     TrainConfig,
@@ -168,43 +167,48 @@ def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         load_trained(model, tmp_path / "best.safetensors")
 
 
-def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    fit(Regression(), points, CONFIG, tmp_path)
+def test_one_flipped_bit_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole, again = Regression(), Regression()
+    fit(whole, points, CONFIG, tmp_path)
     path = tmp_path / "checkpoint-12.safetensors"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(N3Error, match="checkpoint-12.safetensors is damaged"):
-        fit(Regression(), points, CONFIG, tmp_path)
-    path.unlink()
-    with pytest.raises(N3Error, match="damaged or missing"):
+    fit(again, points, CONFIG, tmp_path)  # from the one before, to the same end
+    assert "checkpoint-12.safetensors is damaged: going on from checkpoint-8" in capsys.readouterr().out
+    assert equal(again, whole)
+    for path in checkpoints(tmp_path):
+        path.write_bytes(content)
+    with pytest.raises(
+        N3Error, match="checkpoint-8.safetensors is damaged.*no checkpoint before it is sound"
+    ):
         fit(Regression(), points, CONFIG, tmp_path)
 
 
-def test_a_stop_while_a_checkpoint_is_written_costs_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The tensors of step 8 are there, the record still says step 4, and a line of the log is torn."""
-    whole = Regression()
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    fit(Regression(), points, CONFIG, tmp_path)
+    assert [path.stem for path in checkpoints(tmp_path)] == ["checkpoint-12", "checkpoint-8"]
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "checkpoint-4.safetensors", trained_state(Regression()), {"step": "4"})
+    with pytest.raises(N3Error, match="checkpoint-4.safetensors was written by another version"):
+        fit(Regression(), points, CONFIG, tmp_path)
+
+
+def test_a_torn_line_of_the_log_and_a_torn_file_are_forgotten(tmp_path: Path) -> None:
+    whole, resumed = Regression(), Regression()
     fit(whole, points, CONFIG, tmp_path / "whole", 5, renew)
-
-    def refuse(path: Path, value: dict) -> None:
-        if value["step"] == 8:
-            raise KeyboardInterrupt
-        path.write_text(json.dumps(value))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("n3lib.train"), "write_json", refuse)
-        with pytest.raises(KeyboardInterrupt):
-            fit(Regression(), points, CONFIG, tmp_path / "run", 5, renew)
-    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["step"] == 4
+    with pytest.raises(KeyboardInterrupt):
+        fit(Regression(), points, CONFIG, tmp_path / "run", 5, renew, stop_at(6))
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 9, "lo')
-    resumed = Regression()
+    (tmp_path / "run" / ".checkpoint-8.safetensors.a1b2c3d4").write_bytes(b"half")
     fit(resumed, points, CONFIG, tmp_path / "run", 5, renew)
     assert equal(resumed, whole)
     assert told(tmp_path / "run") == told(tmp_path / "whole")
-    assert len(list((tmp_path / "run").glob("checkpoint-*"))) == 1
+    names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("run", "whole")]
+    assert names[0] == names[1]
 
 
 def test_a_loss_that_is_not_finite_stops_before_it_spoils_anything(tmp_path: Path) -> None:
@@ -212,11 +216,29 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils_anything(tmp_path: Pat
         good = points(step, rank, ranks)
         return good._replace(y=good.y * math.inf) if step == 6 else good
 
-    with pytest.raises(N3Error, match="the loss is inf at step 6"):
+    with pytest.raises(N3Error, match="the loss is inf at step 6; the last good .*checkpoint-4"):
         fit(Regression(), spoiled, CONFIG, tmp_path)
     state, _ = read_tensors(tmp_path / "checkpoint-4.safetensors")
     assert all(value.isfinite().all() for value in state.values())
     assert told(tmp_path)[-1]["step"] == 6
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_spoils_the_next_checkpoint(tmp_path: Path) -> None:
+    class Steep(Regression):
+        """The loss is finite, its gradient is not: the root of zero."""
+
+        def forward(self, batch: Points) -> dict[str, Tensor]:
+            root = (self.offset * 0).sum().sqrt() if batch.x[0, 0] == 7 else 0
+            return {"loss": super().forward(batch)["loss"] + root}
+
+    def spoiled(step: int, rank: int, ranks: int) -> Points:
+        batch = points(step, rank, ranks)
+        if step == 7:
+            batch.x[0, 0] = 7
+        return batch
+
+    with pytest.raises(Diverged, match="the gradient's norm is nan at step 7; .*checkpoint-4.safetensors"):
+        fit(Steep(), spoiled, CONFIG, tmp_path)
 
 
 def test_rate_rises_and_falls_as_a_cosine() -> None:

@@ -40,6 +40,9 @@ _CHUNK = 1 << 20
 _SLACK = 10**7  # what a tiny archive may hold however well it is compressed
 _UNSAFE = "Do not use it: fetch it again from its publisher"
 _TARS = (".tar", ".tar.gz", ".tgz")
+# Members that say something of the next one.
+_TEXTS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
+_TEXTS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -443,10 +446,21 @@ def _open_members(path: Path, folder: Path) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(path) as archive:
             yield (_zip_member(path, archive, info) for info in archive.infolist())
     elif path.name.lower().endswith(_TARS):
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, tarinfo=_Header) as tar:
             yield (_tar_member(path, folder, tar, info) for info in tar)
     else:
         raise N3Error(f"{path} is no archive by its name", f"Give a .zip, {', '.join(_TARS)}")
+
+
+class _Header(tarfile.TarInfo):
+    """A header; one of a long text, which tarfile would read whole before any member is seen, is refused."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _TEXTS and header.size > _CHUNK:
+            raise N3Error(f"the archive has a header of {header.size / 1e6:.0f} MB", _UNSAFE)
+        return header
 
 
 def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:

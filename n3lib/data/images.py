@@ -17,6 +17,10 @@ from n3lib.files import atomic, sha256
 
 # Below the size at which Pillow itself starts to warn of decompression bombs.
 MAX_PIXELS = 80_000_000
+# Of the squares that a network reads, by the word of its folder.
+MAX_SIDE = 1024
+# What Pillow decodes itself; for some others, such as EPS, it calls programs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -29,7 +33,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
     """Decode a picture as RGB, upright as its EXIF tag says, transparent parts on white.
 
     Args:
-        path: a file in any format that Pillow reads; of an animation, the first frame.
+        path: a file in one of `FORMATS`; of an animation, the first frame.
         size: side in pixels of the square cut from the center after the shorter side was resized to it;
             None keeps the whole picture at its own size.
 
@@ -42,7 +46,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
     try:
         if path.stat().st_size == 0:
             raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(path)
             rgb = _upright_rgb(image)

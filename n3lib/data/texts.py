@@ -9,15 +9,16 @@ Three forms are read, and may be mixed in one file:
   marks may be left out; whatever else stands there is passed over.
 """
 
-import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
+from n3lib.files import read_json
 
 _FORMS = 'Write {"class": "text"} or {"class": ["sentence", ...]}'
 _ABBREVIATIONS = frozenset(
@@ -25,7 +26,9 @@ _ABBREVIATIONS = frozenset(
     + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
 )
 # A full stop, question or exclamation mark, perhaps closing quotes or brackets, white space; or a line break.
-_BREAK = re.compile(r"""(?<=[.!?])(["'”’)\]]*)\s+|\s*\n\s*""")
+# The second only from the start of white space on: else a long stretch would be gone through from each of it.
+_BREAK = re.compile(r"""(?<=[.!?])(["'”’)\]]*)\s+|(?<!\s)\s*\n\s*""")
+_LONGEST = 2 + max(map(len, _ABBREVIATIONS))  # characters that tell an abbreviation
 _LAST_WORD = re.compile(r"([\w.]*)\.$")
 
 
@@ -38,11 +41,11 @@ def sentences(text: str) -> tuple[str, ...]:
     found: list[str] = []
     start = 0
     for match in _BREAK.finditer(text):
-        piece = text[start : match.start()] + (match.group(1) or "")
-        word = _LAST_WORD.search(piece)
+        end = match.start() + len(match.group(1) or "")
+        word = _LAST_WORD.search(text[max(start, end - _LONGEST) : end])
         if "\n" not in match.group() and word and _abbreviated(word.group(1)):
             continue
-        found.append(piece)
+        found.append(text[start:end])
         start = match.end()
     found.append(text[start:])
     return _speaking(found)
@@ -105,6 +108,8 @@ def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
         name = key.strip()
         if not name:
             raise N3Error(f"{path} has a class without a name", "Name every class")
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            raise N3Error(f"{path}: the class name {name!r} holds a control character", "Remove it")
         if name in classes:
             raise N3Error(f"{path} describes class {name!r} twice", "Keep one of them")
         classes[name] = _description(path, name, value)
@@ -115,24 +120,7 @@ def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; no key may stand twice (plain `json` would keep the last one silently)."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise N3Error(f"{path} has {key!r} twice", "Keep one of them")
-            found[key] = value
-        return found
-
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
-    except FileNotFoundError:
-        raise N3Error(f"text file {path} does not exist", "Check the path") from None
-    except OSError as error:
-        raise N3Error(f"text file {path} cannot be read: {error.strerror}", "Check the path") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
+    value = read_json(path)
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no JSON object", _FORMS)
     return value

@@ -131,8 +131,10 @@ class TransformerEncoder:
 
         import transformers
 
+        # No code out of a model's folder is run, nor is anybody asked whether it should be.
+        options |= {"trust_remote_code": False, **self._options}
         try:
-            return getattr(transformers, kind).from_pretrained(self._source, **self._options, **options)
+            return getattr(transformers, kind).from_pretrained(self._source, **options)
         except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             remedy = _FOLDER if "local_files_only" in self._options else _HUB
