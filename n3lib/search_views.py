@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from n3lib import plots
 from n3lib.files import read_json
@@ -91,6 +92,7 @@ def search_figure(result: Mapping[str, Any] | None) -> Figure | Table:
             axis.margins(x=0.4)
         else:
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())  # they would run into one another
             axis.set_xlim(told["space"][name])
     for axis in axes[:, 0]:
         axis.set(ylabel="validation (%)")
