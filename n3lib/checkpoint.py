@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> 
             if own:
                 optimizer.state[parameter] = own
         for damaged in found[:place]:
-            tqdm.write(f"{damaged} is damaged: going on from {path.name}")
+            tqdm.write(f"{damaged} is damaged: going on from {path.name}", file=sys.stderr)
             damaged.unlink(missing_ok=True)
         return int(told["step"]), float(told["best"])
     if found:

@@ -24,6 +24,8 @@ from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_st
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import atomic, sweep, write_tensors, writing
 
+_SLOWER = "Lower train.lr and train into another folder"
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -158,6 +160,9 @@ def _loop(
         score = found.get("validation")
         if not chief:
             return
+        for name, value in trained_state(bare).items():
+            if not value.isfinite().all():
+                raise Diverged(f"{name} is not finite after step {step}{_last_good(folder)}", _SLOWER)
         with _room(folder):
             if found:
                 _log(folder, {"step": step, **found})
@@ -190,11 +195,7 @@ def _loop(
         for what, value in (("loss", metrics["loss"]), ("gradient's norm", float(norm))):
             if not math.isfinite(value):
                 asked = f", of classes {list(batch.classes)}" if getattr(batch, "classes", ()) else ""
-                raise Diverged(
-                    f"the {what} is {value} at step {step}{asked}; the last good checkpoint is"
-                    f" {checkpoints(folder)[0]}",
-                    "Lower train.lr and train into another folder",
-                )
+                raise Diverged(f"the {what} is {value} at step {step}{asked}{_last_good(folder)}", _SLOWER)
         optimizer.step()
         step += 1
         now = time.perf_counter()
@@ -218,6 +219,10 @@ def _loop(
         raise KeyboardInterrupt
     accelerator.wait_for_everyone()
     load_trained(bare, folder / "best.safetensors")
+
+
+def _last_good(folder: Path) -> str:
+    return "".join(f"; the last good checkpoint is {path}" for path in checkpoints(folder)[:1])
 
 
 def _room(folder: Path) -> AbstractContextManager[None]:

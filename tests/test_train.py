@@ -175,7 +175,7 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
     content[-3] ^= 1
     path.write_bytes(content)
     fit(again, points, CONFIG, tmp_path)  # from the one before, to the same end
-    assert "checkpoint-12.safetensors is damaged: going on from checkpoint-8" in capsys.readouterr().out
+    assert "checkpoint-12.safetensors is damaged: going on from checkpoint-8" in capsys.readouterr().err
     assert equal(again, whole)
     for path in checkpoints(tmp_path):
         path.write_bytes(content)
