@@ -65,7 +65,10 @@ def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> Non
 def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Callable[..., Backbone]) -> None:
     backbone = make_backbone()
     spreads = [backbone.columns(name).std().item() for name in backbone.layers]
-    rows = {row[0]: [float(cell) for cell in row[1:]] for row in study_views.start_table(backbone).rows}
+    rows = {
+        row[0]: [float(cell.replace(",", "")) for cell in row[1:]]
+        for row in study_views.start_table(backbone).rows
+    }
     assert rows["0.5"][0] == 0.5 and rows["0.5"][3] == 1
     assert rows["0.5"][1:3] == pytest.approx([1 / max(spreads), 1 / min(spreads)], rel=0.05)
 
