@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
-.PHONY: help setup book links test lint clean elmo results-aviary results-cub results-text results-benchmark
+.PHONY: help setup book links test lint faults clean elmo results-aviary results-cub results-text results-benchmark
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make links   check every address on the web that the book points to"
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
+	@echo "make faults  the tests of faults, many times over: results/faults.json (about an hour)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
 	@echo "make results-aviary            train and measure what results/aviary holds (about 30 minutes)"
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
@@ -50,6 +51,9 @@ lint: setup
 
 test: lint
 	N3_CI=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env tests notebooks
+
+faults: setup
+	N3_FAULTS=results/faults.json $(BIN)/python -m pytest tests/faults
 
 # Three paired seeds each; a finished run is not trained again.
 results-aviary: setup

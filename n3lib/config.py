@@ -128,7 +128,7 @@ def _check_plain(value: Any, where: str) -> None:
         for inner, one in given.items() if isinstance(given, dict) else [("", given)]:
             parts = one if isinstance(one, list) else [one]
             wrong = wrong or (isinstance(section, dict) and inner not in section)
-            wrong = wrong or not all(isinstance(part, str | int | float | None) for part in parts)
+            wrong = wrong or not all(isinstance(part, str | int | float) for part in parts)
             wrong = wrong or any(isinstance(part, float) and not math.isfinite(part) for part in parts)
             if wrong:
                 told = ".".join(filter(None, (str(name)[:80], str(inner)[:80])))
