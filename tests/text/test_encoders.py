@@ -213,7 +213,8 @@ def test_a_name_on_the_hub_is_pinned_to_its_commit(bert, monkeypatch):
     monkeypatch.setattr(AutoConfig, "from_pretrained", from_pretrained)
     encoder = TransformerEncoder("someone/encoder")
     assert encoder.name == "someone/encoder" and len(encoder.revision) == 64
-    assert asked == [("someone/encoder", {"trust_remote_code": False})] and encoder._options == {"revision": "c0ffee"}
+    assert asked == [("someone/encoder", {"trust_remote_code": False})]
+    assert encoder._options == {"revision": "c0ffee"}
 
 
 def test_minilm(pack):
