@@ -95,7 +95,8 @@ def make_backbone() -> Callable[..., Backbone]:
     """A backbone of random weights, wide enough to have three stages."""
 
     def make(pool: Literal["avg", "avg+max"] = "avg+max") -> Backbone:
-        features = fold_batchnorm(trace(shake_norms(SmallResNet((4, 6, 8)))))
+        # Multiples of 8: on processors with AVX2 only, PyTorch 2.13 corrupts memory in narrower convolutions.
+        features = fold_batchnorm(trace(shake_norms(SmallResNet((8, 16, 24)))))
         return Backbone(features, BackboneConfig(pool=pool), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
     return make

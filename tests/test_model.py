@@ -257,7 +257,8 @@ def test_remembered_texts_and_statistics_come_back(make_n3: MakeN3, small_bank: 
     from n3lib.classifiers import Statistics
 
     model, text = make_n3(), small_bank.batch(range(6, 14))
-    statistics = Statistics(torch.randn(16), torch.randn(16, 16), torch.randn(8, 16))
+    f = model.backbone.width
+    statistics = Statistics(torch.randn(f), torch.randn(f, f), torch.randn(8, f))
     model.remember(statistics, text)
     assert torch.equal(model.center, statistics.center)
     assert torch.equal(model.transform, statistics.transform)
