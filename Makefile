@@ -54,6 +54,7 @@ test: lint
 
 faults: setup
 	N3_FAULTS=results/faults.json $(BIN)/python -m pytest tests/faults
+	for what in json config archive; do $(BIN)/python tests/faults/fuzz.py $$what -max_total_time=60 || exit 1; done
 
 # Three paired seeds each; a finished run is not trained again.
 results-aviary: setup
