@@ -93,6 +93,14 @@ def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
     assert len(study_views.magnitudes({"N3": results}).axes) == 2
 
 
+def test_other_files_in_the_folder_of_results_are_passed_over(tmp_path: Path) -> None:
+    write_json(tmp_path / "bench" / "cpu.json", {"measurements": []})
+    assert study_views.adapted_cub(tmp_path, "SS") == {}
+    told = {"dataset": "cub", "split": "SS", "method": "finetune", "adaptation": {"a": {"norm": 1.0}}}
+    write_json(tmp_path / "benchmark" / "one.json", result("benchmark", "", 0, 1.0) | told)
+    assert list(study_views.adapted_cub(tmp_path, "SS")) == ["plain fine-tuning"]
+
+
 def test_magnitude_over_training_reads_the_runs_checkpoints(tmp_path: Path) -> None:
     lines: list[dict[str, Any]] = [
         {"step": 0, "adaptation": {"a": {"relative": 0.0}, "b": {"relative": 0.0}}},
