@@ -90,9 +90,9 @@ def magnitudes(results: Mapping[str, Results]) -> Figure | Table:
     if not results:
         return Table([], [], "There are no results yet.")
     kinds = {
-        "norm": "L2 norm of the change",
-        "relative": "change (% of the layer's norm)",
-        "varies": "of which varies\nwith the task (%)",
+        "norm": "L2 norm\nof the change",
+        "relative": "change (% of\nthe layer's norm)",
+        "varies": "of it, varies with\nthe task (%)",
     }
     panels = {
         label: {
