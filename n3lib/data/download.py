@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import time
 import zipfile
@@ -43,7 +44,11 @@ _TARS = (".tar", ".tar.gz", ".tgz")
 # Members that say something of the next one.
 _TEXTS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
 _TEXTS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
+# ValueError and its like: what tarfile and zipfile make of damaged numbers and names.
+_DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, BadGzipFile, EOFError, zlib.error, lzma.LZMAError,
+    ValueError, OverflowError, struct.error, IndexError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
