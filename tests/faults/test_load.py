@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.run import Run
@@ -81,6 +82,8 @@ def test_eight_writers_of_one_cache(
 def test_the_same_seed_in_new_processes_and_with_other_threads(
     nursery: Callable, config: RunConfig, fault: Callable, tmp_path: Path
 ) -> None:
+    # The network that is shipped: a random one amplifies rounding as no trained one does.
+    config = dataclasses.replace(config, backbone=BackboneConfig())
     drawn = [
         nursery("draw", config=dataclasses.asdict(config), folder=str(tmp_path / folder), threads=threads)
         for folder, threads in (("a", 1), ("b", 1), ("a", 2), ("a", 4))  # the last two open the first run
