@@ -97,7 +97,7 @@ def _parse(parse: Any, where: str) -> RunConfig:
     parser.add_argument("--config", action="config")
     try:
         values = parser.instantiate(parse(parser))
-    except (jsonargparse.ArgumentError, TypeError, KeyError) as error:
+    except (jsonargparse.ArgumentError, TypeError, KeyError, ValueError, AttributeError) as error:
         told = " ".join(str(error).split())
         raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None
     values.pop("config", None)
