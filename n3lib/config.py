@@ -125,7 +125,8 @@ def _check_plain(value: Any, where: str) -> None:
     for name, given in value.items() if isinstance(value, dict) else [("", value)]:
         section = known.get(name)
         wrong = name not in known or isinstance(section, dict) != isinstance(given, dict)
-        for inner, one in given.items() if isinstance(given, dict) else [("", given)]:
+        # Of a section that is wrong as a whole, nothing inside matters.
+        for inner, one in given.items() if isinstance(given, dict) and not wrong else [("", given)]:
             parts = one if isinstance(one, list) else [one]
             wrong = wrong or (isinstance(section, dict) and inner not in section)
             wrong = wrong or not all(isinstance(part, str | int | float) for part in parts)

@@ -49,6 +49,9 @@ def test_the_command_line_wins(write) -> None:
     [
         ("model: {depth: 3}", [], "depth"),
         ("wings: 2", [], "wings"),
+        ("config: {}", [], "config"),
+        ("seed: null", [], "seed"),
+        ("data: {}\ndata: {}", [], "twice"),
         ("model: {d: wide}", [], "d"),
         ("model: {adapt: some}", [], "some"),
         ("fit: test", [], "test"),
