@@ -1,12 +1,10 @@
 """Does it matter for which classes the layers were written, and which words wrote them?"""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import linear
 
 from n3lib.data import load_data
 from n3lib.data.aviary import ATTRIBUTES
@@ -14,9 +12,9 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.data.fieldguide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.episodes import look_alikes
 from n3lib.errors import N3Error
-from n3lib.evaluate import metrics, predict
+from n3lib.evaluate import metrics, predict, score
 from n3lib.results import Table, mean_and_spread
-from n3lib.run import Run, extract
+from n3lib.run import Run
 from n3lib.word_check import erase
 
 
@@ -59,13 +57,13 @@ def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset 
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[np.setdiff1d(places, order[:ways], assume_unique=True)[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
+        elsewhere = [model.labels2adaptation(model.context(bank.batch(task))) for task in others]
         scores: dict[str, list[float]] = {name: [] for name in rows}
         for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
             rest = [one.deltas for j, one in enumerate(written) if j != i]
             mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
             for name, deltas in zip(rows, (own.deltas, elsewhere[i], mean), strict=True):
-                logits, labels = _classify(run, dataset, task, deltas, own.weight, own.bias)
+                logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
                 scores[name].append(metrics(logits, labels)["per_class_accuracy"])
         own_scores = scores["this task"]
         for name, found in scores.items():
@@ -130,22 +128,7 @@ def _left(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
     return {told: [cut(text) or name for text, name in pairs] for told, cut in cuts.items()}
 
 
-def _classify(
-    run: Run,
-    dataset: ZeroShotDataset,
-    task: Sequence[int],
-    deltas: Mapping[str, Tensor],
-    weight: Tensor,
-    bias: Tensor,
-) -> tuple[Tensor, Tensor]:
-    indices = dataset.indices(task)
-    columns = run.model.columns(dict(deltas))
-    features = extract(run.model.backbone, dataset.images, indices, columns, run.config.mirror)
-    place = {c: k for k, c in enumerate(task)}
-    return linear(features, weight, bias), torch.tensor([place[int(c)] for c in dataset.labels[indices]])
-
-
 def _difference(values: Sequence[float]) -> str:
     """A mean difference with its standard error."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    error = statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.mean(values):+.1f} ± {error:.1f}"

@@ -17,7 +17,7 @@ from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.episodes import look_alikes
 from n3lib.errors import N3Error
-from n3lib.model import N3
+from n3lib.model import N3, Adaptation
 from n3lib.run import Run, environment, extract, magnitude
 from n3lib.text.bank import TextBank
 
@@ -44,6 +44,14 @@ def predict(
         texts: whose descriptions to give in their place (a control); the classes' own by default.
     """
     adaptation = model.read(bank.batch(texts or classes).to(model.center.device))
+    return score(model, dataset, classes, adaptation, config)
+
+
+@torch.no_grad()
+def score(
+    model: N3, dataset: ZeroShotDataset, classes: Sequence[int], adaptation: Adaptation, config: RunConfig
+) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
+    """As `predict`, under an adaptation that is there already."""
     indices = dataset.indices(classes)
     columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
     features = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)

@@ -38,13 +38,13 @@ def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: R
 
 def test_layers_that_hang_on_the_text_are_told_apart(moved: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, torch.Tensor]] = []
-    classify = conditioning._classify
+    score = conditioning.score
 
-    def spy(run, dataset, task, deltas, weight, bias):  # type: ignore[no-untyped-def]
-        seen.append(deltas)
-        return classify(run, dataset, task, deltas, weight, bias)
+    def spy(model, dataset, classes, adaptation, config):  # type: ignore[no-untyped-def]
+        seen.append(adaptation.deltas)
+        return score(model, dataset, classes, adaptation, config)
 
-    monkeypatch.setattr(conditioning, "_classify", spy)
+    monkeypatch.setattr(conditioning, "score", spy)
     whose_layers(moved, 3, tasks=3)
     name = next(iter(seen[0]))
     own, other, mean = (seen[place][name] for place in range(3))
