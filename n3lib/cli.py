@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from n3lib.config import RunConfig, read_config, settings
+from n3lib.config import read_config, settings
 from n3lib.errors import N3Error
 
 RawHelp = argparse.RawDescriptionHelpFormatter
@@ -200,9 +200,9 @@ def _add_data(data: argparse.ArgumentParser, command: Callable[..., argparse.Arg
     sub.add_argument("-o", "--output", type=Path, help="where the weights go (default: in the package)")
 
 
-def _config(options: argparse.Namespace, overrides: Sequence[str] = ()) -> RunConfig:
+def _overrides(options: argparse.Namespace) -> list[str]:
     roots = [f"--data.root={options.data_root}"] if options.data_root else []
-    return read_config(options.config, [*roots, *overrides])
+    return [*roots, *options.overrides]
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -279,7 +279,7 @@ def _backbone(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from n3lib.run import train
 
-    run = train(_config(options, options.overrides), options.output)
+    run = train(read_config(options.config, _overrides(options)), options.output)
     print(f"trained: {run.folder}")
 
 
@@ -314,13 +314,12 @@ def _table(options: argparse.Namespace) -> None:
     from n3lib.tables import SEEDS, run_table, show_table
 
     if options.dataset:
-        roots = [f"--data.root={options.data_root}"] if options.data_root else []
         run_table(
             options.name,
             options.dataset,
             options.output,
             options.config,
-            [*roots, *options.overrides],
+            _overrides(options),
             options.split,
             options.method,
             options.seed or range(SEEDS),
@@ -333,11 +332,10 @@ def _table(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     from n3lib.studies import SEEDS, run_study
 
-    roots = [f"--data.root={options.data_root}"] if options.data_root else []
     run_study(
         options.name,
         options.output,
-        overrides=[*roots, *options.overrides],
+        overrides=_overrides(options),
         variants=options.variant,
         seeds=options.seed or SEEDS,
     )
@@ -352,9 +350,7 @@ def _bench(options: argparse.Namespace) -> None:
 def _search(options: argparse.Namespace) -> None:
     from n3lib.search import search
 
-    roots = [f"--data.root={options.data_root}"] if options.data_root else []
-    overrides = [*roots, *options.overrides]
-    search(Path(options.config), options.output, overrides, options.trials)
+    search(Path(options.config), options.output, _overrides(options), options.trials)
 
 
 def _synthesize(options: argparse.Namespace) -> None:
