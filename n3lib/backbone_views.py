@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from n3lib import freshness
 from n3lib.backbone import BackboneConfig, architecture, load_backbone
 from n3lib.model import N3, N3Config
 from n3lib.results import Table, load_results, mean_and_spread
@@ -108,7 +109,7 @@ def cub_table(folder: Path) -> Table:
             )
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
-    return Table(head, rows, "50 classes, chance 2.0 %.")
+    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
 
 def _by_seed(results: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Mapping[str, Any]]:
@@ -135,6 +136,7 @@ def _note(results: Sequence[Mapping[str, Any]]) -> str:
     there = {r["variant"] for r in results}
     missing = [name for name in NETWORKS if not {f"{name}-all", f"{name}-frozen"} <= there]
     if not missing:
-        return told
+        return freshness.note(results, told)
     commands = [f"`n3 data backbone --name {n} -o {NETWORKS[n]}`" for n in missing if NETWORKS[n]]
-    return f"{told} What is not run: {', '.join([*commands, 'then `n3 study backbones`'])}."
+    told += f" What is not run: {', '.join([*commands, 'then `n3 study backbones`'])}."
+    return freshness.note(results, told)

@@ -19,6 +19,7 @@ from n3lib.data import DataConfig, load_data
 from n3lib.data.aviary import describe, draw, draw_with_mask
 from n3lib.data.base import ZeroShotDataset
 from n3lib.episodes import Episodes
+from n3lib.freshness import note
 from n3lib.model import N3
 from n3lib.overview import is_here, lengths
 from n3lib.results import Table, load_results, table
@@ -65,7 +66,7 @@ def committed(folder: str, rows: Sequence[str]) -> Table:
         f" `n3 evaluate RUN -o results/{folder}/S.json`. The controls are trained with"
         " `--model.adapt=classifier` and `--model.adapt=constant --model.shared_mu=4`."
     )
-    return table(found, rows, note="" if found else missing)
+    return table(found, rows, note=note(found) if found else missing)
 
 
 def cub() -> ZeroShotDataset | None:

@@ -82,6 +82,7 @@ def evaluate(
     permutations: int = 10,
     control: TextControl = "own",
     alike: bool = False,
+    bank: TextBank | None = None,
 ) -> dict[str, Any]:
     """A run's result on unseen classes.
 
@@ -99,6 +100,8 @@ def evaluate(
             too few, of one drawn from the task: accuracy must fall to chance.
         alike: tasks of look-alikes: a class drawn at random, and those whose descriptions are nearest to its
             own.
+        bank: the descriptions of the dataset's classes as the run's reader encodes them, where they are
+            already.
 
     Returns:
         A result, ready for JSON: what was measured, its spread, and all that it was made with.
@@ -119,7 +122,7 @@ def evaluate(
     trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
     if trained:
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
-    bank = run.reader.bank(dataset.texts)
+    bank = bank or run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     similarity = bank.similarity(classes.tolist())
     scores, confusion, tasks, described = [], None, [], []

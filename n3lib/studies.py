@@ -192,11 +192,13 @@ def _measure(study: Study, run: Any) -> dict[str, Any]:
     from n3lib.data import load_data
 
     data = load_data(run.config.data)
-    results = []
+    bank, results = run.reader.bank(data.texts), []
     for alike in (False, True)[: 2 if study.alike else 1]:
         for ways in study.ways:
             if ways <= len(data.split.test):
-                results.append(evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike))
+                results.append(
+                    evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike, bank=bank)
+                )
     results[0]["pretraining"] = _pretraining(run.config.backbone)
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
     return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from n3lib import charts
+from n3lib import charts, freshness
 from n3lib.backbone import Backbone
 from n3lib.results import Table, load_results, mean_and_spread
 from n3lib.studies import PAIRS, SPECIES, measured
@@ -234,4 +234,5 @@ def _note(results: Results, study: str) -> str:
     if not results:
         return f"There are no results yet: `n3 study {study}` makes them."
     ways, seeds = results[0]["ways"], sorted({r["seed"] for r in results})
-    return f"{ways} classes, chance {results[0]['chance']:.1f} %; seeds {', '.join(map(str, seeds))}."
+    told = f"{ways} classes, chance {results[0]['chance']:.1f} %; seeds {', '.join(map(str, seeds))}."
+    return freshness.note(results, told)

@@ -9,6 +9,7 @@ from typing import Any
 from n3lib.config import read_config
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
+from n3lib.freshness import note
 from n3lib.results import Table, load_results, mean_and_spread
 
 # Titles of the methods in the order of the tables.
@@ -247,7 +248,9 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
         if not ran:
             command = run_command(name, *column)
             notes.append(f"{' '.join(column)}: no result yet; where the data are, `{command}` makes it.")
-    return Table(head, rows, "\n\n".join(notes))
+    return Table(
+        head, rows, note([r for ran in found.values() for some in ran.values() for r in some], *notes)
+    )
 
 
 def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
@@ -262,7 +265,9 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
             row.append(mean_and_spread([m["per_class_accuracy"] for m in found]))
         rows.append(row)
     chance = sorted({f"{r['chance']:.1f} %" for results in ran.values() for r in results})
-    return Table(["method", "its own text", *controls], rows, f"Chance is {' or '.join(chance)}.")
+    return Table(
+        ["method", "its own text", *controls], rows, note(list(results), f"Chance is {' or '.join(chance)}.")
+    )
 
 
 def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:

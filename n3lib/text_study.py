@@ -19,6 +19,7 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
 from n3lib.evaluate import metrics
+from n3lib.freshness import note
 from n3lib.results import Table, load_results, table
 from n3lib.run import extract
 from n3lib.text.cache import encode_cached
@@ -176,7 +177,8 @@ def text_encoders(folder: str | Path) -> Table:
         folder: of results, such as `results/text-encoders`.
     """
     groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
-    for result in load_results(folder, dataset="cub", split="PS", part="test", text="own"):
+    results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
+    for result in results:
         groups.setdefault(_kind(result["config"]), []).append(result)
     rows = []
     for (_, label, nearest), members in sorted(groups.items()):
@@ -194,7 +196,7 @@ def text_encoders(folder: str | Path) -> Table:
         " For words counted: `--text.encoder=words --text.lexical=true`; for the closed form:"
         " `--model.adapt=classifier --train.steps=0`; for class names alone: `--data.text=names`."
     )
-    return Table([*head, "nearest in the paper's Table 4 (%)"], rows, "" if rows else missing)
+    return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
 
 
 def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -1,0 +1,142 @@
+"""Whether the code and the settings that made a result are still those that are here.
+
+A result names its code revision. What its methods are made of is compared between that revision and the
+files here, as syntax trees without docstrings: a renamed variable counts, a better comment does not. Data are
+not looked at: a result holds their hashes.
+"""
+
+import ast
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from n3lib.results import Table, load_results
+
+ROOT = Path(__file__).parent.parent
+# What a number hangs on. All that has to do with files, tables and pictures does not count.
+_READING = (
+    "text/bank",
+    "text/encoders",
+    "text/reader",
+    "text/tfidf",
+    "text/words",
+    "text/transformer",
+    "text/glove",
+)
+_SHARED = ("backbone", "evaluate", *_READING)
+_N3 = ("classifiers", "episodes", "model", "run", "train")
+_BASELINES = ("benchmark", "baselines/base", "baselines/features")
+
+
+def changed(result: Mapping[str, Any]) -> list[str] | None:
+    """The files that a result hangs on and that have changed since it was made, relative to the repository.
+
+    Returns:
+        None where that cannot be told: there is no git, no history, or no such revision in it.
+    """
+    revision = _revision(result).removesuffix("-dirty")
+    differing = _touched(revision) if revision else None
+    if differing is None:
+        return None
+    return [path for path in _made_of(result) if path in differing and _differs(revision, path)]
+
+
+def flag(results: Sequence[Mapping[str, Any]]) -> str:
+    """A line for below a table or picture of these results; empty where nothing has changed since."""
+    files = dict.fromkeys(path for result in results for path in changed(result) or ())
+    if not files:
+        return ""
+    return f"Some of these results are older than the code (appendix B): {', '.join(map(_short, files))}."
+
+
+def note(results: Sequence[Mapping[str, Any]], *lines: str) -> str:
+    """What stands below a table of results: these lines, and the flag."""
+    return "\n\n".join(filter(None, [*lines, flag(results)]))
+
+
+def freshness_table(folder: Path) -> Table:
+    """Every folder of results, the revisions that made them, and what has changed since.
+
+    Args:
+        folder: of the results.
+    """
+    rows = []
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "bench"):
+        by_revision: dict[str, list[Mapping[str, Any]]] = {}
+        for result in load_results(path):
+            by_revision.setdefault(_revision(result) or "unknown", []).append(result)
+        for revision, results in by_revision.items():
+            told = [changed(result) for result in results]
+            files = list(dict.fromkeys(file for some in told for file in some or ()))
+            since = "cannot be told here" if None in told else ", ".join(map(_short, files)) or "nothing"
+            rows.append([path.name, revision, str(len(results)), since])
+    return Table(["results", "made by revision", "files", "changed since"], rows)
+
+
+def _revision(result: Mapping[str, Any]) -> str:
+    return result.get("environment", {}).get("code_revision") or ""
+
+
+def _short(path: str) -> str:
+    return path.removeprefix("n3lib/").removesuffix(".py")
+
+
+def _made_of(result: Mapping[str, Any]) -> list[str]:
+    """The files, relative to the repository."""
+    from n3lib.baselines import baselines
+
+    study, method = result.get("study"), result.get("method")
+    modules = [*_SHARED]
+    if study == "benchmark":
+        modules += _BASELINES
+    if study == "benchmark" and method in (known := baselines()):
+        modules.append(known[method].__module__.removeprefix("n3lib.").replace(".", "/"))
+    else:
+        modules += _N3
+    if study == "benchmark":
+        config = "benchmark"
+    elif result["dataset"] == "aviary":
+        config = "aviary"
+    else:
+        config = "cub-ps-paper" if result["config"]["episodes"]["kind"] != "zero-shot" else "cub-ps"
+    return [*(f"n3lib/{module}.py" for module in modules), f"configs/{config}.yaml"]
+
+
+@lru_cache
+def _touched(revision: str) -> frozenset[str] | None:
+    """The files whose text differs from the revision's; None without a history."""
+    listed = _git("diff", "--name-only", revision, "--", "n3lib", "configs")
+    return None if listed is None else frozenset(listed.splitlines())
+
+
+@lru_cache
+def _differs(revision: str, path: str) -> bool:
+    """Whether a file means something else than at a revision, or is not there at one of the two times."""
+    old, new = _git("show", f"{revision}:{path}"), ROOT / path
+    return old is None or not new.is_file() or _meaning(old, path) != _meaning(new.read_text("utf-8"), path)
+
+
+def _git(*command: str) -> str | None:
+    try:
+        ran = subprocess.run(["git", *command], cwd=ROOT, capture_output=True)
+    except OSError:  # there is no git here
+        return None
+    return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else None
+
+
+def _meaning(text: str, path: str) -> Any:
+    """What counts of a file: its syntax tree without docstrings, or the values of a configuration."""
+    if path.endswith(".yaml"):
+        return yaml.safe_load(text)
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree)
