@@ -5,11 +5,13 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
-.PHONY: help setup book links test lint faults clean elmo results-aviary results-cub results-text results-benchmark
+.PHONY: help setup book book-full links test lint faults clean elmo
+.PHONY: results-aviary results-cub results-text results-benchmark results-studies
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book    run the notebooks on the aviary and build the book (no downloads of data)"
+	@echo "make book-full DATA=DIR        everything that the book shows, measured here, then the book (a day or two)"
 	@echo "make links   check every address on the web that the book points to"
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
@@ -19,6 +21,7 @@ help:
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
 	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text-encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
+	@echo "make results-studies           the ablations on the aviary: results/mu, conditioning, backbones, search (a day)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
 
@@ -40,6 +43,18 @@ book/_build/inputs: .venv/installed $(shell find $(wildcard n3lib configs result
 book: book/_build/inputs
 	$(BIN)/jupyter-book build book/
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
+
+# What results/ holds is kept: delete a file to have it made again.
+book-full: setup
+	@test -n "$(DATA)" || { echo "make book-full needs DATA=DIR, a folder with CUB-200-2011 and its texts:"; \
+	  echo "  n3 data download cub --root DIR, then n3 data describe cub --root DIR --section all --contact ADDRESS"; \
+	  echo "and the weights of ResNet-18 and of a text encoder, downloaded once (or CUB_ARGS=... for files of yours)."; \
+	  echo "NABirds, AwA2 and Oxford Flowers are run by n3 table table2 --dataset NAME. It takes a day or two on two"; \
+	  echo "processor cores, a few hours with a GPU, and goes on where it was stopped."; exit 1; }
+	$(MAKE) results-aviary results-studies
+	$(MAKE) results-cub results-text results-benchmark
+	$(BIN)/n3 bench
+	N3_DATA_ROOT="$(DATA)" $(MAKE) book
 
 links: book
 	$(BIN)/jupyter-book build --builder linkcheck book/
@@ -99,6 +114,16 @@ results-text: setup
 results-benchmark: setup
 	$(BIN)/n3 table table2 --dataset cub --data-root $(DATA) $(CUB_ARGS)
 	$(BIN)/n3 table sce --dataset cub --data-root $(DATA) $(CUB_ARGS)
+	$(BIN)/n3 table table6 --dataset cub --data-root $(DATA) $(CUB_ARGS)
+
+# The ablations of the book, three seeds each; what results/ has of them is not run again.
+results-studies: setup
+	$(BIN)/n3 study mu
+	$(BIN)/n3 study conditioning
+	for name in googlenet resnet18 squeezenet1_1; do file=runs/backbones/$$name.safetensors; \
+	  test -e $$file || $(BIN)/n3 data backbone --name $$name -o $$file || exit 1; done
+	$(BIN)/n3 study backbones
+	$(BIN)/n3 search configs/aviary.yaml -o runs/search/aviary
 
 # AllenNLP, which runs ELMo, needs an environment of its own. The others then find its embeddings in the cache.
 .venv-elmo/installed: pyproject.toml requirements-elmo.txt

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from n3lib.bench_measures import MEASUREMENTS, Sizes
+from n3lib.bench_measures import BARS, MEASUREMENTS, Sizes
 from n3lib.bench_setup import CONFIG, SIZES
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
@@ -63,7 +63,7 @@ def run_bench(
             continue
         found["measurements"][name] = result
         write_json(output, found)
-        told(f"{name}: {_line(result)}")
+        told(f"{name}: {_line(name, result)}")
     return found
 
 
@@ -94,12 +94,10 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _line(result: Mapping[str, Any]) -> str:
+def _line(name: str, result: Mapping[str, Any]) -> str:
     if "ratio" in result:
-        told, bar = result["ratio"], result.get("bar")
+        told, bar = result["ratio"], BARS.get(name, (None, None))[torch.cuda.is_available()]
         goal = f", at most {bar:g} asked" if bar else ""
         return f"{told['median']:.2f} ({told['low']:.2f} to {told['high']:.2f}){goal}"
-    return (
-        ", ".join(f"{name} {told['median']:.3g} s" for name, told in result.get("seconds", {}).items())
-        or "done"
-    )
+    seconds = result.get("seconds", {})
+    return ", ".join(f"{which} {told['median']:.3g} s" for which, told in seconds.items()) or "done"

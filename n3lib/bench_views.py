@@ -9,26 +9,26 @@ from matplotlib.figure import Figure
 
 from n3lib import plots
 from n3lib.bench import run_bench
+from n3lib.bench_measures import BARS
 from n3lib.bench_setup import SIZES, Plain, make_backbone, make_n3, trained_numbers
 from n3lib.files import read_json
 from n3lib.results import Table
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
-# What is asked of each ratio on a CPU and on a GPU (bf16); nothing where there is no number.
-ROWS: dict[str, tuple[str, float | None, float | None]] = {
-    "step-paper": ("training step, the paper's size", 2.5, 1.6),
-    "step-small": ("training step, d = 128", 1.15, None),
-    "step-aviary": ("training step, the aviary's network at 48 pixels", None, None),
-    "two-stage": ("training step, 256 images in 4 micro-batches", 1.3, 1.3),
-    "memory-paper": ("memory of a step, the paper's size", 1.5, 1.5),
-    "memory-paper-two-stage": ("the same, in 4 micro-batches", 1.5, 1.5),
-    "memory-small": ("memory of a step, d = 128", 1.5, 1.5),
-    "memory-small-two-stage": ("the same, in 4 micro-batches", 1.5, 1.5),
-    "inference": ("a synthesized network over torchvision's", 1.0, 1.0),
-    "loader": ("step with its loader over one without", 1.05, 1.05),
-    "batched-paper": ("decoders batched over one by one, paper's size", None, None),
-    "batched-aviary": ("decoders batched over one by one, aviary", None, None),
-    "library": ("N3's step over one with hypnettorch", None, None),
+ROWS = {
+    "step-paper": "training step, the paper's size",
+    "step-small": "training step, d = 128",
+    "step-aviary": "training step, the aviary's network at 48 pixels",
+    "two-stage": "training step, 256 images in 4 micro-batches",
+    "memory-paper": "memory of a step, the paper's size",
+    "memory-paper-two-stage": "the same, in 4 micro-batches",
+    "memory-small": "memory of a step, d = 128",
+    "memory-small-two-stage": "the same, in 4 micro-batches",
+    "inference": "a synthesized network over torchvision's",
+    "loader": "step with its loader over one without",
+    "batched-paper": "decoders batched over one by one, paper's size",
+    "batched-aviary": "decoders batched over one by one, aviary",
+    "library": "N3's step over one with hypnettorch",
 }
 
 
@@ -46,9 +46,9 @@ def ratio_table(folder: Path) -> Table:
     """Every ratio with its quartiles, beside what is asked; an open cell has not been measured."""
     devices = found(folder)
     rows = []
-    for name, (title, *asked) in ROWS.items():
+    for name, title in ROWS.items():
         row = [title]
-        for goal, told in zip(asked, devices.values(), strict=True):
+        for goal, told in zip(BARS.get(name, (None, None)), devices.values(), strict=True):
             row += [_ratio(told["measurements"].get(name)), f"{goal:g}" if goal else ""]
         rows.append(row)
     return Table(["", "CPU", "at most", "GPU, bf16", "at most"], rows, _where(devices))
@@ -101,7 +101,7 @@ def live(name: str = "step-aviary") -> str:
         told = run_bench(Path(folder) / "now.json", [name], repeats=3, told=lambda line: None)
     result = told["measurements"][name]
     seconds = ", ".join(f"{who} {some['median']:.2f} s" for who, some in result["seconds"].items())
-    return f"{ROWS[name][0]}: {seconds}; ratio {_ratio(result)}"
+    return f"{ROWS[name]}: {seconds}; ratio {_ratio(result)}"
 
 
 def trained(name: str) -> str:
@@ -160,7 +160,7 @@ def synthesis_line(folder: Path, kind: str = "cpu") -> str:
     if "synthesis" not in told:
         return "Not measured yet: `n3 bench synthesis` does it."
     one = told["synthesis"]
-    text = f"{one['seconds']['n3']['median']:.2f} s; asked: at most {one['seconds_bar']:g} s"
+    text = f"{one['seconds']['n3']['median']:.2f} s; asked: at most {BARS['synthesis'][kind != 'cpu']:g} s"
     if "profile" in told:
         floor = one["flops"] / told["profile"]["matrix_rate"]["median"]
         text += f"; floor on this machine: {floor:.2f} s ({one['flops'] / 1e12:.2f} TFLOP)"

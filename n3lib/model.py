@@ -35,7 +35,7 @@ class N3Config:
         heads: attention heads.
         t2l_layers, l2a_layers: transformer blocks of Tokens2Label and of the Labels2Adaptation encoder
             (the paper's Table 7: 2 and 1).
-        dropout: in both encoders.
+        dropout: in both encoders, on what a block adds and within its feed-forward part.
         adapt: `all` layers, the `classifier` alone, or two controls that adapt every layer in one way,
             whatever the classes are: `constant`, the shared part of `all` alone, and `finetune`, plain
             fine-tuning.
@@ -102,6 +102,7 @@ def positions(length: int, d: int) -> Float[Tensor, "L d"]:
 def encoder(d: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
     """A stack of pre-norm transformer blocks."""
     block = nn.TransformerEncoderLayer(d, heads, 4 * d, dropout, batch_first=True, norm_first=True)
+    block.self_attn.dropout = 0.0  # attention weights are then never held in memory, (heads, L, L) a class
     return nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(d), enable_nested_tensor=False)
 
 

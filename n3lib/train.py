@@ -39,7 +39,9 @@ class TrainConfig:
         warmup: steps of linear warm-up; a cosine then falls to zero.
         clip: largest norm of the gradient.
         every: steps between two checkpoints, each with a validation where there are validation classes.
-        precision: `float32` or `bf16` for matrix products and convolutions; `auto` takes bf16 on a GPU.
+        precision: `float32` or `bf16` for matrix products and convolutions; `auto` takes bf16 on a GPU. A
+            processor without bf16 instructions computes in float32 all the same: it would take some fifty
+            times as long otherwise.
     """
 
     steps: int = 1000
@@ -54,7 +56,13 @@ class TrainConfig:
     @property
     def bf16(self) -> bool:
         """Whether this machine is to compute in bf16."""
-        return self.precision == "bf16" or (self.precision == "auto" and torch.cuda.is_available())
+        if torch.cuda.is_available():
+            return self.precision != "float32"
+        return self.precision == "bf16" and _processor_has_bf16()
+
+
+def _processor_has_bf16() -> bool:
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Progress(NamedTuple):

@@ -1,6 +1,7 @@
 """The loop: a resumed run is the uninterrupted one, bad states are refused, the best state is kept."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -264,3 +265,12 @@ def test_matrices_decay_vectors_do_not_and_fast_ones_are_fast() -> None:
 
 def test_frozen_parameters_are_not_stored() -> None:
     assert trained_state(Regression()).keys() == {"weight", "offset", "renewed"}
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bf16_is_for_machines_that_have_it(monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
+    monkeypatch.setattr(sys.modules[TrainConfig.__module__], "_processor_has_bf16", lambda: able)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [False, False, able]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [True, False, True]
