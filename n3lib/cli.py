@@ -148,6 +148,16 @@ def build_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
     )
 
+    sub = command(
+        "saliency", _saliency, "how much of a network's saliency lies on CUB's birds, as JSON",
+        "n3 saliency runs/cub-ps --data-root DIR",
+    )  # fmt: skip
+    sub.add_argument("run", type=Path, help="the run folder")
+    sub.add_argument("--data-root", default="", help="folder that holds the dataset, where it has moved")
+    sub.add_argument(
+        "-o", "--output", type=Path, help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)"
+    )
+
     sub = command("classify", _classify, "name what images show", "n3 classify bird-net/ photos/*.jpg")
     sub.add_argument("network", type=Path, help="folder of a synthesized network")
     sub.add_argument("images", nargs="+", type=Path, help="image files")
@@ -345,6 +355,21 @@ def _bench(options: argparse.Namespace) -> None:
     from n3lib.bench import default_output, run_bench
 
     run_bench(options.output or default_output(), options.names)
+
+
+def _saliency(options: argparse.Namespace) -> None:
+    import shlex
+
+    from n3lib.box_saliency import measure
+    from n3lib.files import write_json
+    from n3lib.run import Run
+
+    result = measure(Run.load(options.run), options.data_root)
+    name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
+    output = options.output or Path("results/saliency") / name
+    write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
+    told = result["metrics"]
+    print(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures\n{output}")
 
 
 def _search(options: argparse.Namespace) -> None:
