@@ -2,17 +2,17 @@
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
-from n3lib.config import read_config
-from n3lib.errors import N3Error
+from n3lib.config import RunConfig, read_config
+from n3lib.errors import Diverged, N3Error
 from n3lib.evaluate import evaluate
-from n3lib.files import read_tensors, write_json
+from n3lib.files import read_json, read_tensors, write_json
 from n3lib.results import load_results
 from n3lib.run import train
 from n3lib.train import read_metrics
@@ -152,7 +152,8 @@ def run_study(
 
     Args:
         name: of the study.
-        folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`.
+        folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`. A
+            training that diverged has one too, which says so instead of an accuracy.
         configs: folder of the configurations.
         overrides: of the configuration, for all variants.
         variants: some of the study's; all by default.
@@ -174,17 +175,38 @@ def run_study(
                 continue
             settings = [*study.common, *study.variants[variant], *overrides, f"--seed={seed}"]
             config = read_config(configs / f"{study.config}.yaml", settings)
-            run = train(config, runs / name / path.stem)
-            result = _measure(study, run)
-            result |= {"study": name, "variant": variant, "curve": curve(run.folder)}
+            run_folder = runs / name / path.stem
+            try:
+                result = _measure(study, train(config, run_folder))
+            except Diverged as error:  # a finding too
+                result = _unmeasured(config, run_folder, error)
+            result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
             result["command"] = run_command(name, variant, seed, overrides)
             write_json(path, result)
-            told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
+            told(f"{path}: {_told(result)}")
 
 
 def run_command(name: str, variant: str, seed: int, overrides: Sequence[str] = ()) -> str:
     """The command that makes a result."""
     return shlex.join(["n3", "study", name, "--variant", variant, "--seed", str(seed), *overrides])
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    accuracy = result["metrics"].get("per_class_accuracy")
+    return result["diverged"] if accuracy is None else f"{accuracy:.1f} %"
+
+
+def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, Any]:
+    """The result of a training whose numbers were no longer finite: why, instead of a measurement."""
+    return {
+        "method": f"n3-{config.model.adapt}-{config.model.classifier}",
+        "dataset": config.data.name,
+        "seed": config.seed,
+        "metrics": {},
+        "diverged": error.problem.split(";")[0],
+        "config": dataclasses.asdict(config),
+        "environment": read_json(folder / "environment.json"),
+    }
 
 
 def _measure(study: Study, run: Any) -> dict[str, Any]:

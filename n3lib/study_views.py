@@ -226,13 +226,19 @@ def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Map
 
 
 def _accuracies(results: Results) -> str:
-    return mean_and_spread([r["metrics"]["per_class_accuracy"] for r in results])
+    """Mean and spread, and how many trainings diverged."""
+    found = [r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]]
+    gone = len(results) - len(found)
+    diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
+    return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))
 
 
 def _note(results: Results, study: str) -> str:
     """How many classes and seeds, and what brings what is missing."""
     if not results:
         return f"There are no results yet: `n3 study {study}` makes them."
-    ways, seeds = results[0]["ways"], sorted({r["seed"] for r in results})
-    told = f"{ways} classes, chance {results[0]['chance']:.1f} %; seeds {', '.join(map(str, seeds))}."
+    one = next((r for r in results if r["metrics"]), None)
+    task = f"{one['ways']} classes, chance {one['chance']:.1f} %; " if one else ""
+    seeds = sorted({r["seed"] for r in results})
+    told = f"{task}seeds {', '.join(map(str, seeds))}."
     return freshness.note(results, told)

@@ -1,5 +1,6 @@
 """Ablations: what is run, what is kept of it, and that nothing is run twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1
     found = measured(tmp_path / "results", "tiny")
     assert [(r["variant"], r["seed"]) for r in found] == [("narrow", 1), ("narrow", 2), ("wide", 1)]
+
+
+def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = replace(TINY, variants={"wild": ["--train.lr=1e30"], "tame": TINY.variants["narrow"]})
+    monkeypatch.setitem(studies.STUDIES, "tiny", wild)
+    told = run(tmp_path, seeds=[0])
+    assert "finite" in told[0] or "nan" in told[0]
+    assert told[1].endswith("%")  # the study went on
+    result = measured(tmp_path / "results", "tiny")[0]
+    assert result["diverged"] == told[0].split(": ", 1)[1]
+    assert (result["metrics"], result["seed"], result["dataset"]) == ({}, 0, "aviary")
+    assert result["curve"]["step"]
+    assert result["environment"]["packages"]
 
 
 @pytest.mark.usefixtures("tiny")

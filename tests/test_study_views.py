@@ -62,6 +62,16 @@ def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> Non
     assert "100 classes, chance 1.0 %; seeds 0, 1" in table.note
 
 
+def test_a_training_that_diverged_is_told_in_its_cell(mu: Path) -> None:
+    gone = {"metrics": {}, "diverged": "the loss is nan at step 3"}
+    curve = {"curve": {"step": [1], "loss": [9.0], "checkpoint": [0], "change": [0.0]}}
+    for variant in ("absolute-0.9-0.1", "absolute-0.5-0.5"):
+        save(mu, result("mu", variant, 2, 0.0, **curve) | gone)
+    rows = {row[0]: row[3] for row in study_views.pair_table(mu).rows}
+    assert (rows["0.9"], rows["0.5"]) == ("12.0 ± 2.8, 1 diverged", "diverged")
+    assert shown(study_views.loss_curves(mu))["absolute mu"]
+
+
 def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Callable[..., Backbone]) -> None:
     backbone = make_backbone()
     spreads = [backbone.columns(name).std().item() for name in backbone.layers]
