@@ -70,7 +70,7 @@ def loss_curves(folder: Path) -> Figure | Table:
         return Table([], [], _note(results, "mu"))
     ways = results[0]["config"]["episodes"]["ways"]
     level = (math.log(ways), f"guessing, ln {ways}")
-    return _pair_curves(results, "step", "loss", "training loss (nats)", level)
+    return _pair_curves(results, "step", "loss", "training loss (nats)", level, log_y=True)
 
 
 def change_curves(folder: Path) -> Figure | Table:
