@@ -49,7 +49,13 @@ def lines(
             axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axis.minorticks_off()
     if log_y:
-        axes[0, 0].set_yscale("symlog", linthresh=1.0)
+        least = min(
+            y for shown in panels.values() for seeds in shown.values() for s in seeds for y in s.values()
+        )
+        if least > 0:
+            axes[0, 0].set_yscale("log")
+        else:
+            axes[0, 0].set_yscale("symlog", linthresh=1.0)
     axes[0, 0].set(ylabel=ylabel)
     pairs = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
     legend = {label: handle for handle, label in reversed(pairs)}

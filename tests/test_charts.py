@@ -50,3 +50,11 @@ def test_layers_stand_in_the_order_of_the_network_with_a_mark_a_seed() -> None:
     assert [text.get_text() for text in share.get_xticklabels()] == ["stem", "block", "a"]
     assert (norm.get_ylabel(), share.get_ylabel()) == ("norm", "share (%)")
     assert norm.get_ylim()[0] == 0
+
+
+def test_a_logarithmic_y_axis_reaches_zero_only_where_there_are_zeros() -> None:
+    scale = {
+        low: charts.lines({"": {"x": [{1: low, 2: 500.0}]}}, "x", "y", log_y=True).axes[0].get_yscale()
+        for low in (0.0, 2.0)
+    }
+    assert scale == {0.0: "symlog", 2.0: "log"}
