@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -109,16 +110,25 @@ def bare_backbone(config: BackboneConfig) -> Backbone:
 def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
     """Write `network.safetensors`, `labels.json`, `card.json` and, if asked, `network.onnx`.
 
+    A network that was in the folder is replaced only when all of the new one is on the disk.
+
     Raises:
         N3Error: ONNX is asked for and not installed, or the exported network does not agree.
     """
     folder = Path(folder)
-    (folder / "card.json").unlink(missing_ok=True)
-    write_tensors(folder / "network.safetensors", network.state_dict())
-    write_json(folder / "labels.json", list(network.labels))
-    if onnx:
-        _export(network, folder / "network.onnx")
-    write_json(folder / "card.json", network.card)  # last: its presence says that the folder is whole
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".new-") as name:
+        new = Path(name)
+        write_tensors(new / "network.safetensors", network.state_dict())
+        write_json(new / "labels.json", list(network.labels))
+        if onnx:
+            _export(network, new / "network.onnx")
+        write_json(new / "card.json", network.card)
+        for old in ("card.json", "network.onnx"):
+            (folder / old).unlink(missing_ok=True)
+        # The card last: its presence says that the folder is whole.
+        for path in sorted(new.iterdir(), key=lambda path: path.name == "card.json"):
+            path.replace(folder / path.name)
     return folder
 
 

@@ -159,15 +159,31 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
-def test_a_save_that_fails_leaves_no_whole_folder(
-    network: SynthesizedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(network, tmp_path)
-    network.card["preprocessing"]["mean"] = [float("nan")] * 3
-    with pytest.raises(ValueError):
-        save(network, tmp_path)
+def test_a_save_that_fails_loses_nothing(network: SynthesizedNetwork, tmp_path: Path) -> None:
+    """The card is written last, so all else of the new network is there when it fails."""
+    save(network, tmp_path / "old")
+    card, weight = dict(network.card), network.fc.weight.clone()
+    network.card["preprocessing"] = {"mean": [float("nan")] * 3}
+    network.fc.weight.mul_(2)
+    for folder in ("old", "new"):
+        with pytest.raises(ValueError):
+            save(network, tmp_path / folder)
+    kept = load(tmp_path / "old")
+    assert kept.card == card
+    assert torch.equal(kept.fc.weight, weight)
+    assert {path.name for path in (tmp_path / "old").iterdir()} == {
+        "network.safetensors", "labels.json", "card.json"
+    }  # fmt: skip
     with pytest.raises(N3Error, match="holds no synthesized network"):
-        load(tmp_path)
+        load(tmp_path / "new")
+
+
+def test_the_onnx_file_of_an_earlier_network_goes(network: SynthesizedNetwork, tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(b"of another network")
+    (tmp_path / "notes.txt").write_text("mine")
+    save(network, tmp_path)
+    assert not (tmp_path / "network.onnx").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_classify_gives_the_most_probable_first(network: SynthesizedNetwork, tmp_path: Path) -> None:
