@@ -97,6 +97,8 @@ def _made_of(result: Mapping[str, Any]) -> list[str]:
         modules.append(known[method].__module__.removeprefix("n3lib.").replace(".", "/"))
     else:
         modules += _N3
+    if study == "saliency":
+        return [f"n3lib/{module}.py" for module in (*modules, "box_saliency", "data/boxes", "saliency")]
     if study == "benchmark":
         config = "benchmark"
     elif result["dataset"] == "aviary":

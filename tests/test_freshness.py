@@ -76,6 +76,6 @@ def test_without_the_revision_nothing_can_be_told(repository: Path) -> None:
 
 def test_the_files_named_are_there() -> None:
     """A renamed module would be compared with nothing, and never flagged."""
-    for study, method in (("benchmark", "eszsl"), ("benchmark", "n3"), ("main", "n3")):
+    for study, method in (("benchmark", "eszsl"), ("benchmark", "n3"), ("main", "n3"), ("saliency", "n3")):
         for path in freshness._made_of({"study": study, "method": method, "dataset": "aviary"}):
             assert (freshness.ROOT / path).is_file()
