@@ -17,7 +17,7 @@ help:
 	@echo "make lint    style and types only"
 	@echo "make faults  the tests of faults, many times over: results/faults.json (about an hour)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
-	@echo "make results-aviary            train and measure what results/aviary holds (about 30 minutes)"
+	@echo "make results-aviary            train and measure what results/aviary and aviary-shared hold (about an hour)"
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
 	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text-encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
@@ -73,13 +73,18 @@ faults: setup
 
 # Three paired seeds each; a finished run is not trained again.
 results-aviary: setup
-	for seed in 0 1 2; do for adapt in all constant classifier; do \
-	  if [ $$adapt = constant ]; then scale=--model.shared_mu=4; else scale=; fi; \
+	for seed in 0 1 2; do for adapt in all classifier; do \
 	  run=runs/aviary-$$adapt-$$seed && out=results/aviary/$$adapt-seed$$seed && \
-	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt $$scale --seed=$$seed && \
+	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed && \
 	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done && \
 	  if [ $$adapt = all ]; then \
 	    $(BIN)/n3 evaluate $$run --ways 40 --control shuffled -o $$out-40way-shuffled.json; fi || exit 1; \
+	done; done
+
+	for seed in 0 1 2; do for adapt in all constant; do \
+	  run=runs/aviary-shared-$$adapt-$$seed && out=results/aviary-shared/$$adapt-seed$$seed && \
+	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --model.shared_mu=36 --seed=$$seed && \
+	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done || exit 1; \
 	done; done
 
 # CUB_ARGS=... passes settings on, such as --text.encoder=FOLDER --backbone.weights=FILE for local files.

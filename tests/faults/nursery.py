@@ -61,6 +61,7 @@ def train_in(order: Order) -> Order:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (order["bytes"], resource.RLIM_INFINITY))
 
     sys.addaudithook(note)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     config = config_from_dict(order["config"], "order")
     try:
         run = train(config, folder, watch)
