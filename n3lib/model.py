@@ -165,7 +165,7 @@ class Labels2Adaptation(nn.Module):
         if config.adapt in ("constant", "finetune") and config.shared_mu <= 0:
             raise N3Error(
                 f"adapt={config.adapt} has nothing to learn with shared_mu={config.shared_mu:g}",
-                "Set model.shared_mu: about 4 for constant, 0.1 for finetune",
+                "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
             )
         self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes if conditioned)
         # What all tasks share starts at zero too; unlike the rest it needs no text to learn from.

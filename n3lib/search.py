@@ -44,7 +44,7 @@ SPACE: dict[str, tuple[float, float] | list[int]] = {
     "train.fast_lr": (1e-3, 1e-1),
     "model.t2l_layers": [1, 2],
     "model.l2a_layers": [1, 2],
-    "model.initial_mu": (0.01, 1.0),
+    "model.initial_mu": (0.03, 3.0),
     "model.ridge": (0.01, 1.0),
 }
 

@@ -72,9 +72,9 @@ def _mu() -> dict[str, list[str]]:
 
 def _conditioning() -> dict[str, list[str]]:
     forms = {
-        "all": ["--model.shared_mu=4"],
-        "constant": ["--model.adapt=constant", "--model.shared_mu=4"],
-        "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+        "all": ["--model.shared_mu=36"],
+        "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+        "finetune": ["--model.adapt=finetune", "--model.shared_mu=1"],
         "frozen": ["--model.adapt=classifier", "--train.steps=0"],
         "written": [],
     }
