@@ -5,6 +5,9 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.14 py
 	$(p) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
 
+# Without it, every kernel and every test's process would compile all that it imports, PyTorch included.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup book book-full links test lint faults clean elmo
 .PHONY: results-aviary results-cub results-text results-benchmark results-studies
 .DELETE_ON_ERROR:
@@ -37,12 +40,20 @@ setup: .venv/installed
 	@touch $@
 
 # Executed notebooks are kept as long as their cells do not change; what they import and read counts too.
-book/_build/inputs: .venv/installed $(shell find $(wildcard n3lib configs results) -name '*.py' -o -name '*.yaml' -o -name '*.json' -o -name '*.safetensors')
+# OUT=... is another folder for _build, BOOK_FLAGS=... options of jupyter-book.
+OUT := book
+$(OUT)/_build/inputs: .venv/installed $(shell find $(wildcard n3lib configs results) -name '*.py' -o -name '*.yaml' -o -name '*.json' -o -name '*.safetensors')
 	@rm -rf $(@D) && mkdir -p $(@D) && touch $@
 
-book: book/_build/inputs
-	$(BIN)/jupyter-book build book/
-	@echo "The book: $(CURDIR)/book/_build/html/index.html"
+# Chapter 0 trains the network of the others. These then run side by side, one for each core.
+JCACHE = JUPYTERCACHE=$(OUT)/_build/.jupyter_cache $(BIN)/jcache
+book: $(OUT)/_build/inputs
+	@mkdir -p $(OUT)/_build/.jupyter_cache
+	$(JCACHE) notebook add notebooks/00_*.ipynb && $(JCACHE) project execute --timeout 900
+	$(JCACHE) notebook add notebooks/*.ipynb && \
+	  OMP_NUM_THREADS=1 $(JCACHE) project execute --executor local-parallel --timeout 900
+	$(BIN)/jupyter-book build $(BOOK_FLAGS) --path-output $(OUT) book/
+	@echo "The book: $(abspath $(OUT)/_build/html/index.html)"
 
 # What results/ holds is kept: delete a file to have it made again.
 book-full: setup

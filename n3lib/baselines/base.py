@@ -7,6 +7,7 @@ classify, c channels of the last feature map of h x w cells.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ class Images(NamedTuple):
     maps: Float16[np.ndarray, "N c h w"] | None = None
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Seen:
     """What a method is fitted on.
 
     Attributes:
@@ -42,6 +44,11 @@ class Seen(NamedTuple):
     images: Images
     labels: Int[np.ndarray, " N"]
     text: Float64[np.ndarray, "C a"]
+
+    @cached_property
+    def basis(self) -> Float64[np.ndarray, "r a"]:
+        """The `span` of the texts, which every trial of a search shares."""
+        return span(self.text)
 
 
 Classifier = Callable[[Images], Float64[np.ndarray, "B K"]]

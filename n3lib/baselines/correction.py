@@ -17,7 +17,7 @@ from jaxtyping import Float32, Float64
 from scipy.linalg import solve
 from torch import Tensor, nn
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, one_hot, span, unit
+from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, one_hot, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -122,7 +122,7 @@ class CorrectionNetwork(Baseline):
 
     def fit(self, seen: Seen) -> Writer:
         # The task module reads no more of a text than its part in the span of the seen ones; nor does M.
-        basis = span(seen.text)
+        basis = seen.basis
         text, y = seen.text @ basis.T, targets(seen, self.gamma)
         module = learn(text, y, self.lam, self.dropout, self.rate, self.seed)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.optimize import minimize
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, span, unit
+from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -64,7 +64,7 @@ class DA(Baseline):
 
     def fit(self, seen: Seen) -> Writer:
         # Exact, as |W|^2 keeps W in the span of the texts.
-        basis = span(seen.text)
+        basis = seen.basis
         w = asymmetric(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam, self.upper)
         # Unit length of an image's features scales its scores alike, which changes no ranking of classes.
         return lambda text: linear(text @ basis.T @ w)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import solve
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, span, unit
+from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -44,7 +44,7 @@ class ESZSL(Baseline):
         return cls(seed, gamma, trial.suggest_float("lam", 1e-2, 10, log=True))
 
     def fit(self, seen: Seen) -> Writer:
-        basis = span(seen.text)
+        basis = seen.basis
         y = one_hot(seen.labels, len(seen.text), off=-1.0)
         w = bilinear(unit(seen.images.pooled), y, seen.text @ basis.T, self.gamma, self.lam)
         # Unit length of an image's features scales its scores alike, which changes no ranking of classes.

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 from sklearn.linear_model import Ridge
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, span, unit
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -29,7 +29,7 @@ class NearestText(Baseline):
 
     def fit(self, seen: Seen) -> Writer:
         # Every prediction lies in the span of the seen texts.
-        basis = span(seen.text)
+        basis = seen.basis
         target = (seen.text @ basis.T)[seen.labels]
         mapping = Ridge(self.strength * len(seen.labels)).fit(seen.images.pooled, target)
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float16, Float32, Float64, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, span
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -122,7 +122,7 @@ class PDCNN(Baseline):
 
     def fit(self, seen: Seen) -> Writer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        basis = span(seen.text)
+        basis = seen.basis
         maps = seen.images.maps if self.uses_maps else None
 
         def tensor(x: np.ndarray) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.linalg import solve_sylvester
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, class_means, span, unit
+from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, class_means, unit
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -51,7 +51,7 @@ class SAE(Baseline):
     def fit(self, seen: Seen) -> Writer:
         # Exact: A and C hold nothing outside the span of the texts, so the part P W of the solution out there
         # has `P W B = 0`. It is zero, or may as well be.
-        basis = span(seen.text)
+        basis = seen.basis
         w = autoencoder(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam)
 
         def write(text: Float64[np.ndarray, "K a"]) -> Classifier:

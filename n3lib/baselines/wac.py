@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from scipy.linalg import solve
 from sklearn.kernel_approximation import Nystroem
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, one_hot, span, unit
+from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, one_hot, unit
 from n3lib.baselines.da import asymmetric
 from n3lib.baselines.sync import hinge_classifiers, with_one
 
@@ -85,7 +85,7 @@ class WACLinear(Baseline):
         x, y = with_one(bare), one_hot(seen.labels, classes, off=-1.0)
         known = hinge_classifiers(x, y, np.full(classes, SVM), np.zeros((classes, x.shape[1])))
         # Exact, as |W|^2 keeps W in the span of the texts. The bias is regressed, not transferred.
-        basis = span(seen.text)
+        basis = seen.basis
         w = asymmetric(bare, seen.labels, seen.text @ basis.T, TRANSFER, UPPER)
         w = np.column_stack([w, np.zeros(len(w))])
 

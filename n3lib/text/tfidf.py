@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class TfIdf:
 
     def counts(self, sentences: Sequence[str]) -> sparse.csr_matrix:
         """How often each sentence has each term: float32 `(S, V)`; unknown terms are passed over."""
-        place, analyze = self._place(), _analyzer(self.ngrams)
+        place, analyze = self._place, _analyzer(self.ngrams)
         rows = [Counter(place[term] for term in analyze(sentence) if term in place) for sentence in sentences]
         ends = np.cumsum([0, *(len(row) for row in rows)])
         columns = np.array([column for row in rows for column in sorted(row)], dtype=np.int32)
@@ -110,6 +110,7 @@ class TfIdf:
             raise N3Error(f"the stored TF-IDF is damaged ({len(vocabulary)} terms)", "Make it again")
         return cls(vocabulary, idf, ngrams)
 
+    @cached_property
     def _place(self) -> dict[str, int]:
         return {term: index for index, term in enumerate(self.vocabulary)}
 

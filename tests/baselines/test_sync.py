@@ -52,7 +52,7 @@ def test_phantom_classes_give_the_seen_classifiers_back(linear_world, method) ->
 @BOTH
 def test_nearly_equal_texts_do_not_blow_up(linear_world, method) -> None:
     seen = linear_world().seen
-    twins = seen._replace(text=unit(seen.text[np.arange(len(seen.text)) // 2 * 2] + 1e-9 * seen.text))
+    twins = replace(seen, text=unit(seen.text[np.arange(len(seen.text)) // 2 * 2] + 1e-9 * seen.text))
     scores = method().fit(twins)(twins.text)(twins.images)
     assert np.abs(scores).max() < 10
 
