@@ -64,7 +64,7 @@ def committed(folder: str, rows: Sequence[str]) -> Table:
     missing = (
         "There are no committed results yet. For each seed S: `n3 train CONFIG --seed=S -o RUN`, then"
         f" `n3 evaluate RUN -o results/{folder}/S.json`. The controls are trained with"
-        " `--model.adapt=classifier` and `--model.adapt=constant --model.shared_mu=4`."
+        " `--model.adapt=classifier` and `--model.adapt=constant --model.shared_mu=36`."
     )
     return table(found, rows, note=note(found) if found else missing)
 

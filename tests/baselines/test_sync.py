@@ -1,5 +1,7 @@
 """SynC: seen classifiers at the minimum of their objectives, which the phantom classes give back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
