@@ -22,7 +22,7 @@ def lines(
     level: tuple[float, str] | None = None,
     log_y: bool = False,
 ) -> Figure:
-    """Lines in panels side by side: the mean over seeds, and a band from the lowest to the highest seed.
+    """Lines in panels, two side by side: the mean over seeds, and a band from the lowest to the highest seed.
 
     Args:
         panels: title to the panel's lines by name; a name has one color in all panels.
@@ -36,8 +36,12 @@ def lines(
     palette = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED, plots.PURPLE, plots.SKY, "#000000"]
     if ordered:
         palette = [colormaps["cividis"](share) for share in np.linspace(0, 0.92, len(names))]
-    figure, axes = plots.canvas(1, len(panels), (1.4 + 3.0 * len(panels), 3.0), sharey=True)
-    for (title, shown), axis in zip(panels.items(), axes[0], strict=True):
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plots.canvas(rows, columns, (1.4 + 3.0 * columns, 3.0 * rows), sharey=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for (title, shown), axis in zip(panels.items(), axes.flat, strict=False):
         for name, seeds in shown.items():
             _line(axis, seeds, palette[names.index(name) % len(palette)], name)
         if level:
@@ -56,8 +60,9 @@ def lines(
             axes[0, 0].set_yscale("log")
         else:
             axes[0, 0].set_yscale("symlog", linthresh=1.0)
-    axes[0, 0].set(ylabel=ylabel)
-    pairs = [pair for axis in axes[0] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    for axis in axes[:, 0]:
+        axis.set(ylabel=ylabel)
+    pairs = [pair for axis in figure.axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
     legend = {label: handle for handle, label in reversed(pairs)}
     labels = list(dict.fromkeys(label for _, label in pairs))
     figure.legend([legend[label] for label in labels], labels, loc="outside right upper")
@@ -89,7 +94,7 @@ def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
 
 
 def _line(axis: Axes, seeds: Line, color: Any, name: str) -> None:
-    x = [at for at in seeds[0] if all(at in seed for seed in seeds)]
+    x = sorted(at for at in seeds[0] if all(at in seed for seed in seeds))
     y = np.array([[seed[at] for at in x] for seed in seeds])  # (seeds, points)
     axis.plot(x, y.mean(0), color=color, linewidth=1.4, label=name)
     if len(seeds) > 1:
