@@ -47,10 +47,9 @@ def changed(result: Mapping[str, Any]) -> list[str] | None:
 
 def flag(results: Sequence[Mapping[str, Any]]) -> str:
     """A line for below a table or picture of these results; empty where nothing has changed since."""
-    files = dict.fromkeys(path for result in results for path in changed(result) or ())
-    if not files:
+    if not any(map(changed, results)):
         return ""
-    return f"Some of these results are older than the code (appendix B): {', '.join(map(_short, files))}."
+    return "Some of these results are older than the code: appendix B names what has changed since."
 
 
 def note(results: Sequence[Mapping[str, Any]], *lines: str) -> str:
