@@ -54,8 +54,11 @@ def config(name: str) -> RunConfig:
 
 
 def run_folder(name: str) -> Path:
-    """The folder `runs/NAME` of the repository, or `runs/NAME-tiny` where N3_CI is set."""
-    return ROOT / "runs" / f"{name}{'-tiny' if small() else ''}"
+    """The folder `runs/NAME` of the repository, or `runs/NAME-tiny` where N3_CI is set.
+
+    Relative to the working directory: what a page prints is then the same on every machine.
+    """
+    return Path(os.path.relpath(ROOT / "runs" / f"{name}{'-tiny' if small() else ''}"))
 
 
 def committed(folder: str, rows: Sequence[str]) -> Table:
@@ -109,8 +112,8 @@ def account(attributes: Mapping[str, str], author: int = 0) -> list[str]:
     return describe(attributes, np.random.default_rng(author))
 
 
-def fill(sentences: Sequence[str], width: int = 78) -> str:
-    """A description as lines of text."""
+def fill(sentences: Sequence[str], width: int = 70) -> str:
+    """A description as lines of text, which fit a page of the book."""
     return textwrap.fill(" ".join(sentences), width)
 
 

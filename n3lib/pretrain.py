@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, fold_batchnorm
 from n3lib.data.aviary import aviary

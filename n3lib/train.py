@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_state
 from n3lib.errors import Diverged, N3Error

@@ -122,6 +122,13 @@ def test_links_within_the_book_lead_somewhere(site: Path) -> None:
     assert not lost
 
 
+def test_no_page_tells_where_it_was_built_or_how_far_a_cell_had_come(site: Path) -> None:
+    for page in pages(site):
+        text = (site / page).read_text(encoding="utf-8")
+        assert f"{ROOT}/" not in text, page
+        assert "%|" not in text, page  # a progress bar that stands still
+
+
 @contextmanager
 def serve(site: Path, width: int) -> Iterator[tuple[str, Queue[dict[str, list[str]]], list[str]]]:
     """The site with `LISTEN` in every page, and the page that looks at all of them, at the address given."""
