@@ -102,16 +102,25 @@ def _memory(name: str, micro: bool = False) -> Measure:
 
 @torch.no_grad()
 def _synthesis(sizes: Sizes, repeats: int) -> dict[str, Any]:
-    """Encoded descriptions to the parameters of an ordinary network."""
+    """Encoded descriptions to the parameters of an ordinary network; and again after one was edited."""
     size = sizes["paper"]
     model, text = make_n3(size, make_backbone(size).to(DEVICE)).eval(), make_text(size)
+    known, first = model.labels(text), text.choose([0])
 
-    def write() -> None:
+    def write(c: Tensor | None = None) -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
-            model.columns(model.read(text).deltas)
+            model.columns(model.read(text, c=c).deltas)
 
-    seconds = spread(interleaved({"n3": write}, repeats)["n3"])
-    return {"seconds": {"n3": seconds}, "flops": flops(write)["Global"]}
+    def rewrite() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
+            c = model.labels(first)
+        write(torch.cat([c, known[1:]]))
+
+    seconds = interleaved({"n3": write, "one description edited": rewrite}, repeats)
+    return {
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "flops": flops(write)["Global"],
+    }
 
 
 @torch.no_grad()

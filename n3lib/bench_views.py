@@ -164,4 +164,6 @@ def synthesis_line(folder: Path, kind: str = "cpu") -> str:
     if "profile" in told:
         floor = one["flops"] / told["profile"]["matrix_rate"]["median"]
         text += f"; floor on this machine: {floor:.2f} s ({one['flops'] / 1e12:.2f} TFLOP)"
+    if edited := one["seconds"].get("one description edited"):
+        text += f". After one description was edited: {edited['median']:.2f} s"
     return text

@@ -259,11 +259,14 @@ class N3(nn.Module):
         """The lexical path: TF-IDF with a learned weight for each word."""
         return lexical * self.log_word_weight.exp()
 
-    def context(self, text: Text) -> Float[Tensor, "K d"]:
-        """Eq. 2 and 3: every description to a label embedding, then in the light of the others."""
+    def labels(self, text: Text) -> Float[Tensor, "K d"]:
+        """Eq. 2: every description to a label embedding, each by itself."""
         c = self.tokens2label(text.tokens, text.weight)  # (K, d)
-        if self.lexical is not None:
-            c = c + self.lexical(self.weigh(text.lexical))
+        return c if self.lexical is None else c + self.lexical(self.weigh(text.lexical))
+
+    def context(self, text: Text, c: Float[Tensor, "K d"] | None = None) -> Float[Tensor, "K d"]:
+        """Eq. 3: every label embedding (`labels`, where they are not given) in the light of the others."""
+        c = self.labels(text) if c is None else c
         if isinstance(self.generator, Positional):
             if len(c) > self.config.slots:
                 raise N3Error(
@@ -273,14 +276,20 @@ class N3(nn.Module):
             c = self.generator.mark(c)
         return self.labels2adaptation.encoder(c[None])[0]
 
-    def read(self, text: Text, support: Int[Tensor, " S"] | None = None) -> Adaptation:
+    def read(
+        self,
+        text: Text,
+        support: Int[Tensor, " S"] | None = None,
+        c: Float[Tensor, "K d"] | None = None,
+    ) -> Adaptation:
         """The adaptation that these descriptions ask for (Eq. 2 to 6), and the classifier.
 
         Args:
             text: of the K classes.
             support: places of the seen classes that the classifier may be made from; all by default.
+            c: what `labels` gives for the text, where it is known already.
         """
-        h = self.context(text)  # (K, d)
+        h = self.context(text, c)  # (K, d)
         deltas = self.labels2adaptation(h)
         offset: Tensor | float = 0.0
         if isinstance(self.generator, Positional):

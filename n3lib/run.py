@@ -6,7 +6,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from n3lib.data.images import MAX_SIDE
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.files import read_json, read_shapes, write_json, write_tensors, writing
-from n3lib.model import N3
+from n3lib.model import N3, Adaptation
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader
@@ -44,6 +44,7 @@ class Run:
     model: N3
     reader: Reader
     image_size: int
+    _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
@@ -81,6 +82,22 @@ class Run:
     def text(self, classes: Mapping[str, Sequence[str]]) -> Text:
         """The descriptions of new classes, ready for the model."""
         return self.reader.bank(list(classes.values())).batch(range(len(classes)))
+
+    @torch.no_grad()
+    def read(self, classes: Mapping[str, Sequence[str]]) -> Adaptation:
+        """What the model writes from descriptions. One that was there the last time is not read again.
+
+        Eq. 2 is most of the work of a large model; whoever edits a description waits for that one only.
+        """
+        text = self.text(classes)
+        keys = [tuple((line, getattr(line, "weight", 1.0)) for line in lines) for lines in classes.values()]
+        new = [place for place, key in enumerate(keys) if key not in self._labels]
+        known = dict(self._labels)
+        if new:
+            read = self.model.labels(text.choose(new))  # (K', d)
+            known |= {keys[place]: c for place, c in zip(new, read, strict=True)}
+        self._labels = {key: known[key] for key in keys}  # no others: memory does not grow
+        return self.model.read(text, c=torch.stack([known[key] for key in keys]))
 
 
 def train(

@@ -67,7 +67,7 @@ def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNet
     for name, sentences in classes.items():
         check_text(name, sentences)
     model = run.model
-    adaptation = model.read(run.text(classes))
+    adaptation = run.read(classes)
     columns = model.columns(adaptation.deltas)
     base_hash = sha256_file(run.folder / "backbone.safetensors")
     backbone = model.backbone

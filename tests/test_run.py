@@ -202,6 +202,24 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     assert torch.equal(model.exemplars, few)
 
 
+def test_an_edited_description_is_the_only_one_that_is_read_again(
+    tiny_run: Run, unseen: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = dataclasses.replace(tiny_run), []
+    labels = run.model.labels
+    monkeypatch.setattr(run.model, "labels", lambda text: read.append(len(text)) or labels(text))
+    edited = {**unseen, next(iter(unseen)): ("A bird with a blue crown.",)}
+    run.read(unseen)
+    got = run.read(edited)
+    run.read(dict(reversed(edited.items())))
+    run.read(unseen)  # what is no longer there is forgotten
+    assert read == [5, 1, 1]
+    expected = run.model.read(run.text(edited))
+    for layer, delta in expected.deltas.items():
+        torch.testing.assert_close(got.deltas[layer], delta, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(got.weight, expected.weight)
+
+
 @torch.no_grad()
 def test_features_do_not_hang_on_the_batches(
     make_n3: Callable[..., N3], small_world: ZeroShotDataset
