@@ -28,6 +28,7 @@ def test_the_chosen_trial_is_marked(result: dict[str, Any]) -> None:
     assert [row[0] for row in table.rows] == ["0", "1", "**2**", "3", "4"]
     assert [row[-1] for row in table.rows] == ["41.0", "39.0", "**43.0**", "diverged", "40.0"]
     assert table.rows[0][1:-1] == ["0.1"] * len(SPACE)
+    assert not any("." in name for name in table.head)  # "train.lr" was taken for an address on the web
     choice = search_views.choice_table(result)
     assert [row[1:] for row in choice.rows] == [["41.0", "30.0"], ["43.0", "31.0"]]
     assert choice.rows[1][0] == "best of 4 random trials"
