@@ -107,16 +107,12 @@ def _synthesis(sizes: Sizes, repeats: int) -> dict[str, Any]:
     model, text = make_n3(size, make_backbone(size).to(DEVICE)).eval(), make_text(size)
     known, first = model.labels(text), text.choose([0])
 
-    def write(c: Tensor | None = None) -> None:
+    def write(edited: bool = False) -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
+            c = torch.cat([model.labels(first), known[1:]]) if edited else None
             model.columns(model.read(text, c=c).deltas)
 
-    def rewrite() -> None:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
-            c = model.labels(first)
-        write(torch.cat([c, known[1:]]))
-
-    seconds = interleaved({"n3": write, "one description edited": rewrite}, repeats)
+    seconds = interleaved({"n3": write, "one description edited": partial(write, edited=True)}, repeats)
     return {
         "seconds": {name: spread(values) for name, values in seconds.items()},
         "flops": flops(write)["Global"],

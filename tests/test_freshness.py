@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from n3lib import freshness
+from n3lib.files import write_json
 
 MODEL = '"""The model."""\n\n\ndef mu() -> float:\n    """A scale."""\n    return 0.1  # small\n'
 
@@ -64,6 +65,8 @@ def test_a_change_is_named(repository: Path, name: str, old: str, new: str) -> N
     path.write_text(path.read_text().replace(old, new))
     assert freshness.changed(result(head + "-dirty")) == [name]
     assert "older than the code" in freshness.flag([result(head)])
+    write_json(repository / "results/some/one.json", result(head) | {"metrics": {}})
+    assert Path(name).stem in str(freshness.freshness_table(repository / "results"))
     # ESZSL reads neither the model nor the aviary's settings.
     assert freshness.changed(result(head, study="benchmark", method="eszsl")) == []
 
