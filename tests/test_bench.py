@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from n3lib import bench_views
 from n3lib.backbone import BackboneConfig
 from n3lib.bench import run_bench
 from n3lib.bench_measures import MEASUREMENTS
@@ -140,6 +141,20 @@ def test_the_loader_gives_batches_of_the_size_asked() -> None:
     batch = episodes(0)
     assert batch.images.shape == (4, 14, 14, 3)
     assert batch.text.tokens.shape == (3, 4, 6)
+
+
+def test_the_floor_is_that_of_the_text_once_and_of_every_image(tmp_path: Path) -> None:
+    profile = {
+        "matrix_rate": {"median": 1e11},
+        "flops": {"n3": 3e12, "plain": 1e12},
+        "floor_seconds": {"n3": 30.0, "plain": 10.0},
+        "operators": {"n3": []},
+    }
+    write_json(tmp_path / "cpu.json", {"environment": {}, "measurements": {"profile": profile}})
+    note = bench_views.profile_table(tmp_path).note
+    assert "3.00 TFLOP, at least 30.0 s" in note
+    # The text is 2 TFLOP, 64 images are 1 and 256 are 4: (2 + 1) / 1 and (2 + 4) / 4.
+    assert "ratio of the floors is 3.00; with four times the images, in micro-batches, 1.50" in note
 
 
 # Other ways to the same numbers
