@@ -76,9 +76,11 @@ def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
         panels: what is measured, with its unit, to its values by name of the model; layers are the x.
     """
     figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
-    colors = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED]
+    names = dict.fromkeys(name for models in panels.values() for name in models)
+    colors = dict(zip(names, [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED], strict=False))
     for (ylabel, models), axis in zip(panels.items(), axes[:, 0], strict=True):
-        for color, (name, seeds) in zip(colors, models.items(), strict=False):
+        for name, seeds in models.items():
+            color = colors[name]  # the same in every panel, also in one that lacks some models
             order = list(seeds[0])
             mean = [float(np.mean([seed[layer] for seed in seeds])) for layer in order]
             axis.plot(order, mean, "-", color=color, linewidth=1.2, label=name)

@@ -17,9 +17,13 @@ from n3lib.results import Table, mean_and_spread
 from n3lib.run import Run
 from n3lib.word_check import erase
 
+LAYERS = ("this task", "another task", "the mean of other tasks")
+
 
 @torch.no_grad()
-def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
+def layer_swaps(
+    run: Run, ways: int, tasks: int, dataset: ZeroShotDataset | None = None
+) -> dict[str, dict[str, list[float]]]:
     """Accuracy when the layers of a network were written for other classes than its classifier.
 
     The classifier is always written for the task at hand. The layers are written for the same task; for
@@ -32,8 +36,8 @@ def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset 
         dataset: the run's data, where they are loaded already.
 
     Returns:
-        Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the other rows
-        as differences from the first, task by task, with the standard error of their mean.
+        For `random` classes and `look-alikes`, and for each of `LAYERS`, the per-class accuracy of every task
+        in percent.
 
     Raises:
         N3Error: K is too large, or there is one task only.
@@ -48,31 +52,40 @@ def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset 
         )
     bank, model = run.reader.bank(dataset.texts), run.model
     similarity = bank.similarity(classes.tolist())
-    rows = {"this task": list[str](), "another task": list[str](), "the mean of other tasks": list[str]()}
-    for alike in (False, True):
+    found: dict[str, dict[str, list[float]]] = {}
+    for kind in ("random", "look-alikes"):
         drawn, others = [], []
         for task in range(tasks):
             places = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = look_alikes(similarity, places, ways) if alike else places
+            order = look_alikes(similarity, places, ways) if kind == "look-alikes" else places
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[np.setdiff1d(places, order[:ways], assume_unique=True)[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
         elsewhere = [model.labels2adaptation(model.context(bank.batch(task))) for task in others]
-        scores: dict[str, list[float]] = {name: [] for name in rows}
+        found[kind] = {name: [] for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
             rest = [one.deltas for j, one in enumerate(written) if j != i]
             mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
-            for name, deltas in zip(rows, (own.deltas, elsewhere[i], mean), strict=True):
+            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
                 logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
-                scores[name].append(metrics(logits, labels)["per_class_accuracy"])
-        own_scores = scores["this task"]
-        for name, found in scores.items():
-            told = f"{statistics.mean(found):.1f}"
-            if name != "this task":
-                told = _difference([a - b for a, b in zip(found, own_scores, strict=True)])
-            rows[name].append(told)
+                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
+    return found
+
+
+def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
+    """`layer_swaps` as a table.
+
+    Returns:
+        Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the rows after
+        the first as differences from it, task by task, with the standard error of their mean.
+    """
+    found = layer_swaps(run, ways, tasks, dataset).values()
+    rows = [[LAYERS[0], *(f"{statistics.mean(scores[LAYERS[0]]):.1f}" for scores in found)]]
+    for name in LAYERS[1:]:
+        changes = [[a - b for a, b in zip(scores[name], scores[LAYERS[0]], strict=True)] for scores in found]
+        rows.append([name, *map(_difference, changes)])
     head = ["layers written for", f"{ways} random classes (%)", f"{ways} look-alikes (%)"]
-    return Table(head, [[name, *told] for name, told in rows.items()], f"Chance is {100 / ways:.1f} %.")
+    return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
 
 
 def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> Table:

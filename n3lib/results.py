@@ -97,5 +97,5 @@ def mean_and_spread(values: Sequence[float]) -> str:
     """Mean and, from two values on, standard deviation; empty for none."""
     if not values:
         return ""
-    mean = f"{statistics.mean(values):.1f}"
+    mean = f"{statistics.mean(values):z.1f}"  # no -0.0
     return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
+from n3lib.conditioning import layer_swaps
 from n3lib.config import RunConfig, read_config
+from n3lib.episodes import random_halves
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluate import evaluate
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.results import load_results
-from n3lib.run import train
+from n3lib.run import magnitude, train
 from n3lib.train import read_metrics
 
 SEEDS = (0, 1, 2)
 POINTS = 40  # of a stored training curve
+SWAPS = 20  # tasks of each kind whose layers are swapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Study:
         ways: classes of the test tasks, 0 for all; a result each.
         alike: whether tasks of look-alikes are measured beside random ones.
         tasks: drawn of each kind.
+        swapped: classes of the tasks on which layers that N3 wrote for another task are tried; 0 for none.
     """
 
     title: str
@@ -42,6 +46,7 @@ class Study:
     ways: tuple[int, ...] = (0,)
     alike: bool = False
     tasks: int = 10
+    swapped: int = 0
 
 
 # The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
@@ -102,8 +107,8 @@ STUDIES = {
         common=["--train.steps=200", "--train.every=50"],
     ),
     # `all` writes a change beside a shared one, `written` has no shared one, as in the paper; in `constant`
-    # and `finetune` there is only what all tasks share, in `frozen` nothing is learned. All scales were chosen
-    # on validation classes: at the 2 that is right for `written`, `all` does not even fit its training tasks.
+    # and `finetune` there is only what all tasks share, in `frozen` nothing is learned. All scales were
+    # chosen on validation classes: at `written`'s, which is 2, `all` does not even fit its training tasks.
     "conditioning": Study(
         "Does it pay to adapt the layers to the text, and not in one way for all classes?",
         "aviary",
@@ -118,6 +123,7 @@ STUDIES = {
         ways=(0, 2, 5, 10, 20, 50),
         alike=True,
         tasks=8,
+        swapped=10,
     ),
     "backbones": Study(
         "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
@@ -212,7 +218,10 @@ def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, A
 
 
 def _measure(study: Study, run: Any) -> dict[str, Any]:
-    """The result on all test classes or the first of `ways`, with every task's kind and size in `tasks`."""
+    """The result on all test classes or the first of `ways`, with every task's kind and size in `measured`.
+
+    Of a study with `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
+    """
     from n3lib.data import load_data
 
     data = load_data(run.config.data)
@@ -224,6 +233,10 @@ def _measure(study: Study, run: Any) -> dict[str, Any]:
                     evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike, bank=bank)
                 )
     results[0]["pretraining"] = _pretraining(run.config.backbone)
+    if study.swapped and run.config.model.adapt == "all":
+        halves = random_halves(data.split.test, 10, run.config.seed)
+        results[0]["adaptation"] = magnitude(run.model, map(bank.batch, halves))
+        results[0]["swaps"] = layer_swaps(run, study.swapped, SWAPS, data)
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
     return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}
 

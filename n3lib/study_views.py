@@ -1,6 +1,7 @@
 """What the book shows of the studies in `results/`."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from n3lib import charts, freshness
 from n3lib.backbone import Backbone
+from n3lib.conditioning import LAYERS
 from n3lib.results import Table, load_results, mean_and_spread
 from n3lib.studies import PAIRS, SPECIES, measured
 from n3lib.train import read_metrics
@@ -23,6 +25,8 @@ ADAPTATIONS = {
     "written": "N3, written alone",
     "all": "N3, shared and written",
 }
+
+SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in ("random", "look-alikes")]
 
 Results = Sequence[Mapping[str, Any]]
 
@@ -98,11 +102,11 @@ def magnitudes(results: Mapping[str, Results]) -> Figure | Table:
         label: {
             name: [{layer: told[kind] for layer, told in r["adaptation"].items()} for r in some]
             for name, some in results.items()
+            if all(kind in told for r in some for told in r["adaptation"].values())
         }
         for kind, label in kinds.items()
-        if all(kind in told for some in results.values() for r in some for told in r["adaptation"].values())
     }
-    return charts.layers(panels)
+    return charts.layers({label: shown for label, shown in panels.items() if shown})
 
 
 def adapted(folder: Path, species: int) -> dict[str, Results]:
@@ -148,6 +152,33 @@ def conditioning_table(folder: Path) -> Table:
     for species in SPECIES:
         head += [f"{species:,} species (%)", "ahead of constant (points)"]
     return Table(head, rows, _note(results, "conditioning"))
+
+
+def swap_table(folder: Path) -> Table:
+    """Whether it matters for which task the layers were written: the trained networks of the study.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        Points by which accuracy changes, with the standard deviation over seeds, where the layers were
+        written for another task or are the mean of those of other tasks; the classifier is the task's own.
+    """
+    results = [result for result in measured(folder, "conditioning") if "swaps" in result]
+    rows = []
+    for species in SPECIES:
+        for form in ("written", "all"):
+            if some := _of_form(results, form, species).values():
+                changes = ([_change(r, *which) for r in some] for which in SWAPPED)
+                rows.append([ADAPTATIONS[form], f"{species:,}", *map(mean_and_spread, changes)])
+    head = ["what is adapted", "species", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
+    return Table(head, rows, _note(results, "conditioning"))
+
+
+def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
+    """Points that other layers add to the mean accuracy of the tasks."""
+    scores = result["swaps"][kind]
+    return statistics.mean(scores[layers]) - statistics.mean(scores[LAYERS[0]])
 
 
 def lead_curves(folder: Path) -> Figure | Table:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from n3lib import studies
+from n3lib.conditioning import layer_swaps
 from n3lib.config import read_config
 from n3lib.errors import N3Error
 from n3lib.files import read_json
+from n3lib.run import Run
 from n3lib.studies import PAIRS, STUDIES, Study, curve, measured, run_study
 from n3lib.train import read_metrics
 
@@ -81,6 +83,20 @@ def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytes
     assert (result["metrics"], result["seed"], result["dataset"]) == ({}, 0, "aviary")
     assert result["curve"]["step"]
     assert result["environment"]["packages"]
+
+
+def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = {"written": [], "constant": ["--model.adapt=constant", "--model.shared_mu=1"]}
+    monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, variants=forms, swapped=3))
+    monkeypatch.setattr(studies, "SWAPS", 2)
+    run(tmp_path, seeds=[0])
+    constant, written = measured(tmp_path / "results", "tiny")[::-1]
+    assert "swaps" not in constant
+    told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
+    assert written["swaps"] == layer_swaps(told, 3, 2)
+    assert all("varies" in layer for layer in written["adaptation"].values())
 
 
 @pytest.mark.usefixtures("tiny")

@@ -101,6 +101,11 @@ def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
     for one in results:
         del one["adaptation"]["a"]["varies"]  # measured on one task
     assert len(study_views.magnitudes({"N3": results}).axes) == 2
+    some = study_views.magnitudes(
+        {"control": results, "N3": [result("benchmark", "n3", 0, 1.0, **told(2.0))]}
+    )
+    assert [len(axis.get_lines()) for axis in some.axes] == [5, 5, 2]  # a mean and the seeds
+    assert some.axes[2].lines[0].get_color() == some.axes[0].lines[3].get_color()
 
 
 def test_other_files_in_the_folder_of_results_are_passed_over(tmp_path: Path) -> None:
@@ -151,6 +156,27 @@ def test_leads_are_taken_seed_by_seed(conditioning: Path) -> None:
     lines = shown(study_views.lead_curves(conditioning))
     assert lines["500 species\nrandom classes"][0] == [[2, 3.0], [4, 1.5]]
     assert lines["500 species\nlook-alikes"][0] == [[2, 2.0], [4, 1.0]]
+
+
+def test_swapped_layers_are_counted_from_the_tasks_own(tmp_path: Path) -> None:
+    def swaps(other: float) -> dict[str, Any]:
+        scores = {
+            "this task": [80.0, 90.0],
+            "another task": [other, 90.0],
+            "the mean of other tasks": [80.0, 90.04],
+        }
+        return {"swaps": {"random": scores, "look-alikes": scores}}
+
+    save(
+        tmp_path,
+        result("conditioning", "all-500", 0, 40.0, **swaps(78.0)),
+        result("conditioning", "all-500", 1, 40.0, **swaps(74.0)),
+        result("conditioning", "all-500", 2, 40.0),  # measured before there were swaps
+    )
+    table = study_views.swap_table(tmp_path)
+    # Means over two tasks: (78 + 90) / 2 - 85 = -1 and (74 + 90) / 2 - 85 = -3.
+    told = ["-2.0 ± 1.4", "-2.0 ± 1.4", "0.0 ± 0.0", "0.0 ± 0.0"]
+    assert table.rows == [["N3, shared and written", "500", *told]]
 
 
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
