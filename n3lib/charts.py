@@ -88,8 +88,8 @@ def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
                 axis.plot(order, [seed[layer] for layer in order], "o", color=color, markersize=3, alpha=0.6)
         axis.set(ylabel=ylabel)
         axis.set_ylim(0, None)
-    if len(next(iter(panels.values()))) > 1:
-        axes[0, 0].legend()
+    if len(names) > 1:  # above the panels, where no line runs
+        axes[0, 0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     axes[-1, 0].tick_params(axis="x", rotation=90)
     axes[-1, 0].set(xlabel="layer, from the image to the features")
     return figure

@@ -12,7 +12,7 @@ from n3lib import charts, freshness
 from n3lib.backbone import Backbone
 from n3lib.conditioning import LAYERS
 from n3lib.results import Table, load_results, mean_and_spread
-from n3lib.studies import PAIRS, SPECIES, measured
+from n3lib.studies import PAIRS, SPECIES, STUDIES, measured
 from n3lib.train import read_metrics
 
 # Accuracy on CUB's standard split (Table 2 for the first pair, Table 3 for the others), in percent.
@@ -172,7 +172,10 @@ def swap_table(folder: Path) -> Table:
                 changes = ([_change(r, *which) for r in some] for which in SWAPPED)
                 rows.append([ADAPTATIONS[form], f"{species:,}", *map(mean_and_spread, changes)])
     head = ["what is adapted", "species", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
-    return Table(head, rows, _note(results, "conditioning"))
+    ways = STUDIES["conditioning"].swapped
+    seeds = sorted({r["seed"] for r in results})
+    told = f"Tasks of {ways} classes, chance {100 / ways:.1f} %; seeds {', '.join(map(str, seeds))}."
+    return Table(head, rows, freshness.note(results, told) if results else _note([], "conditioning"))
 
 
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:

@@ -177,8 +177,13 @@ def test_swapped_layers_are_counted_from_the_tasks_own(tmp_path: Path) -> None:
     # Means over two tasks: (78 + 90) / 2 - 85 = -1 and (74 + 90) / 2 - 85 = -3.
     told = ["-2.0 ± 1.4", "-2.0 ± 1.4", "0.0 ± 0.0", "0.0 ± 0.0"]
     assert table.rows == [["N3, shared and written", "500", *told]]
+    assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
 
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
-    for name, show in (("mu", study_views.pair_table), ("conditioning", study_views.conditioning_table)):
+    for name, show in (
+        ("mu", study_views.pair_table),
+        ("conditioning", study_views.conditioning_table),
+        ("conditioning", study_views.swap_table),
+    ):
         assert f"`n3 study {name}`" in show(tmp_path).note
