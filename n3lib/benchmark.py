@@ -23,10 +23,9 @@ from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.episodes import random_halves
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate, metrics
-from n3lib.run import Run, environment, magnitude, train
+from n3lib.evaluate import evaluate, magnitude_over_halves, metrics
+from n3lib.run import environment, train
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged
 from n3lib.text.tfidf import TfIdf
@@ -186,16 +185,11 @@ class Benchmark:
         return {
             **self._frame(name, seed, found["metrics"], started),
             "spread": found["spread"],
-            "adaptation": self._adaptation(run),
+            "adaptation": magnitude_over_halves(run, self.dataset, run.reader.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
             "training": self._settings("model", "episodes", "train"),
         }
-
-    def _adaptation(self, run: Run) -> dict[str, dict[str, float]]:
-        """How far the layers are moved, over ten tasks of half of the test classes each."""
-        halves = random_halves(self.dataset.split.test, 10, self.config.seed)
-        return magnitude(run.model, map(run.reader.bank(self.dataset.texts).batch, halves))
 
     def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
         split = self.dataset.split

@@ -15,14 +15,20 @@ from n3lib.errors import N3Error
 from n3lib.evaluate import metrics, predict, score
 from n3lib.results import Table, mean_and_spread
 from n3lib.run import Run
+from n3lib.text.bank import TextBank
 from n3lib.word_check import erase
 
+KINDS = ("random", "look-alikes")  # how the classes of a task are drawn
 LAYERS = ("this task", "another task", "the mean of other tasks")
 
 
 @torch.no_grad()
 def layer_swaps(
-    run: Run, ways: int, tasks: int, dataset: ZeroShotDataset | None = None
+    run: Run,
+    ways: int,
+    tasks: int,
+    dataset: ZeroShotDataset | None = None,
+    bank: TextBank | None = None,
 ) -> dict[str, dict[str, list[float]]]:
     """Accuracy when the layers of a network were written for other classes than its classifier.
 
@@ -34,9 +40,10 @@ def layer_swaps(
         ways: K, at most half of the test classes.
         tasks: drawn of each kind.
         dataset: the run's data, where they are loaded already.
+        bank: their descriptions as the run's reader encodes them, where they are already.
 
     Returns:
-        For `random` classes and `look-alikes`, and for each of `LAYERS`, the per-class accuracy of every task
+        For each of `KINDS` of tasks and each of `LAYERS`, the per-class accuracy of every task
         in percent.
 
     Raises:
@@ -50,10 +57,10 @@ def layer_swaps(
             " classes",
             f"Use 2 to {len(classes) // 2} ways and at least 2 tasks",
         )
-    bank, model = run.reader.bank(dataset.texts), run.model
+    bank, model = bank or run.reader.bank(dataset.texts), run.model
     similarity = bank.similarity(classes.tolist())
     found: dict[str, dict[str, list[float]]] = {}
-    for kind in ("random", "look-alikes"):
+    for kind in KINDS:
         drawn, others = [], []
         for task in range(tasks):
             places = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))

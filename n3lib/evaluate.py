@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.episodes import look_alikes
+from n3lib.episodes import look_alikes, random_halves
 from n3lib.errors import N3Error
 from n3lib.model import N3, Adaptation
 from n3lib.run import Run, environment, extract, magnitude
@@ -161,6 +161,12 @@ def evaluate(
         "environment": environment(dataset),
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def magnitude_over_halves(run: Run, dataset: ZeroShotDataset, bank: TextBank) -> dict[str, dict[str, float]]:
+    """How far the layers are moved, over ten tasks of half of the test classes each."""
+    halves = random_halves(dataset.split.test, 10, run.config.seed)
+    return magnitude(run.model, map(bank.batch, halves))
 
 
 def method_name(run: Run) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from n3lib import charts, freshness
 from n3lib.backbone import Backbone
-from n3lib.conditioning import LAYERS
+from n3lib.conditioning import KINDS, LAYERS
 from n3lib.results import Table, load_results, mean_and_spread
 from n3lib.studies import PAIRS, SPECIES, STUDIES, measured
 from n3lib.train import read_metrics
@@ -26,7 +26,7 @@ ADAPTATIONS = {
     "all": "N3, shared and written",
 }
 
-SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in ("random", "look-alikes")]
+SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in KINDS]
 
 Results = Sequence[Mapping[str, Any]]
 
@@ -173,9 +173,8 @@ def swap_table(folder: Path) -> Table:
                 rows.append([ADAPTATIONS[form], f"{species:,}", *map(mean_and_spread, changes)])
     head = ["what is adapted", "species", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
     ways = STUDIES["conditioning"].swapped
-    seeds = sorted({r["seed"] for r in results})
-    told = f"Tasks of {ways} classes, chance {100 / ways:.1f} %; seeds {', '.join(map(str, seeds))}."
-    return Table(head, rows, freshness.note(results, told) if results else _note([], "conditioning"))
+    task = f"Tasks of {ways} classes, chance {100 / ways:.1f} %; "
+    return Table(head, rows, _note(results, "conditioning", task))
 
 
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
@@ -267,12 +266,13 @@ def _accuracies(results: Results) -> str:
     return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))
 
 
-def _note(results: Results, study: str) -> str:
+def _note(results: Results, study: str, task: str = "") -> str:
     """How many classes and seeds, and what brings what is missing."""
     if not results:
         return f"There are no results yet: `n3 study {study}` makes them."
     one = next((r for r in results if r["metrics"]), None)
-    task = f"{one['ways']} classes, chance {one['chance']:.1f} %; " if one else ""
+    if one and not task:
+        task = f"{one['ways']} classes, chance {one['chance']:.1f} %; "
     seeds = sorted({r["seed"] for r in results})
     told = f"{task}seeds {', '.join(map(str, seeds))}."
     return freshness.note(results, told)
