@@ -130,7 +130,8 @@ class LayerDecoder(nn.Module):
     def __init__(self, columns: int, size: int, config: N3Config) -> None:
         super().__init__()
         d = config.d
-        self.queries = nn.Parameter(torch.randn(columns, d) * d**-0.5)
+        # As large as what attention adds to them: small ones made all columns of a layer alike.
+        self.queries = nn.Parameter(torch.randn(columns, d))
         self.block = nn.TransformerDecoderLayer(
             d, config.heads, 4 * d, 0.0, batch_first=True, norm_first=True
         )

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from n3lib.backbone import Backbone
 from n3lib.errors import N3Error
-from n3lib.model import N3, Batch, N3Config, Tokens2Label, positions
+from n3lib.model import N3, Batch, LayerDecoder, N3Config, Tokens2Label, positions
 from n3lib.text.bank import Text, TextBank
 
 IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(3))
@@ -241,6 +241,16 @@ def test_tokens2label_equals_one_class_after_another() -> None:
 
     expected = torch.stack([one(description) for description in descriptions])
     assert close(tokens2label(tokens, mask.float()), expected)
+
+
+def test_every_column_is_written_for_itself() -> None:
+    """What all columns have in common cannot tell one filter from another."""
+    decoder = LayerDecoder(64, 289, N3Config(d=128)).eval()
+    torch.nn.init.normal_(decoder.out.weight)
+    with torch.no_grad():
+        delta = decoder(torch.randn(20, 128))  # (M, N)
+    common = len(delta) * delta.mean(0).square().sum() / delta.square().sum()
+    assert common < 0.2  # of columns drawn at random it would be 1 / 64
 
 
 def test_positions_are_those_of_the_transformer() -> None:
