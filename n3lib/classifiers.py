@@ -93,7 +93,7 @@ class Positional(nn.Module):
     def __init__(self, d: int, width: int, slots: int, heads: int) -> None:
         super().__init__()
         self.places = nn.Parameter(torch.randn(slots, d) * d**-0.5)
-        self.queries = nn.Parameter(torch.randn(slots, d) * d**-0.5)
+        self.queries = nn.Parameter(torch.randn(slots, d))  # as large as what attention adds to them
         self.decoder = nn.TransformerDecoderLayer(d, heads, 4 * d, 0.0, batch_first=True, norm_first=True)
         self.out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, width + 1))
 
