@@ -107,8 +107,7 @@ STUDIES = {
     ),
     # `all` writes a change beside a shared one, `written` has no shared one, as in the paper; in `constant`
     # and `finetune` there is only what all tasks share, in `frozen` nothing is learned. All scales were
-    # chosen on validation classes: at the aviary's own 2, which `written` keeps, `all` does not even fit its
-    # training tasks.
+    # chosen on validation classes; `written` keeps the aviary's own 2.
     "conditioning": Study(
         "Does it pay to adapt the layers to the text, and not in one way for all classes?",
         "aviary",
