@@ -141,7 +141,6 @@ def test_equivariant_rows_have_unit_length() -> None:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def test_positional_rows_differ_before_training() -> None:
     """What all rows have in common tells no class from another."""
     rows, _ = Positional(128, 256, slots=64, heads=4).eval()(torch.randn(20, 128))
@@ -149,6 +148,7 @@ def test_positional_rows_differ_before_training() -> None:
     assert common < 0.2
 
 
+@torch.no_grad()
 def test_positional_hangs_on_the_order() -> None:
     generator = Positional(8, 5, slots=6, heads=2).eval()
     h, order = torch.randn(4, 8), torch.tensor([2, 0, 3, 1])
