@@ -10,7 +10,7 @@ from n3lib.data import load_data
 from n3lib.data.aviary import ATTRIBUTES
 from n3lib.data.base import ZeroShotDataset
 from n3lib.data.fieldguide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
-from n3lib.episodes import look_alikes
+from n3lib.episodes import look_alikes, of_one_group
 from n3lib.errors import N3Error
 from n3lib.evaluate import metrics, predict, score
 from n3lib.results import Table, mean_and_spread
@@ -33,7 +33,8 @@ def layer_swaps(
     """Accuracy when the layers of a network were written for other classes than its classifier.
 
     The classifier is always written for the task at hand. The layers are written for the same task; for
-    another, of as many other test classes; or they are the mean of those written for the other tasks drawn.
+    another, of as many other test classes (of other groups, where tasks are of one group); or they are the
+    mean of those written for the other tasks drawn.
 
     Args:
         run: a finished run.
@@ -43,8 +44,8 @@ def layer_swaps(
         bank: their descriptions as the run's reader encodes them, where they are already.
 
     Returns:
-        For each of `KINDS` of tasks and each of `LAYERS`, the per-class accuracy of every task
-        in percent.
+        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
+        per-class accuracy of every task in percent.
 
     Raises:
         N3Error: K is too large, or there is one task only.
@@ -59,14 +60,22 @@ def layer_swaps(
         )
     bank, model = bank or run.reader.bank(dataset.texts), run.model
     similarity = bank.similarity(classes.tolist())
+    groups = np.array(dataset.groups)[classes] if dataset.groups else None
     found: dict[str, dict[str, list[float]]] = {}
-    for kind in KINDS:
+    for kind in KINDS if groups is None else KINDS[:1]:
         drawn, others = [], []
         for task in range(tasks):
-            places = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = look_alikes(similarity, places, ways) if kind == "look-alikes" else places
+            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
+            if kind == "look-alikes":
+                order = look_alikes(similarity, order, ways)
+            elif groups is not None:
+                order = of_one_group(groups, order, ways)
+            left = order[ways:]
+            if groups is not None:
+                left = left[groups[left] != groups[order[0]]]
+                left = of_one_group(groups, left, ways)
             drawn.append(classes[order[:ways]].tolist())
-            others.append(classes[np.setdiff1d(places, order[:ways], assume_unique=True)[:ways]].tolist())
+            others.append(classes[left[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
         elsewhere = [model.labels2adaptation(model.context(bank.batch(task))) for task in others]
         found[kind] = {name: [] for name in LAYERS}

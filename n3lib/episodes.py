@@ -79,6 +79,12 @@ class Episodes:
         self.seed = seed
         self.similarity = bank.similarity(self.seen) if config.alike else None
         self.by_class = [dataset.indices([c]) for c in self.seen]
+        self.groups = np.array([dataset.groups[c] for c in self.seen]) if dataset.groups else None
+        smallest = min(map(len, dataset.by_group(self.seen)))
+        if config.ways > smallest:
+            raise N3Error(
+                f"tasks of {config.ways} classes, but there is a group of {smallest}", "Ask for fewer"
+            )
         for c, indices in zip(self.seen, self.by_class, strict=True):
             if not len(indices):
                 raise N3Error(f"class {dataset.classes[c]!r} has no images", "Leave it out of the split")
@@ -88,6 +94,8 @@ class Episodes:
         config, order = self.config, rng.permutation(len(self.seen))
         if self.similarity is not None and rng.random() < config.alike:
             order = look_alikes(self.similarity, order, config.ways)
+        elif self.groups is not None:
+            order = of_one_group(self.groups, order, config.ways)
         query = order[: config.ways]
         if config.kind == "paper":
             return query, query
@@ -124,8 +132,18 @@ def look_alikes(
     """The first of `order` and the `ways - 1` classes most like it to the front; the others stay in order."""
     nearness = similarity[order[0]].clone()
     nearness[order[0]] = float("inf")
-    query = nearness.argsort(descending=True, stable=True)[:ways].numpy()
-    return np.concatenate([query, order[~np.isin(order, query)]])
+    return _to_front(nearness.argsort(descending=True, stable=True)[:ways].numpy(), order)
+
+
+def of_one_group(
+    groups: Int[np.ndarray, " N"], order: Int[np.ndarray, " C"], ways: int
+) -> Int[np.ndarray, " C"]:
+    """The first `ways` of the group of the first of `order` to the front; the others stay in order."""
+    return _to_front(order[groups[order] == groups[order[0]]][:ways], order)
+
+
+def _to_front(chosen: Int[np.ndarray, " K"], order: Int[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
+    return np.concatenate([chosen, order[~np.isin(order, chosen)]])
 
 
 def random_halves(classes: Sequence[int], count: int, seed: int = 0) -> list[list[int]]:

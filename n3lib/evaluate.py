@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.episodes import look_alikes, random_halves
+from n3lib.episodes import look_alikes, of_one_group, random_halves
 from n3lib.errors import N3Error
 from n3lib.model import N3, Adaptation
 from n3lib.run import Run, environment, extract, magnitude
@@ -94,7 +94,7 @@ def evaluate(
         run: a finished run.
         dataset: its data, where it is loaded already.
         part: `test` or `val`.
-        ways: K; 0 for all classes.
+        ways: K; 0 for all classes, or where a task's classes are of one group, for those of the smallest.
         permutations: orders, or tasks, drawn.
         control: `shuffled` gives every class the description of a class outside the task, or where there are
             too few, of one drawn from the task: accuracy must fall to chance.
@@ -113,10 +113,11 @@ def evaluate(
     config = run.config
     dataset = dataset or load_data(config.data)
     classes = np.array(dataset.split.part(part))
-    ways = ways or len(classes)
-    if not 2 <= ways <= len(classes) or permutations < 1:
+    most = min(map(len, dataset.by_group(classes.tolist())))
+    ways = ways or most
+    if not 2 <= ways <= most or permutations < 1:
         raise N3Error(
-            f"{permutations} tasks of {ways} ways are asked of {len(classes)} {part} classes",
+            f"{permutations} tasks of {ways} ways are asked of {most} {part} classes",
             "Ask for at least 1 task, and for 2 ways or more, up to the number of classes",
         )
     trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
@@ -129,7 +130,11 @@ def evaluate(
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         places = rng.permutation(len(classes))
-        drawn = classes[look_alikes(similarity, places, ways) if alike else places]
+        if alike:
+            places = look_alikes(similarity, places, ways)
+        elif dataset.groups:
+            places = of_one_group(np.array(dataset.groups)[classes], places, ways)
+        drawn = classes[places]
         order, others = drawn[:ways], drawn[ways : 2 * ways]
         texts = order
         if control == "shuffled":
@@ -164,8 +169,9 @@ def evaluate(
 
 
 def magnitude_over_halves(run: Run, dataset: ZeroShotDataset, bank: TextBank) -> dict[str, dict[str, float]]:
-    """How far the layers are moved, over ten tasks of half of the test classes each."""
-    halves = random_halves(dataset.split.test, 10, run.config.seed)
+    """How far the layers are moved, over ten tasks of half of the test classes (of each group of them)."""
+    groups = dataset.by_group(dataset.split.test)
+    halves = [half for group in groups for half in random_halves(group, 10, run.config.seed)]
     return magnitude(run.model, map(bank.batch, halves))
 
 

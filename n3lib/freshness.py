@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from n3lib.data import GENERATED
 from n3lib.results import Table, load_results
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +101,7 @@ def _made_of(result: Mapping[str, Any]) -> list[str]:
         return [f"n3lib/{module}.py" for module in (*modules, "box_saliency", "data/boxes", "saliency")]
     if study == "benchmark":
         config = "benchmark"
-    elif result["dataset"] == "aviary":
+    elif result["dataset"] in GENERATED:
         config = "aviary"
     else:
         config = "cub-ps-paper" if result["config"]["episodes"]["kind"] != "zero-shot" else "cub-ps"

@@ -45,12 +45,15 @@ class N3Config:
         mu: `relative`: exp(log mu) std(Theta) in each layer, log mu learned; `absolute`: Eq. 6 as it
             stands, one plain parameter mu on layer-normalized deltas.
         initial_mu: its start.
-        shared_mu: start of the relative scale of an adaptation that all tasks share, to which the one written
-            for a task is added; 0 for none, as in the paper. The two controls need it; that of `finetune`
-            is fixed and absolute, a factor on the learning rate.
+        shared_mu: start of the relative scale of an adaptation that all tasks share; 0 for none, as in the
+            paper. What is written beside it tells only how a task differs from the seen classes as a whole
+            (`DeviationDecoder`). The two controls need it; that of `finetune` is fixed and absolute, a factor
+            on the learning rate.
         gamma: weight of the pretrained parameters (section 5.4).
         ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
             embeddings want more than words).
+        scale: start of the factor of the logits. The closed form is sure of itself: where it is mostly wrong
+            at first, 1 lets the loss begin far above chance.
         word_penalty: pull of the learned word weights towards 1.
         micro_batch: images that are classified at a time in training, 0 for all: the same gradient with
             the memory of so many. The descriptions are read once, whatever it is.
@@ -70,6 +73,7 @@ class N3Config:
     shared_mu: float = 0.0
     gamma: float = 1.0
     ridge: float = 0.1
+    scale: float = 1.0
     word_penalty: float = 1e-3
     micro_batch: int = 0
 
@@ -146,6 +150,25 @@ class LayerDecoder(nn.Module):
         return self.out(self.norm(z))  # (M, N)
 
 
+class DeviationDecoder(nn.Module):
+    """Beside a shared change, one for how a task differs: a query a column times what its labels share.
+
+    Eq. 4 adds what is read to the queries and normalizes the sum, in which that which tells tasks apart is
+    faint beside what they share. Here the labels come standardized over the seen classes, so that an average
+    task asks for nothing, and queries and labels meet in products alone.
+    """
+
+    def __init__(self, columns: int, size: int, config: N3Config) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(columns, config.d))
+        self.read = nn.Linear(config.d, config.d, bias=False)
+        self.out = nn.Linear(config.d, size, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "M N"]:
+        return self.out(self.queries * self.read(h.mean(0)))  # (M, N)
+
+
 class Labels2Adaptation(nn.Module):
     """Eq. 3 to 5: encoded labels to the scaled change of every layer."""
 
@@ -168,7 +191,10 @@ class Labels2Adaptation(nn.Module):
                 f"adapt={config.adapt} has nothing to learn with shared_mu={config.shared_mu:g}",
                 "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
             )
-        self.decoders = nn.ModuleList(LayerDecoder(m, n, config) for m, n in shapes if conditioned)
+        if conditioned and config.mu == "absolute" and config.shared_mu > 0:
+            raise N3Error("mu=absolute is for what is written alone", "Set model.shared_mu to 0")
+        decoder = DeviationDecoder if config.shared_mu > 0 else LayerDecoder
+        self.decoders = nn.ModuleList(decoder(m, n, config) for m, n in shapes if conditioned)
         # What all tasks share starts at zero too; unlike the rest it needs no text to learn from.
         self.shared = nn.ParameterList(torch.zeros(m, n) for m, n in shapes if config.shared_mu > 0)
         self.log_shared_mu: nn.Parameter | None = None
@@ -218,6 +244,8 @@ class N3(nn.Module):
         config: Phi's settings.
     """
 
+    label_mean: Tensor
+    label_std: Tensor
     center: Tensor
     transform: Tensor
     exemplars: Tensor
@@ -235,14 +263,17 @@ class N3(nn.Module):
             self.lexical = nn.Linear(vocabulary, d, bias=False)
             nn.init.normal_(self.lexical.weight)  # unit rows in, unit variance out
         self.labels2adaptation = Labels2Adaptation(backbone, config)
+        self.standardize = config.adapt == "all" and config.shared_mu > 0  # for `DeviationDecoder`
         if config.classifier == "positional":
             self.generator: nn.Module = Positional(d, f, config.slots, config.heads)
         elif config.classifier == "equivariant":
             self.generator = Equivariant(d, f)
         else:
             self.generator = Exemplar(config.ridge, lexical=vocabulary > 0)
-        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale)))
         # What is remembered of the seen classes: no image is needed once this is stored.
+        self.register_buffer("label_mean", torch.zeros(d))
+        self.register_buffer("label_std", torch.ones(d))
         self.register_buffer("center", torch.zeros(f))
         self.register_buffer("transform", torch.eye(f))
         self.register_buffer("exemplars", torch.zeros(seen, f))
@@ -268,6 +299,8 @@ class N3(nn.Module):
     def context(self, text: Text, c: Float[Tensor, "K d"] | None = None) -> Float[Tensor, "K d"]:
         """Eq. 3: every label embedding (`labels`, where they are not given) in the light of the others."""
         c = self.labels(text) if c is None else c
+        if self.standardize:
+            c = (c - self.label_mean) / self.label_std
         if isinstance(self.generator, Positional):
             if len(c) > self.config.slots:
                 raise N3Error(
@@ -341,9 +374,17 @@ class N3(nn.Module):
         return {"loss": loss + penalty, "accuracy": torch.cat(right).float().mean()}
 
     @torch.no_grad()
-    def remember(self, statistics: Statistics, text: Text) -> None:
-        """Store what the seen classes' images and texts say."""
-        for name, value in statistics._asdict().items():
-            getattr(self, name).copy_(value)
+    def remember_text(self, text: Text) -> None:
+        """Store what the seen classes' texts say, and by what their label embeddings are standardized."""
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.lexical)
+        if self.standardize:
+            c = self.labels(text)  # (C, d)
+            self.label_mean.copy_(c.mean(0))
+            self.label_std.copy_(c.std(0).clamp_min(1e-6))
+
+    @torch.no_grad()
+    def remember(self, statistics: Statistics) -> None:
+        """Store what the seen classes' images say."""
+        for name, value in statistics._asdict().items():
+            getattr(self, name).copy_(value)

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import math
 import platform
+import statistics
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,14 +142,14 @@ def train(
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
         renew_exemplars(model, dataset, bank, seen, config)
-        asked = dataset.split.val or seen[: config.episodes.ways]
-        found: dict[str, Any] = {"adaptation": magnitude(model, [bank.batch(asked)])}
+        tasks = dataset.by_group(dataset.split.val or seen[: config.episodes.ways])
+        found: dict[str, Any] = {"adaptation": magnitude(model, map(bank.batch, tasks))}
         if config.fit == "trainval" or not dataset.split.val:
             return found
         from n3lib.evaluate import metrics, predict
 
-        logits, labels = predict(model, dataset, bank, asked, config)
-        return found | {"validation": metrics(logits, labels)["per_class_accuracy"]}
+        scores = [metrics(*predict(model, dataset, bank, asked, config)) for asked in tasks]
+        return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
@@ -230,10 +231,8 @@ def renew_exemplars(
     """
     device = model.center.device
     text = bank.batch(seen).to(device)
+    model.remember_text(text)
     exemplar = model.config.classifier == "exemplar"
-    columns = None
-    if exemplar:
-        columns = model.columns(model.labels2adaptation(model.context(text)))
     rng = np.random.default_rng([config.seed, 7])
     picks = [dataset.indices([c]) for c in seen]
     # Only exemplars gain from every image; the other classifiers' standardization must not move.
@@ -241,9 +240,17 @@ def renew_exemplars(
         count = config.exemplar_images
         picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
     bf16 = config.train.bf16
-    features = extract(model.backbone, dataset.images, np.concatenate(picks), columns, config.mirror, bf16)
-    places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
-    model.remember(feature_statistics(features, places.to(device), len(seen), exemplar), text)
+    features, places = [], []
+    for group in dataset.by_group(seen):
+        members = [seen.index(c) for c in group]
+        columns = None
+        if exemplar:
+            columns = model.columns(model.labels2adaptation(model.context(text.choose(members))))
+        indices = np.concatenate([picks[k] for k in members])
+        features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
+        places += [k for k in members for _ in picks[k]]
+    labels = torch.tensor(places, device=device)
+    model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
 
 
 @torch.no_grad()

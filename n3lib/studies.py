@@ -89,6 +89,15 @@ def _conditioning() -> dict[str, list[str]]:
     }
 
 
+def _dialects() -> dict[str, list[str]]:
+    return {
+        "all": ["--model.shared_mu=36", "--model.initial_mu=1"],
+        "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+        "written": [],
+        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+    }
+
+
 def _backbones() -> dict[str, list[str]]:
     forms = {"all": [], "frozen": ["--model.adapt=classifier", "--train.steps=0"]}
     return {
@@ -123,6 +132,22 @@ STUDIES = {
         alike=True,
         tasks=8,
         swapped=10,
+    ),
+    "dialects": Study(
+        "Does reading the task pay where no one network can serve all tasks?",
+        "aviary",
+        _dialects(),
+        common=[
+            "--data.name=dialects",
+            "--model.scale=0.5",  # the frozen network's classifier is mostly wrong here
+            "--episodes.ways=20",
+            "--episodes.support=300",
+            "--train.steps=400",
+            "--train.every=50",
+        ],
+        ways=(20,),
+        tasks=20,
+        swapped=20,
     ),
     "backbones": Study(
         "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",

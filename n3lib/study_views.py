@@ -177,6 +177,27 @@ def swap_table(folder: Path) -> Table:
     return Table(head, rows, _note(results, "conditioning", task))
 
 
+def dialect_table(folder: Path) -> Table:
+    """Every form of adaptation where one network cannot serve all tasks, and what other layers do to it.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        Accuracy, the points by which it changes where the layers were written for a task of another
+        observer, and how much of the layers' change varies with the task, the mean over layers.
+    """
+    results, rows = measured(folder, "dialects"), []
+    for form in ("frozen", "constant", "written", "all"):
+        some = [result for result in results if result["variant"] == form]
+        swapped = [result for result in some if "swaps" in result]
+        varies = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
+        changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
+        rows.append([ADAPTATIONS[form], *map(mean_and_spread, (_accuracy(some), changes, varies))])
+    head = ["what is adapted", "accuracy (%)", "layers of another observer's task (points)", "varies (%)"]
+    return Table(head, rows, _note(results, "dialects"))
+
+
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
     """Points that other layers add to the mean accuracy of the tasks."""
     scores = result["swaps"][kind]
@@ -258,9 +279,13 @@ def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Map
     return [r for r in results if r["variant"] == f"{form}-{pair[0]:g}-{pair[1]:g}"]
 
 
+def _accuracy(results: Results) -> list[float]:
+    return [r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]]
+
+
 def _accuracies(results: Results) -> str:
     """Mean and spread, and how many trainings diverged."""
-    found = [r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]]
+    found = _accuracy(results)
     gone = len(results) - len(found)
     diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
     return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))

@@ -1,6 +1,7 @@
 """Layers of another task, and what is left of a description: against a network that is known to need them."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from n3lib.data import load_data
 from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate
 from n3lib.run import Run
+from n3lib.text.bank import Text
 
 
 @pytest.fixture
@@ -51,6 +53,27 @@ def test_layers_that_hang_on_the_text_are_told_apart(moved: Run, monkeypatch: py
     second, third = seen[3][name], seen[6][name]
     assert (own - other).norm() > 1e-3 * own.norm()
     torch.testing.assert_close(mean, (second + third) / 2)
+
+
+def test_where_there_are_groups_the_other_task_is_of_another(
+    moved: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data(moved.config.data)
+    groups = tuple(c % 2 for c in range(len(data.classes)))
+    asked: list[set[int]] = []
+    bank = moved.reader.bank(data.texts)
+    batch = bank.batch
+
+    def spy(classes: list[int]) -> Text:
+        asked.append({groups[c] for c in classes})
+        return batch(classes)
+
+    monkeypatch.setattr(bank, "batch", spy)
+    found = conditioning.layer_swaps(moved, 3, 4, dataclasses.replace(data, groups=groups), bank)
+    assert list(found) == ["random"]
+    own, other = asked[:4], asked[4:]
+    assert all(len(groups) == 1 for groups in asked)
+    assert all(a.isdisjoint(b) for a, b in zip(own, other, strict=True))
 
 
 def test_with_everything_left_the_result_is_the_runs_own(tiny_run: Run) -> None:

@@ -212,3 +212,22 @@ def test_a_share_of_the_tasks_are_look_alikes(episodes: Callable[..., Episodes])
     alike, mixed = set(tasks(1.0)), tasks(0.5)
     assert len(alike) == 8
     assert 0.4 < sum(task in alike for task in mixed) / 400 < 0.62
+
+
+def test_a_task_is_of_one_group_and_its_support_of_all(
+    episodes: Callable[..., Episodes], small_world: ZeroShotDataset
+) -> None:
+    groups = tuple(c % 2 for c in range(14))
+    grouped = dataclasses.replace(small_world, groups=groups)
+    draw, met, supported = episodes(dataset=grouped, support=4), set(), set()
+    for step in STEPS:
+        query, support = draw.classes(np.random.default_rng([3, step]))
+        asked = {groups[draw.seen[p]] for p in query}
+        assert len(asked) == 1
+        met |= asked
+        supported |= {groups[draw.seen[p]] for p in support}
+        assert not set(query) & set(support)
+        assert len(set(support)) == 4
+    assert met == supported == {0, 1}
+    with pytest.raises(N3Error, match="tasks of 5 classes, but there is a group of 4"):
+        episodes(dataset=grouped, ways=5, support=1)

@@ -178,3 +178,24 @@ def test_the_adaptation_is_told_layer_by_layer(tiny_run: Run, tiny_data: ZeroSho
         base = model.backbone.columns(name).square().sum().sqrt().item()
         assert told == pytest.approx({"norm": norm, "relative": 100 * norm / base}, rel=1e-3)
     assert max(told["norm"] for told in result["adaptation"].values()) > 0
+
+
+def test_where_there_are_groups_a_task_is_of_one(tiny_run: Run, tiny_data: ZeroShotDataset) -> None:
+    groups = tuple(c % 3 % 2 for c in range(len(tiny_data.classes)))
+    grouped = dataclasses.replace(tiny_data, groups=groups)
+    seen = {
+        tuple(sorted({groups[c] for c in result["confusion"]["classes"]}))
+        for seed in range(4)
+        for result in [evaluate(_seeded(tiny_run, seed), grouped, permutations=1)]
+    }
+    assert seen == {(0,), (1,)}
+    smallest = min(sum(groups[c] == g for c in tiny_data.split.test) for g in (0, 1))
+    assert evaluate(tiny_run, grouped, permutations=1)["ways"] == smallest
+    with pytest.raises(N3Error, match=f"asked of {smallest} test classes"):
+        evaluate(tiny_run, grouped, ways=smallest + 1)
+
+
+def _seeded(run: Run, seed: int) -> Run:
+    other = copy.copy(run)
+    other.config = dataclasses.replace(run.config, seed=seed)
+    return other

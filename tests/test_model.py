@@ -82,7 +82,7 @@ def test_relative_mu(make_n3: MakeN3) -> None:
 
 @torch.no_grad()
 def test_absolute_mu_and_gamma_are_equation_6(make_n3: MakeN3) -> None:
-    model = make_n3(mu="absolute", initial_mu=0.01, gamma=0.9, layers=["conv1"], moved=False)
+    model = make_n3(mu="absolute", initial_mu=0.01, gamma=0.9, layers=["conv1"], shared_mu=0.0, moved=False)
     l2a, h = model.labels2adaptation, torch.randn(3, 16)
     output = l2a.decoders[0](h).double()
     mean, variance = output.mean(1, keepdim=True), output.var(1, unbiased=False, keepdim=True)
@@ -113,6 +113,39 @@ def test_the_two_controls_are_the_shared_part_alone_and_free_parameters(make_n3:
     finetune = make_n3(adapt="finetune", layers=["conv1"], shared_mu=0.3).labels2adaptation
     assert close(finetune(h)["conv1"], 0.3 * finetune.shared[0])
     assert constant.mu() == finetune.mu() == {}
+
+
+def test_absolute_mu_has_no_shared_change(make_n3: MakeN3) -> None:
+    with pytest.raises(N3Error, match="mu=absolute is for what is written alone"):
+        make_n3(mu="absolute", shared_mu=4.0)
+
+
+@torch.no_grad()
+def test_what_is_written_beside_a_shared_change_is_a_product_of_query_and_labels(make_n3: MakeN3) -> None:
+    model = make_n3(layers=["conv1"])
+    decoder, h = model.labels2adaptation.decoders[0], torch.randn(3, 16)
+    read = (decoder.read.weight.double() @ h.double().mean(0)).tolist()
+    for m, column in enumerate(decoder(h)):
+        z = [q * r for q, r in zip(decoder.queries[m].tolist(), read, strict=True)]
+        expected = [sum(w * x for w, x in zip(row, z, strict=True)) for row in decoder.out.weight.tolist()]
+        assert column.tolist() == pytest.approx(expected, abs=1e-4)
+    assert not decoder(torch.zeros(3, 16)).any()  # an average task asks for nothing
+
+
+@torch.no_grad()
+def test_labels_are_standardized_by_the_seen_classes_beside_a_shared_change(
+    make_n3: MakeN3, small_bank: TextBank
+) -> None:
+    seen, asked = small_bank.batch(range(6, 14)), small_bank.batch([0, 1, 2])
+    model = make_n3()
+    model.remember_text(seen)
+    c, known = model.labels(asked).double().numpy(), model.labels(seen).double().numpy()
+    standardized = torch.tensor((c - known.mean(0)) / known.std(0, ddof=1), dtype=torch.float32)
+    expected = model.labels2adaptation.encoder(standardized[None])[0]
+    assert torch.allclose(model.context(asked), expected, atol=1e-3)
+    alone = make_n3(shared_mu=0.0)
+    alone.remember_text(seen)
+    assert close(alone.context(asked), alone.labels2adaptation.encoder(alone.labels(asked)[None])[0])
 
 
 @pytest.mark.parametrize("adapt", ["constant", "finetune"])
@@ -161,9 +194,10 @@ LABEL_PATH = ("tokens2label.", "lexical.", "labels2adaptation.encoder.")
 # plain fine-tuning is fixed.
 SILENT = {
     ("exemplar", "all", "relative"): ("score.bias",),
-    ("exemplar", "all", "absolute"): ("score.bias",),
+    ("exemplar", "written", "relative"): ("score.bias",),
+    ("exemplar", "written", "absolute"): ("score.bias",),
     ("equivariant", "all", "relative"): ("score.bias",),
-    ("positional", "all", "absolute"): ("score.bias",),
+    ("positional", "written", "absolute"): ("score.bias",),
     ("equivariant", "constant", "relative"): ("score.bias",),
     ("exemplar", "constant", "relative"): LABEL_PATH,
     ("exemplar", "finetune", "relative"): (*LABEL_PATH, "log_shared_mu"),
@@ -178,7 +212,8 @@ def test_gradients_reach_all_that_is_trained_and_only_that(
     case: tuple[str, str, str], make_n3: MakeN3, small_bank: TextBank
 ) -> None:
     classifier, adapt, mu = case
-    model = make_n3(classifier=classifier, adapt=adapt, mu=mu)
+    shared = {"shared_mu": 0.0} if adapt == "written" else {}
+    model = make_n3(classifier=classifier, adapt="all" if shared else adapt, mu=mu, **shared)
     model(episode(small_bank))["loss"].backward()
     size = {
         name: 0.0 if p.grad is None else p.grad.abs().max().item()
@@ -269,7 +304,8 @@ def test_remembered_texts_and_statistics_come_back(make_n3: MakeN3, small_bank: 
     model, text = make_n3(), small_bank.batch(range(6, 14))
     f = model.backbone.width
     statistics = Statistics(torch.randn(f), torch.randn(f, f), torch.randn(8, f))
-    model.remember(statistics, text)
+    model.remember_text(text)
+    model.remember(statistics)
     assert torch.equal(model.center, statistics.center)
     assert torch.equal(model.transform, statistics.transform)
     assert torch.equal(model.exemplars, statistics.exemplars)

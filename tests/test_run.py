@@ -186,7 +186,8 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
 ) -> None:
     model, seen = make_n3(), small_world.split.train
     config = RunConfig(exemplar_images=2)
-    adaptation = model.read(small_bank.batch(seen))  # the deltas do not hang on what is remembered
+    model.remember_text(small_bank.batch(seen))
+    adaptation = model.read(small_bank.batch(seen))  # the deltas hang on nothing else that is remembered
     renew_exemplars(model, small_world, small_bank, seen, config, final=True)
     indices = np.concatenate([small_world.indices([c]) for c in seen])
     images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
@@ -194,6 +195,17 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     labels = torch.tensor([seen.index(c) for c in small_world.labels[indices]])
     expected = feature_statistics(features, labels, 8, whiten=True)
     torch.testing.assert_close(model.exemplars, expected.exemplars, atol=1e-3, rtol=1e-3)
+
+    groups = tuple(c % 2 for c in range(14))
+    grouped = dataclasses.replace(small_world, groups=groups)
+    renew_exemplars(model, grouped, small_bank, seen, config, final=True)
+    rows = torch.zeros_like(features)
+    for group in (0, 1):
+        deltas = model.read(small_bank.batch([c for c in seen if groups[c] == group])).deltas
+        mine = torch.tensor([groups[c] == group for c in small_world.labels[indices]])
+        rows[mine] = model.backbone(images, model.columns(deltas))[mine]
+    expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
+    torch.testing.assert_close(model.exemplars, expected_by_group.exemplars, atol=1e-3, rtol=1e-3)
 
     renew_exemplars(model, small_world, small_bank, seen, config)
     few = model.exemplars.clone()

@@ -180,10 +180,30 @@ def test_swapped_layers_are_counted_from_the_tasks_own(tmp_path: Path) -> None:
     assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
 
+def test_dialects_tell_accuracy_swaps_and_what_varies(tmp_path: Path) -> None:
+    scores = {"this task": [40.0, 30.0], "another task": [10.0, 6.0], "the mean of other tasks": [0.0, 0.0]}
+    told = {
+        "swaps": {"random": scores},
+        "adaptation": {"conv1": {"varies": 30.0}, "layer1.conv1": {"varies": 10.0}},
+    }
+    save(
+        tmp_path,
+        result("dialects", "all", 0, 34.0, **told),
+        result("dialects", "all", 1, 36.0, **told),
+        result("dialects", "constant", 0, 11.0),
+    )
+    rows = {row[0]: list(row[1:]) for row in study_views.dialect_table(tmp_path).rows}
+    # (10 + 6) / 2 - (40 + 30) / 2 = -27; (30 + 10) / 2 = 20.
+    assert rows["N3, shared and written"] == ["35.0 ± 1.4", "-27.0 ± 0.0", "20.0 ± 0.0"]
+    assert rows["constant adaptation"] == ["11.0", "", ""]
+    assert rows["N3, written alone"] == ["", "", ""]
+
+
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
     for name, show in (
         ("mu", study_views.pair_table),
         ("conditioning", study_views.conditioning_table),
         ("conditioning", study_views.swap_table),
+        ("dialects", study_views.dialect_table),
     ):
         assert f"`n3 study {name}`" in show(tmp_path).note

@@ -22,17 +22,20 @@ __all__ = [
 ]
 
 
+GENERATED = ("aviary", "dialects")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which images, texts and split.
 
     Attributes:
-        name: `aviary` (generated, no download), `cub`, `cub2010`, `awa2`, `nabirds`, `flowers` or
-            `flowers-species`.
-        preset: size of the aviary: `default` or `tiny`.
-        seed: of the aviary.
-        species: training species of the aviary; 0 for the preset's.
-        size: side of the images in pixels; 0 for the preset's (aviary) or 144 (photographs).
+        name: `aviary` or `dialects` (generated, no download), `cub`, `cub2010`, `awa2`, `nabirds`, `flowers`
+            or `flowers-species`.
+        preset: size of what is generated: `default` or `tiny`.
+        seed: of what is generated.
+        species: training species of what is generated; 0 for the preset's.
+        size: side of the images in pixels; 0 for the preset's, or 144 for photographs.
         root: folder that holds the photographs.
         split: of the photographs, such as PS, SS or SCE.
         text: JSON file of the descriptions; empty for the one in `root`; `names` for no description but the
@@ -57,10 +60,12 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
     Raises:
         N3Error: an unknown name, or whatever is wrong with the files.
     """
-    if config.name == "aviary":
+    if config.name in GENERATED:
         from n3lib.data.aviary import aviary
+        from n3lib.data.dialects import dialects
 
-        return aviary(config.preset, config.seed, train=config.species or None, size=config.size or None)
+        generate = aviary if config.name == "aviary" else dialects
+        return generate(config.preset, config.seed, train=config.species or None, size=config.size or None)
     from n3lib.data.photos import load
 
     source = find_source(config.name)
@@ -92,7 +97,7 @@ def find_source(name: str) -> "Source":
 
 def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
     """The texts alone of what the configuration names, in class order; no image is decoded."""
-    if config.name == "aviary":
+    if config.name in GENERATED:
         return load_data(config).texts
     from n3lib.data.photos import read_text
 

@@ -57,6 +57,7 @@ class ZeroShotDataset:
         labels: int64 array `(N,)` of class ids.
         split: which classes are seen and which are not.
         hashes: SHA-256 of what the data came from, for the record of a run.
+        groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
 
     Raises:
         N3Error: a class has no text or an empty one, or a label or split names a class that is not there.
@@ -69,6 +70,7 @@ class ZeroShotDataset:
     labels: np.ndarray
     split: Split
     hashes: dict[str, str] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.classes)
@@ -76,6 +78,8 @@ class ZeroShotDataset:
             raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
         for name, sentences in zip(self.classes, self.texts, strict=True):
             check_text(name, sentences)
+        if self.groups and len(self.groups) != count:
+            raise N3Error(f"{self.name}: {count} classes but {len(self.groups)} groups")
         if len(self.labels) != len(self.images):
             raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):
@@ -87,6 +91,11 @@ class ZeroShotDataset:
     def indices(self, classes: Sequence[int]) -> np.ndarray:
         """Indices of the images of these classes, in image order."""
         return np.flatnonzero(np.isin(self.labels, np.asarray(classes)))
+
+    def by_group(self, classes: Sequence[int]) -> list[list[int]]:
+        """These classes in their order, each group by itself: the largest tasks that can be made of them."""
+        group = self.groups or (0,) * len(self.classes)
+        return [[c for c in classes if group[c] == g] for g in sorted({group[c] for c in classes})]
 
 
 class Sentence(str):
