@@ -24,7 +24,7 @@ help:
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
 	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text-encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
-	@echo "make results-studies           the ablations on the aviary: results/mu, conditioning, backbones, search (a day)"
+	@echo "make results-studies           the ablations on the aviary: results/mu, conditioning, dialects, ... (a day)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
 
@@ -136,6 +136,7 @@ results-benchmark: setup
 results-studies: setup
 	$(BIN)/n3 study mu
 	$(BIN)/n3 study conditioning
+	$(BIN)/n3 study dialects
 	for name in googlenet resnet18 squeezenet1_1; do file=runs/backbones/$$name.safetensors; \
 	  test -e $$file || $(BIN)/n3 data backbone --name $$name -o $$file || exit 1; done
 	$(BIN)/n3 study backbones

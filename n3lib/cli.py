@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
         "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
         "n3 study mu --variant relative-1-0.001 --seed 0",
     )  # fmt: skip
-    sub.add_argument("name", help="mu, conditioning, backbones")
+    sub.add_argument("name", help="mu, conditioning, dialects, backbones")
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
@@ -171,7 +171,9 @@ def _add_data(data: argparse.ArgumentParser, command: Callable[..., argparse.Arg
 
     def action(name: str, call: Callable[[argparse.Namespace], None], text: str, example: str) -> Any:
         sub = command(name, call, text, f"n3 data {name} {example}", actions)
-        sub.add_argument("name", help="aviary, cub, cub2010, awa2, nabirds, flowers or flowers-species")
+        sub.add_argument(
+            "name", help="aviary, dialects, cub, cub2010, awa2, nabirds, flowers or flowers-species"
+        )
         sub.add_argument("--root", default="", help="folder that holds the dataset")
         return sub
 
@@ -216,9 +218,9 @@ def _overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from n3lib.data import DataConfig, find_source, load_data
+    from n3lib.data import GENERATED, DataConfig, find_source, load_data
 
-    split = options.split or ("" if options.name == "aviary" else find_source(options.name).splits[0])
+    split = options.split or ("" if options.name in GENERATED else find_source(options.name).splits[0])
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)
