@@ -142,7 +142,7 @@ STUDIES = {
             "--model.scale=0.5",  # the frozen network's classifier is mostly wrong here
             "--episodes.ways=20",
             "--episodes.support=300",
-            "--train.steps=400",
+            "--train.steps=800",
             "--train.every=50",
         ],
         ways=(20,),
