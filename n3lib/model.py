@@ -272,8 +272,9 @@ class N3(nn.Module):
             self.generator = Exemplar(config.ridge, lexical=vocabulary > 0)
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale)))
         # What is remembered of the seen classes: no image is needed once this is stored.
-        self.register_buffer("label_mean", torch.zeros(d))
-        self.register_buffer("label_std", torch.ones(d))
+        # Kept only where they are used: a run without them stays readable.
+        self.register_buffer("label_mean", torch.zeros(d), persistent=self.standardize)
+        self.register_buffer("label_std", torch.ones(d), persistent=self.standardize)
         self.register_buffer("center", torch.zeros(f))
         self.register_buffer("transform", torch.eye(f))
         self.register_buffer("exemplars", torch.zeros(seen, f))
