@@ -81,6 +81,8 @@ class Episodes:
         self.by_class = [dataset.indices([c]) for c in self.seen]
         self.groups = np.array([dataset.groups[c] for c in self.seen]) if dataset.groups else None
         smallest = min(map(len, dataset.by_group(self.seen)))
+        if config.alike and dataset.groups:
+            raise N3Error(f"{dataset.name}: look-alikes may be of several groups", "Set episodes.alike to 0")
         if config.ways > smallest:
             raise N3Error(
                 f"tasks of {config.ways} classes, but there is a group of {smallest}", "Ask for fewer"

@@ -113,6 +113,8 @@ def evaluate(
     config = run.config
     dataset = dataset or load_data(config.data)
     classes = np.array(dataset.split.part(part))
+    if alike and dataset.groups:
+        raise N3Error(f"{dataset.name}: look-alikes may be of several groups", "Ask for random tasks")
     most = min(map(len, dataset.by_group(classes.tolist())))
     ways = ways or most
     if not 2 <= ways <= most or permutations < 1:

@@ -254,6 +254,9 @@ class N3(nn.Module):
 
     def __init__(self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config) -> None:
         super().__init__()
+        for name in ("initial_mu", "scale"):
+            if getattr(config, name) <= 0:
+                raise N3Error(f"model.{name} cannot be {getattr(config, name):g}", "Set it above 0")
         self.backbone, self.config = backbone, config
         d, f = config.d, backbone.width
         self.tokens2label = Tokens2Label(e, config)

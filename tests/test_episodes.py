@@ -231,3 +231,5 @@ def test_a_task_is_of_one_group_and_its_support_of_all(
     assert met == supported == {0, 1}
     with pytest.raises(N3Error, match="tasks of 5 classes, but there is a group of 4"):
         episodes(dataset=grouped, ways=5, support=1)
+    with pytest.raises(N3Error, match="look-alikes may be of several groups"):
+        episodes(dataset=grouped, alike=0.5)

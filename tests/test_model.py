@@ -115,6 +115,13 @@ def test_the_two_controls_are_the_shared_part_alone_and_free_parameters(make_n3:
     assert constant.mu() == finetune.mu() == {}
 
 
+@pytest.mark.parametrize("name", ["initial_mu", "scale"])
+def test_a_scale_without_a_logarithm_is_refused(name: str, make_n3: MakeN3) -> None:
+    with pytest.raises(N3Error, match=f"model.{name} cannot be 0"):
+        make_n3(**{name: 0.0})
+    assert make_n3(scale=0.5, moved=False).log_scale.item() == pytest.approx(math.log(0.5))
+
+
 def test_absolute_mu_has_no_shared_change(make_n3: MakeN3) -> None:
     with pytest.raises(N3Error, match="mu=absolute is for what is written alone"):
         make_n3(mu="absolute", shared_mu=4.0)
