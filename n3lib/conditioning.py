@@ -52,28 +52,28 @@ def layer_swaps(
     """
     dataset = dataset or load_data(run.config.data)
     classes = np.array(dataset.split.test)
-    if not 2 <= ways <= len(classes) // 2 or tasks < 2:
+    most = min(len(classes) // 2, *map(len, dataset.by_group(classes.tolist())))
+    if not 2 <= ways <= most or tasks < 2:
         raise N3Error(
             f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} test"
             " classes",
-            f"Use 2 to {len(classes) // 2} ways and at least 2 tasks",
+            f"Use 2 to {most} ways and at least 2 tasks",
         )
     bank, model = bank or run.reader.bank(dataset.texts), run.model
     similarity = bank.similarity(classes.tolist())
-    groups = np.array(dataset.groups)[classes] if dataset.groups else None
+    groups = dataset.group_of(classes.tolist())
     found: dict[str, dict[str, list[float]]] = {}
-    for kind in KINDS if groups is None else KINDS[:1]:
+    for kind in KINDS[:1] if dataset.groups else KINDS:
         drawn, others = [], []
         for task in range(tasks):
             order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
             if kind == "look-alikes":
                 order = look_alikes(similarity, order, ways)
-            elif groups is not None:
+            else:
                 order = of_one_group(groups, order, ways)
             left = order[ways:]
-            if groups is not None:
-                left = left[groups[left] != groups[order[0]]]
-                left = of_one_group(groups, left, ways)
+            if dataset.groups:
+                left = of_one_group(groups, left[groups[left] != groups[order[0]]], ways)
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[left[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
@@ -101,7 +101,7 @@ def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset 
         changes = [[a - b for a, b in zip(scores[name], scores[LAYERS[0]], strict=True)] for scores in found]
         rows.append([name, *map(_difference, changes)])
     head = ["layers written for", f"{ways} random classes (%)", f"{ways} look-alikes (%)"]
-    return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
+    return Table(head[: 1 + len(found)], rows, f"Chance is {100 / ways:.1f} %.")
 
 
 def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> Table:

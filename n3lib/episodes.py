@@ -79,7 +79,7 @@ class Episodes:
         self.seed = seed
         self.similarity = bank.similarity(self.seen) if config.alike else None
         self.by_class = [dataset.indices([c]) for c in self.seen]
-        self.groups = np.array([dataset.groups[c] for c in self.seen]) if dataset.groups else None
+        self.groups = dataset.group_of(self.seen)
         smallest = min(map(len, dataset.by_group(self.seen)))
         if config.alike and dataset.groups:
             raise N3Error(f"{dataset.name}: look-alikes may be of several groups", "Set episodes.alike to 0")
@@ -96,7 +96,7 @@ class Episodes:
         config, order = self.config, rng.permutation(len(self.seen))
         if self.similarity is not None and rng.random() < config.alike:
             order = look_alikes(self.similarity, order, config.ways)
-        elif self.groups is not None:
+        else:
             order = of_one_group(self.groups, order, config.ways)
         query = order[: config.ways]
         if config.kind == "paper":

@@ -127,16 +127,13 @@ def evaluate(
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
     bank = bank or run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
-    similarity = bank.similarity(classes.tolist())
+    similarity, groups = bank.similarity(classes.tolist()), dataset.group_of(classes.tolist())
     scores, confusion, tasks, described = [], None, [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         places = rng.permutation(len(classes))
-        if alike:
-            places = look_alikes(similarity, places, ways)
-        elif dataset.groups:
-            places = of_one_group(np.array(dataset.groups)[classes], places, ways)
-        drawn = classes[places]
+        front = look_alikes(similarity, places, ways) if alike else of_one_group(groups, places, ways)
+        drawn = classes[front]
         order, others = drawn[:ways], drawn[ways : 2 * ways]
         texts = order
         if control == "shuffled":

@@ -241,8 +241,9 @@ def renew_exemplars(
         picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
     bf16 = config.train.bf16
     features, places = [], []
+    place = {c: k for k, c in enumerate(seen)}
     for group in dataset.by_group(seen):
-        members = [seen.index(c) for c in group]
+        members = [place[c] for c in group]
         columns = None
         if exemplar:
             columns = model.columns(model.labels2adaptation(model.context(text.choose(members))))

@@ -74,6 +74,12 @@ def test_where_there_are_groups_the_other_task_is_of_another(
     own, other = asked[:4], asked[4:]
     assert all(len(groups) == 1 for groups in asked)
     assert all(a.isdisjoint(b) for a, b in zip(own, other, strict=True))
+    few = tuple(int(c in data.split.test[:2]) for c in range(len(data.classes)))
+    with pytest.raises(N3Error, match="two tasks of 3 classes each") as refused:
+        conditioning.layer_swaps(moved, 3, 4, dataclasses.replace(data, groups=few), bank)
+    assert "Use 2 to 2 ways" in str(refused.value)
+    table = whose_layers(moved, 3, tasks=2, dataset=dataclasses.replace(data, groups=groups))
+    assert [len(row) for row in table.rows] == [len(table.head)] * 3
 
 
 def test_with_everything_left_the_result_is_the_runs_own(tiny_run: Run) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from n3lib.data.photos import Source
 
 __all__ = [
+    "GENERATED",
     "DataConfig",
     "Split",
     "ZeroShotDataset",

@@ -94,8 +94,12 @@ class ZeroShotDataset:
 
     def by_group(self, classes: Sequence[int]) -> list[list[int]]:
         """These classes in their order, each group by itself: the largest tasks that can be made of them."""
-        group = self.groups or (0,) * len(self.classes)
-        return [[c for c in classes if group[c] == g] for g in sorted({group[c] for c in classes})]
+        groups = self.group_of(classes)
+        return [[c for c, g in zip(classes, groups, strict=True) if g == one] for one in np.unique(groups)]
+
+    def group_of(self, classes: Sequence[int]) -> np.ndarray:
+        """The group of each of these classes; one and the same where there are no groups."""
+        return np.array(self.groups or (0,) * len(self.classes))[list(classes)]
 
 
 class Sentence(str):
