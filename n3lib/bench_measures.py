@@ -186,7 +186,7 @@ def _growth_of_layers(sizes: Sizes, repeats: int) -> dict[str, Any]:
     curve = {}
     for count in _scaled("layers", sizes):
         model = make_n3(size, backbone, layers=backbone.layers[:count]).eval()
-        h = model.context(make_text(size))
+        h = model.context(model.labels(make_text(size)))
         call = {"n3": partial(model.labels2adaptation, h)}
         curve[count] = spread(interleaved(call, repeats)["n3"])
     return _curves({"n3": curve}, "layers")

@@ -10,7 +10,7 @@ from n3lib.data import load_data
 from n3lib.data.aviary import ATTRIBUTES
 from n3lib.data.base import ZeroShotDataset
 from n3lib.data.fieldguide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
-from n3lib.episodes import look_alikes, of_one_group
+from n3lib.episodes import task_first
 from n3lib.errors import N3Error
 from n3lib.evaluate import metrics, predict, score
 from n3lib.results import Table, mean_and_spread
@@ -67,17 +67,14 @@ def layer_swaps(
         drawn, others = [], []
         for task in range(tasks):
             order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            if kind == "look-alikes":
-                order = look_alikes(similarity, order, ways)
-            else:
-                order = of_one_group(groups, order, ways)
+            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
             left = order[ways:]
             if dataset.groups:
-                left = of_one_group(groups, left[groups[left] != groups[order[0]]], ways)
+                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[left[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.labels2adaptation(model.context(bank.batch(task))) for task in others]
+        elsewhere = [model.labels2adaptation(model.context(model.labels(bank.batch(task)))) for task in others]
         found[kind] = {name: [] for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
             rest = [one.deltas for j, one in enumerate(written) if j != i]

@@ -81,8 +81,6 @@ class Episodes:
         self.by_class = [dataset.indices([c]) for c in self.seen]
         self.groups = dataset.group_of(self.seen)
         smallest = min(map(len, dataset.by_group(self.seen)))
-        if config.alike and dataset.groups:
-            raise N3Error(f"{dataset.name}: look-alikes may be of several groups", "Set episodes.alike to 0")
         if config.ways > smallest:
             raise N3Error(
                 f"tasks of {config.ways} classes, but there is a group of {smallest}", "Ask for fewer"
@@ -94,10 +92,8 @@ class Episodes:
     def classes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Query and support classes as places in `seen`; disjoint in a zero-shot task."""
         config, order = self.config, rng.permutation(len(self.seen))
-        if self.similarity is not None and rng.random() < config.alike:
-            order = look_alikes(self.similarity, order, config.ways)
-        else:
-            order = of_one_group(self.groups, order, config.ways)
+        alike = self.similarity is not None and rng.random() < config.alike
+        order = task_first(order, config.ways, self.groups, self.similarity if alike else None)
         query = order[: config.ways]
         if config.kind == "paper":
             return query, query
@@ -128,23 +124,24 @@ class Episodes:
         return torch.stack(out)
 
 
-def look_alikes(
-    similarity: Float[Tensor, "C C"], order: Int[np.ndarray, " C"], ways: int
+def task_first(
+    order: Int[np.ndarray, " C"],
+    ways: int,
+    groups: Int[np.ndarray, " N"],
+    similarity: Float[Tensor, "N N"] | None = None,
 ) -> Int[np.ndarray, " C"]:
-    """The first of `order` and the `ways - 1` classes most like it to the front; the others stay in order."""
-    nearness = similarity[order[0]].clone()
-    nearness[order[0]] = float("inf")
-    return _to_front(nearness.argsort(descending=True, stable=True)[:ways].numpy(), order)
+    """The classes of a task to the front: the first of `order` and others of its group; the rest in order.
 
-
-def of_one_group(
-    groups: Int[np.ndarray, " N"], order: Int[np.ndarray, " C"], ways: int
-) -> Int[np.ndarray, " C"]:
-    """The first `ways` of the group of the first of `order` to the front; the others stay in order."""
-    return _to_front(order[groups[order] == groups[order[0]]][:ways], order)
-
-
-def _to_front(chosen: Int[np.ndarray, " K"], order: Int[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
+    Args:
+        order: the classes as places in `groups`.
+        ways: K; a smaller group is brought to the front whole.
+        groups: of each class.
+        similarity: to take those most like the first, instead of those that come first.
+    """
+    first, mates = order[:1], order[groups[order] == groups[order[0]]][1:]
+    if similarity is not None:
+        mates = mates[np.argsort(-similarity[order[0]].numpy()[mates], kind="stable")]
+    chosen = np.concatenate([first, mates])[:ways]
     return np.concatenate([chosen, order[~np.isin(order, chosen)]])
 
 

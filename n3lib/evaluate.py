@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
-from n3lib.episodes import look_alikes, of_one_group, random_halves
+from n3lib.episodes import random_halves, task_first
 from n3lib.errors import N3Error
 from n3lib.model import N3, Adaptation
 from n3lib.run import Run, environment, extract, magnitude
@@ -113,8 +113,6 @@ def evaluate(
     config = run.config
     dataset = dataset or load_data(config.data)
     classes = np.array(dataset.split.part(part))
-    if alike and dataset.groups:
-        raise N3Error(f"{dataset.name}: look-alikes may be of several groups", "Ask for random tasks")
     most = min(map(len, dataset.by_group(classes.tolist())))
     ways = ways or most
     if not 2 <= ways <= most or permutations < 1:
@@ -127,13 +125,12 @@ def evaluate(
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
     bank = bank or run.reader.bank(dataset.texts)
     same = run.model.equivariant and ways == len(classes) and control == "own"
-    similarity, groups = bank.similarity(classes.tolist()), dataset.group_of(classes.tolist())
+    groups = dataset.group_of(classes.tolist())
+    similarity = bank.similarity(classes.tolist()) if alike else None
     scores, confusion, tasks, described = [], None, [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
-        places = rng.permutation(len(classes))
-        front = look_alikes(similarity, places, ways) if alike else of_one_group(groups, places, ways)
-        drawn = classes[front]
+        drawn = classes[task_first(rng.permutation(len(classes)), ways, groups, similarity)]
         order, others = drawn[:ways], drawn[ways : 2 * ways]
         texts = order
         if control == "shuffled":

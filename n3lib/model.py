@@ -300,9 +300,8 @@ class N3(nn.Module):
         c = self.tokens2label(text.tokens, text.weight)  # (K, d)
         return c if self.lexical is None else c + self.lexical(self.weigh(text.lexical))
 
-    def context(self, text: Text, c: Float[Tensor, "K d"] | None = None) -> Float[Tensor, "K d"]:
-        """Eq. 3: every label embedding (`labels`, where they are not given) in the light of the others."""
-        c = self.labels(text) if c is None else c
+    def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        """Eq. 3: every label embedding in the light of the others."""
         if self.standardize:
             c = (c - self.label_mean) / self.label_std
         if isinstance(self.generator, Positional):
@@ -327,7 +326,7 @@ class N3(nn.Module):
             support: places of the seen classes that the classifier may be made from; all by default.
             c: what `labels` gives for the text, where it is known already.
         """
-        h = self.context(text, c)  # (K, d)
+        h = self.context(self.labels(text) if c is None else c)  # (K, d)
         deltas = self.labels2adaptation(h)
         offset: Tensor | float = 0.0
         if isinstance(self.generator, Positional):
@@ -378,14 +377,18 @@ class N3(nn.Module):
         return {"loss": loss + penalty, "accuracy": torch.cat(right).float().mean()}
 
     @torch.no_grad()
-    def remember_text(self, text: Text) -> None:
-        """Store what the seen classes' texts say, and by what their label embeddings are standardized."""
+    def remember_text(self, text: Text) -> Float[Tensor, "C d"]:
+        """Store what the seen classes' texts say; return their label embeddings.
+
+        By these all are standardized beside a shared change.
+        """
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.lexical)
+        c = self.labels(text)  # (C, d)
         if self.standardize:
-            c = self.labels(text)  # (C, d)
             self.label_mean.copy_(c.mean(0))
             self.label_std.copy_(c.std(0).clamp_min(1e-6))
+        return c
 
     @torch.no_grad()
     def remember(self, statistics: Statistics) -> None:

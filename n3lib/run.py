@@ -200,7 +200,8 @@ def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
     mean, square, count = dict[str, Tensor](), dict[str, float](), 0
     for text in tasks:
         count += 1
-        for name, delta in model.labels2adaptation(model.context(text.to(model.center.device))).items():
+        h = model.context(model.labels(text.to(model.center.device)))
+        for name, delta in model.labels2adaptation(h).items():
             delta = delta.double()
             around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
             mean[name] = around + (delta - around) / count
@@ -230,8 +231,7 @@ def renew_exemplars(
     exemplars that it gives itself.
     """
     device = model.center.device
-    text = bank.batch(seen).to(device)
-    model.remember_text(text)
+    c = model.remember_text(bank.batch(seen).to(device))  # (C, d)
     exemplar = model.config.classifier == "exemplar"
     rng = np.random.default_rng([config.seed, 7])
     picks = [dataset.indices([c]) for c in seen]
@@ -246,7 +246,7 @@ def renew_exemplars(
         members = [place[c] for c in group]
         columns = None
         if exemplar:
-            columns = model.columns(model.labels2adaptation(model.context(text.choose(members))))
+            columns = model.columns(model.labels2adaptation(model.context(c[members])))
         indices = np.concatenate([picks[k] for k in members])
         features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
         places += [k for k in members for _ in picks[k]]

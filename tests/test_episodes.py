@@ -231,5 +231,15 @@ def test_a_task_is_of_one_group_and_its_support_of_all(
     assert met == supported == {0, 1}
     with pytest.raises(N3Error, match="tasks of 5 classes, but there is a group of 4"):
         episodes(dataset=grouped, ways=5, support=1)
-    with pytest.raises(N3Error, match="look-alikes may be of several groups"):
-        episodes(dataset=grouped, alike=0.5)
+
+
+def test_look_alikes_are_of_one_group(
+    episodes: Callable[..., Episodes], small_world: ZeroShotDataset, small_bank: TextBank
+) -> None:
+    groups = tuple(c % 2 for c in range(14))
+    draw = episodes(dataset=dataclasses.replace(small_world, groups=groups), alike=1.0)
+    cosine = small_bank.similarity(draw.seen)
+    for step in STEPS:
+        query, _ = draw.classes(np.random.default_rng([3, step]))
+        mates = [k for k in range(8) if (k - query[0]) % 2 == 0 and k != query[0]]
+        assert query[1:].tolist() == sorted(mates, key=lambda k: -cosine[query[0], k])[:2]

@@ -149,13 +149,13 @@ def test_labels_are_standardized_by_the_seen_classes_beside_a_shared_change(
     c, known = model.labels(asked).double().numpy(), model.labels(seen).double().numpy()
     standardized = torch.tensor((c - known.mean(0)) / known.std(0, ddof=1), dtype=torch.float32)
     expected = model.labels2adaptation.encoder(standardized[None])[0]
-    assert torch.allclose(model.context(asked), expected, atol=1e-3)
+    assert torch.allclose(model.context(model.labels(asked)), expected, atol=1e-3)
     alone = make_n3(shared_mu=0.0)
     alone.remember_text(seen)
     for other in (alone, make_n3(adapt="constant"), make_n3(adapt="classifier")):
         assert "label_mean" not in other.state_dict()  # as in runs that were there before
     assert "label_mean" in model.state_dict()
-    assert close(alone.context(asked), alone.labels2adaptation.encoder(alone.labels(asked)[None])[0])
+    assert close(alone.context(c := alone.labels(asked)), alone.labels2adaptation.encoder(c[None])[0])
 
 
 @pytest.mark.parametrize("adapt", ["constant", "finetune"])
