@@ -74,7 +74,7 @@ def layer_swaps(
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[left[:ways]].tolist())
         written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.labels2adaptation(model.context(model.labels(bank.batch(task)))) for task in others]
+        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
         found[kind] = {name: [] for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
             rest = [one.deltas for j, one in enumerate(written) if j != i]
