@@ -209,6 +209,8 @@ def _published_weights(name: str) -> Iterator[None]:
 
 
 def _timm(name: str, pretrained: bool) -> tuple[nn.Module, str, tuple[Any, Any]]:
+    import n3lib._torchvision  # noqa: F401  (timm imports torchvision)
+
     try:
         import timm
     except ImportError:

@@ -50,7 +50,9 @@ def test_nothing_has_changed(repository: Path) -> None:
 def test_comments_and_docstrings_do_not_count(repository: Path) -> None:
     head = git(repository, "rev-parse", "HEAD")
     (repository / "n3lib/model.py").write_text(
-        MODEL.replace("A scale", "The scale mu").replace("# small", "# 10 %")
+        MODEL.replace("A scale", "The scale mu")
+        .replace("# small", "# 10 %")
+        .replace("    return", "    import n3lib._torchvision\n\n    return")
     )
     (repository / "configs/aviary.yaml").write_text("# the aviary\nseed: 0\n")
     assert freshness.changed(result(head)) == []

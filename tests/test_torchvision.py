@@ -1,5 +1,9 @@
 from n3lib._torchvision import models, transforms
 
+import subprocess
+import sys
+
+import pytest
 import torch
 
 
@@ -13,3 +17,11 @@ def test_libraries_that_import_torchvision_can_be_imported() -> None:
     # Both import torchvision while they load, and fail where torchvision alone would.
     import torchmetrics  # noqa: F401
     from transformers import BertModel  # noqa: F401
+
+
+def test_a_network_of_timm_is_found_where_nothing_has_imported_torchvision_before() -> None:
+    pytest.importorskip("timm")
+    asked = "BackboneConfig('timm:tf_efficientnet_lite0'), pretrained=False"
+    code = f"from n3lib.backbone import BackboneConfig, load_backbone; print(load_backbone({asked}).width)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "2560\n", ran.stderr
