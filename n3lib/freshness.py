@@ -6,6 +6,7 @@ not looked at: a result holds their hashes.
 """
 
 import ast
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -100,7 +101,8 @@ def _made_of(result: Mapping[str, Any]) -> list[str]:
     if study == "saliency":
         return [f"n3lib/{module}.py" for module in (*modules, "box_saliency", "data/boxes", "saliency")]
     if study == "benchmark":
-        config = "benchmark"
+        told = re.search(r" --config configs/(\S+)\.yaml", result.get("command", ""))
+        config = told[1] if told else "benchmark"
     elif result["dataset"] in GENERATED:
         config = "aviary"
     else:

@@ -202,6 +202,8 @@ def run_table(
                     bench.config = own
                     result = bench.measure_n3(method, seed, runs / path.parent.name / path.stem)
                 result["command"] = run_command(name, dataset, split, method, seed)
+                if Path(config).name != "benchmark.yaml":
+                    result["command"] += " " + shlex.join(["--config", str(config), "-o", str(folder)])
                 write_json(path, result)
                 told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
 

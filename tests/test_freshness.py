@@ -84,3 +84,9 @@ def test_the_files_named_are_there() -> None:
     for study, method in (("benchmark", "eszsl"), ("benchmark", "n3"), ("main", "n3"), ("saliency", "n3")):
         for path in freshness._made_of({"study": study, "method": method, "dataset": "aviary"}):
             assert (freshness.ROOT / path).is_file()
+
+
+def test_a_table_made_with_other_settings_hangs_on_their_file() -> None:
+    made = {"study": "benchmark", "method": "exem", "command": "n3 table table2 --config configs/lite.yaml"}
+    assert freshness._made_of(made)[-1] == "configs/lite.yaml"
+    assert freshness._made_of(made | {"command": "n3 table table2"})[-1] == "configs/benchmark.yaml"

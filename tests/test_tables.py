@@ -111,6 +111,16 @@ def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_settings_of_another_file_are_named_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.benchmark.Benchmark", FakeBenchmark)
+    (tmp_path / "other.yaml").write_text("fit: trainval\n")
+    run_table("table2", "awa2", tmp_path, tmp_path / "other.yaml", splits=["PS"], methods=["sae"], seeds=[1])
+    command = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")["command"]
+    assert command.endswith(f" --seed 1 --data-root DIR --config {tmp_path / 'other.yaml'} -o {tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("name", "dataset", "split", "method", "message"),
     [

@@ -1,7 +1,7 @@
-from n3lib._torchvision import models, transforms
-
 import subprocess
 import sys
+
+from n3lib._torchvision import models, transforms
 
 import pytest
 import torch
