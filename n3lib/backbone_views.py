@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from n3lib import freshness
+from n3lib import freshness, tables
 from n3lib.backbone import BackboneConfig, architecture, load_backbone
 from n3lib.model import N3, N3Config
 from n3lib.results import Table, load_results, mean_and_spread
@@ -109,6 +109,30 @@ def cub_table(folder: Path) -> Table:
             )
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
+    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
+
+
+def two_networks(folder: Path, splits: Sequence[str] = ("PS", "SS")) -> Table:
+    """What adapting adds to each of two networks on CUB, where all else is the same.
+
+    Args:
+        folder: of all results; what `benchmark.yaml` made lies in `benchmark`, the others beside it.
+        splits: a column for each network and each of them.
+    """
+    networks = {
+        "benchmark": "ResNet-18 to its third stage, 144 pixels",
+        "benchmark-lite0": "EfficientNet-Lite0, 208 pixels",
+    }
+    methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
+    head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
+    for name, title in networks.items():
+        for split in splits:
+            ran = tables.measured(folder / name, "cub", split)
+            found += [r for r in ran if r["method"] in methods]
+            head.append(f"{title}, {split} (%)")
+            for method, row in zip(methods, rows, strict=True):
+                values = [r["metrics"]["per_class_accuracy"] for r in ran if r["method"] == method]
+                row.append(mean_and_spread(values) or "not run")
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
 

@@ -57,6 +57,18 @@ def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
     assert "--backbone.name=squeezenet1_1" in rows["SqueezeNet 1.1"][3]
 
 
+def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
+    made = [("benchmark", "n3", 0, 36.0), ("benchmark", "n3", 1, 38.0), ("benchmark-lite0", "exem", 0, 33.5)]
+    for name, method, seed, accuracy in made:
+        told = {"study": "benchmark", "dataset": "cub", "split": "PS", "method": method, "seed": seed}
+        write_json(
+            tmp_path / name / f"{method}-{seed}.json", told | {"metrics": {"per_class_accuracy": accuracy}}
+        )
+    table = backbone_views.two_networks(tmp_path, ["PS"])
+    assert table.rows[0][1:] == ["not run", "33.5"]
+    assert table.rows[-1][1:] == ["37.0 ± 1.4", "not run"]
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_network_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbone_views, "TITLES", {"aviary": "the aviary's own"})
