@@ -94,7 +94,8 @@ results-aviary: setup
 
 	for seed in 0 1 2; do for adapt in all constant; do \
 	  run=runs/aviary-shared-$$adapt-$$seed && out=results/aviary-shared/$$adapt-seed$$seed && \
-	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --model.shared_mu=36 --seed=$$seed && \
+	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed \
+	    --model.shared_mu=36 --model.initial_mu=0.1 && \
 	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done || exit 1; \
 	done; done
 
