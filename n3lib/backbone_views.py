@@ -112,11 +112,11 @@ def cub_table(folder: Path) -> Table:
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
 
-def two_networks(folder: Path, splits: Sequence[str] = ("PS", "SS")) -> Table:
-    """What adapting adds to each of two networks on CUB, where all else is the same.
+def two_networks(folder: Path, splits: Sequence[str]) -> Table:
+    """What adapting adds to each of two networks on CUB, under the settings that `configs/` has for each.
 
     Args:
-        folder: of all results; what `benchmark.yaml` made lies in `benchmark`, the others beside it.
+        folder: of all results; those of `benchmark.yaml` and `benchmark-lite0.yaml` lie under these names.
         splits: a column for each network and each of them.
     """
     networks = {
