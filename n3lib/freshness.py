@@ -149,5 +149,5 @@ def _meaning(text: str, path: str) -> Any:
 class _WithoutTorchvision(ast.NodeTransformer):
     """Leaves out `import n3lib._torchvision`: it lets other imports succeed, and changes no number."""
 
-    def visit_Import(self, node: ast.Import) -> ast.Import | None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> ast.Import | None:
         return None if [name.name for name in node.names] == ["n3lib._torchvision"] else node
