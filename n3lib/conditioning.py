@@ -101,6 +101,40 @@ def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset 
     return Table(head[: 1 + len(found)], rows, f"Chance is {100 / ways:.1f} %.")
 
 
+@torch.no_grad()
+def column_shares(run: Run, ways: int, tasks: int = 10) -> Table:
+    """How alike the columns of a layer's change are: the share of their mean.
+
+    The mean of the M columns is added to every output channel and cannot tell one filter from another; its
+    share is M |mean|^2 over the sum of |column|^2: 100 % where all columns are the same.
+
+    Args:
+        run: a finished run with adapted layers.
+        ways: K.
+        tasks: of test classes, drawn at random; two or more.
+
+    Returns:
+        The share in the change averaged over the tasks, and in what is left of each task's change without
+        that average: the median layer, the lowest and the highest. 0 where nothing changes.
+    """
+    dataset = load_data(run.config.data)
+    bank, rng = run.reader.bank(dataset.texts), np.random.default_rng([run.config.seed, 29])
+    drawn = [rng.choice(dataset.split.test, ways, replace=False).tolist() for _ in range(tasks)]
+    written = [run.model.read(bank.batch(task)).deltas for task in drawn]
+    shares: list[list[float]] = [[], []]
+    for name in written[0]:
+        deltas = torch.stack([one[name] for one in written])  # (tasks, M, N)
+        same = deltas.mean(0, keepdim=True)
+        for found, part in zip(shares, (same, deltas - same), strict=True):
+            mean, total = deltas.shape[1] * part.mean(1).square().sum(), part.square().sum()
+            found.append(100 * (mean / total).item() if total else 0.0)
+    rows = [
+        [told, *(f"{of(found):.0f}" for of in (statistics.median, min, max))]
+        for told, found in zip(("the same in all tasks", "differs from task to task"), shares, strict=True)
+    ]
+    return Table(["what of the change", "median layer (%)", "lowest", "highest"], rows)
+
+
 def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> Table:
     """Accuracy on all test classes of the aviary when only some of their sentences or words are left.
 

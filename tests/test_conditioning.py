@@ -2,12 +2,13 @@
 
 import copy
 import dataclasses
+import types
 
 import pytest
 import torch
 
 from n3lib import conditioning
-from n3lib.conditioning import which_words, whose_layers, word_weights
+from n3lib.conditioning import column_shares, which_words, whose_layers, word_weights
 from n3lib.data import load_data
 from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate
@@ -80,6 +81,29 @@ def test_where_there_are_groups_the_other_task_is_of_another(
     assert "Use 2 to 2 ways" in str(refused.value)
     table = whose_layers(moved, 3, tasks=2, dataset=dataclasses.replace(data, groups=groups))
     assert [len(row) for row in table.rows] == [len(table.head)] * 3
+
+
+def test_columns_that_are_all_the_same_are_their_mean(tiny_run: Run) -> None:
+    run = copy.deepcopy(tiny_run)
+    with torch.no_grad():
+        for decoder in run.model.labels2adaptation.decoders:
+            decoder.out.weight.zero_()
+            decoder.out.bias.fill_(0.3)
+    table = column_shares(run, 3, tasks=2)
+    assert table.rows[0] == ["the same in all tasks", "100", "100", "100"]
+
+
+def test_the_share_of_the_columns_mean_in_what_differs(moved: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Columns 3 and 1, then 1 and 1: on average 2 and 1, and around it 1 and 0, then -1 and 0. The mean of the
+    # former has 2 * 1.5^2 = 4.5 of 5; that of the latter 2 * 0.5^2 = 0.5 of 1, twice.
+    columns = iter([[3.0, 1.0], [1.0, 1.0]])
+
+    def written(text: Text) -> object:
+        return types.SimpleNamespace(deltas={"conv": torch.tensor(next(columns))[:, None]})
+
+    monkeypatch.setattr(moved.model, "read", written)
+    table = column_shares(moved, 3, tasks=2)
+    assert [row[1:] for row in table.rows] == [["90"] * 3, ["50"] * 3]
 
 
 def test_with_everything_left_the_result_is_the_runs_own(tiny_run: Run) -> None:
