@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
         "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
         "n3 study mu --variant relative-1-0.001 --seed 0",
     )  # fmt: skip
-    sub.add_argument("name", help="mu, conditioning, dialects, backbones")
+    sub.add_argument("name", help="mu, conditioning, dialects, backbones, ablation (which needs --data-root)")
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")

@@ -17,6 +17,7 @@ import yaml
 
 from n3lib.data import GENERATED
 from n3lib.results import Table, load_results
+from n3lib.studies import STUDIES
 
 ROOT = Path(__file__).parent.parent
 # What a number hangs on. All that has to do with files, tables and pictures does not count.
@@ -103,6 +104,8 @@ def _made_of(result: Mapping[str, Any]) -> list[str]:
     if study == "benchmark":
         told = re.search(r" --config configs/(\S+)\.yaml", result.get("command", ""))
         config = told[1] if told else "benchmark"
+    elif study in STUDIES:
+        config = STUDIES[study].config
     elif result["dataset"] in GENERATED:
         config = "aviary"
     else:

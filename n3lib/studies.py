@@ -36,6 +36,7 @@ class Study:
         alike: whether tasks of look-alikes are measured beside random ones.
         tasks: drawn of each kind.
         swapped: classes of the tasks on which layers that N3 wrote for another task are tried; 0 for none.
+        part: whose classes are asked for, `test` or `val`.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Study:
     alike: bool = False
     tasks: int = 10
     swapped: int = 0
+    part: str = "test"
 
 
 # The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
@@ -108,6 +110,33 @@ def _backbones() -> dict[str, list[str]]:
     }
 
 
+def _ablation() -> dict[str, list[str]]:
+    return {
+        "all": [],
+        # What may change the layers.
+        "constant": ["--model.adapt=constant"],
+        "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+        "written": ["--model.shared_mu=0"],
+        "classifier": ["--model.adapt=classifier"],
+        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+        # The text.
+        "fixed-words": ["--train.fast_lr=0"],
+        "words-alone": ["--text.encoder=words"],
+        "encoder-alone": ["--text.lexical=false", "--model.ridge=0.3"],
+        # The images.
+        "no-mirror": ["--mirror=false"],
+        "no-crop": ["--episodes.crop=0"],
+        "average-pooling": ["--backbone.pool=avg"],
+        "small-images": ["--data.size=112", "--episodes.crop=88"],
+        # The tasks, and how long to train.
+        "ways-10": ["--episodes.ways=10"],
+        "ways-50": ["--episodes.ways=50"],
+        "look-alikes": ["--episodes.alike=0.5"],
+        "renewed": ["--train.every=50"],
+        "long": ["--train.steps=400", "--train.every=400"],
+    }
+
+
 STUDIES = {
     "mu": Study(
         "How far may the text move the pretrained parameters? (section 5.4, Table 3)",
@@ -156,6 +185,13 @@ STUDIES = {
         _backbones(),
         # At the 2 that is the aviary's own network's, ResNet-18 learned nothing.
         common=["--model.initial_mu=0.1", "--train.steps=200", "--train.every=200"],
+    ),
+    "ablation": Study(
+        "What of the benchmark's settings helps on photographs?",
+        "benchmark",
+        _ablation(),
+        common=["--fit=train"],
+        part="val",
     ),
 }
 
@@ -243,7 +279,7 @@ def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, A
 
 
 def _measure(study: Study, run: Any) -> dict[str, Any]:
-    """The result on all test classes or the first of `ways`, with every task's kind and size in `measured`.
+    """The result on the part's classes, all or the first of `ways`; in `measured` every task's kind and size.
 
     Of a study with `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
     """
@@ -253,10 +289,8 @@ def _measure(study: Study, run: Any) -> dict[str, Any]:
     bank, results = run.reader.bank(data.texts), []
     for alike in (False, True)[: 2 if study.alike else 1]:
         for ways in study.ways:
-            if ways <= len(data.split.test):
-                results.append(
-                    evaluate(run, data, ways=ways, permutations=study.tasks, alike=alike, bank=bank)
-                )
+            if ways <= len(data.split.part(study.part)):
+                results.append(evaluate(run, data, study.part, ways, study.tasks, alike=alike, bank=bank))
     results[0]["pretraining"] = _pretraining(run.config.backbone)
     if study.swapped and run.config.model.adapt == "all":
         results[0]["adaptation"] = magnitude_over_halves(run, data, bank)

@@ -26,6 +26,28 @@ ADAPTATIONS = {
     "all": "N3, shared and written",
 }
 
+# What the ablation changes of the benchmark's settings, by variant.
+CHANGES = {
+    "all": "nothing: N3, shared and written",
+    "constant": "constant adaptation",
+    "finetune": "plain fine-tuning",
+    "written": "N3, written alone",
+    "classifier": "classifier and word weights alone",
+    "frozen": "no training",
+    "fixed-words": "no learned word weights",
+    "words-alone": "no sentence encoder",
+    "encoder-alone": "no counted words",
+    "no-mirror": "no mirrored copies",
+    "no-crop": "whole images in training",
+    "average-pooling": "no maximum pooling",
+    "small-images": "112 pixels instead of 144",
+    "ways-10": "10 query classes instead of 30",
+    "ways-50": "50 query classes",
+    "look-alikes": "half the tasks of look-alikes",
+    "renewed": "exemplars renewed every 50 steps",
+    "long": "twice the steps",
+}
+
 SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in KINDS]
 
 Results = Sequence[Mapping[str, Any]]
@@ -196,6 +218,24 @@ def dialect_table(folder: Path) -> Table:
         rows.append([ADAPTATIONS[form], *map(mean_and_spread, (_accuracy(some), changes, varies))])
     head = ["what is adapted", "accuracy (%)", "layers of another observer's task (points)", "varies (%)"]
     return Table(head, rows, _note(results, "dialects"))
+
+
+def ablation_table(folder: Path) -> Table:
+    """What each of the benchmark's settings is worth: accuracy without it, on validation classes.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        A row for every variant, with the points it is ahead of the first, seed by seed.
+    """
+    results, rows = measured(folder, "ablation"), []
+    found = {v: {r["seed"]: r for r in results if r["variant"] == v} for v in STUDIES["ablation"].variants}
+    for variant, own in found.items():
+        ahead = "" if variant == "all" else _lead(own, found["all"])
+        rows.append([CHANGES[variant], _accuracies(list(own.values())), ahead])
+    head = ["what is changed", "accuracy (%)", "ahead of the first (points)"]
+    return Table(head, rows, _note(results, "ablation"))
 
 
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:

@@ -90,3 +90,4 @@ def test_a_table_made_with_other_settings_hangs_on_their_file() -> None:
     made = {"study": "benchmark", "method": "exem", "command": "n3 table table2 --config configs/lite.yaml"}
     assert freshness._made_of(made)[-1] == "configs/lite.yaml"
     assert freshness._made_of(made | {"command": "n3 table table2"})[-1] == "configs/benchmark.yaml"
+    assert freshness._made_of(made | {"study": "ablation"})[-1] == "configs/benchmark.yaml"

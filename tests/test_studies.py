@@ -9,6 +9,7 @@ from n3lib import studies
 from n3lib.conditioning import layer_swaps
 from n3lib.config import read_config
 from n3lib.errors import N3Error
+from n3lib.evaluate import evaluate
 from n3lib.files import read_json
 from n3lib.run import Run
 from n3lib.studies import PAIRS, STUDIES, Study, curve, measured, run_study
@@ -97,6 +98,14 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
     assert written["swaps"] == layer_swaps(told, 3, 2)
     assert all("varies" in layer for layer in written["adaptation"].values())
+
+
+def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
+    run(tmp_path, seeds=[0], variants=["wide"])
+    result = measured(tmp_path / "results", "tiny")[0]
+    told = evaluate(Run.load(tmp_path / "runs" / "tiny" / "wide-seed0"), part="val")
+    assert (result["part"], result["metrics"]) == ("val", told["metrics"])
 
 
 @pytest.mark.usefixtures("tiny")

@@ -199,11 +199,25 @@ def test_dialects_tell_accuracy_swaps_and_what_varies(tmp_path: Path) -> None:
     assert rows["N3, written alone"] == ["", "", ""]
 
 
+def test_the_ablation_compares_each_variant_with_the_first_seed_by_seed(tmp_path: Path) -> None:
+    save(
+        tmp_path,
+        result("ablation", "all", 0, 30.0),
+        result("ablation", "all", 1, 32.0),
+        result("ablation", "fixed-words", 1, 31.0),
+    )
+    rows = {row[0]: list(row[1:]) for row in study_views.ablation_table(tmp_path).rows}
+    assert rows["nothing: N3, shared and written"] == ["31.0 ± 1.4", ""]
+    assert rows["no learned word weights"] == ["31.0", "-1.0"]  # against 32, not against the mean
+    assert rows["no training"] == ["", ""]
+
+
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
     for name, show in (
         ("mu", study_views.pair_table),
         ("conditioning", study_views.conditioning_table),
         ("conditioning", study_views.swap_table),
         ("dialects", study_views.dialect_table),
+        ("ablation", study_views.ablation_table),
     ):
         assert f"`n3 study {name}`" in show(tmp_path).note
