@@ -224,7 +224,7 @@ def run_study(
         folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, which says so instead of an accuracy.
         configs: folder of the configurations.
-        overrides: of the configuration, for all variants.
+        overrides: of the configuration, for all variants; what a variant is about they do not change.
         variants: some of the study's; all by default.
         seeds: to run.
         runs: folder of the run folders.
@@ -242,7 +242,7 @@ def run_study(
             path = folder / name / f"{variant}-seed{seed}.json"
             if path.exists():
                 continue
-            settings = [*study.common, *study.variants[variant], *overrides, f"--seed={seed}"]
+            settings = [*study.common, *overrides, *study.variants[variant], f"--seed={seed}"]
             config = read_config(configs / f"{study.config}.yaml", settings)
             run_folder = runs / name / path.stem
             try:

@@ -100,6 +100,13 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 
+@pytest.mark.usefixtures("tiny")
+def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None:
+    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--model.d=8", "--train.lr=0.002"])
+    config = measured(tmp_path / "results", "tiny")[0]["config"]
+    assert (config["model"]["d"], config["train"]["lr"]) == (16, 0.002)
+
+
 def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
     run(tmp_path, seeds=[0], variants=["wide"])
