@@ -11,7 +11,7 @@ from torch import nn
 from n3lib import freshness, tables
 from n3lib.backbone import BackboneConfig, architecture, load_backbone
 from n3lib.model import N3, N3Config
-from n3lib.results import Table, load_results, mean_and_spread
+from n3lib.results import Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.studies import NETWORKS, measured
 
 TITLES = {
@@ -74,12 +74,12 @@ def table5(folder: Path) -> Table:
     """
     results, rows = measured(folder, "backbones"), []
     for name, title in TITLES.items():
-        own = {form: _by_seed(results, f"{name}-{form}") for form in ("frozen", "all")}
-        named = [r["pretraining"] for some in own.values() for r in some.values() if r.get("pretraining")]
+        own = [[r for r in results if r["variant"] == f"{name}-{form}"] for form in ("frozen", "all")]
+        named = [r["pretraining"] for some in own for r in some if r.get("pretraining")]
         row = [title, *(f"{value:.1f}" for value in _PAPER[name])] if name in _PAPER else [title, "", ""]
         row.append(f"{statistics.mean(named):.1f}" if named else "")
-        row += [mean_and_spread(list(_accuracies(some).values())) or "not run" for some in own.values()]
-        rows.append([*row, _lead(own["all"], own["frozen"])])
+        row += [mean_and_spread(list(accuracies(some).values())) or "not run" for some in own]
+        rows.append([*row, lead(own[1], own[0])])
     head = ["network", "paper: N3 on CUB (%)", "paper: ImageNet (%)", "islands, named (%)"]
     return Table([*head, "frozen (%)", "N3, every layer (%)", "gain (points)"], rows, _note(results))
 
@@ -131,23 +131,9 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
             found += [r for r in ran if r["method"] in methods]
             head.append(f"{title}, {split} (%)")
             for method, row in zip(methods, rows, strict=True):
-                values = [r["metrics"]["per_class_accuracy"] for r in ran if r["method"] == method]
-                row.append(mean_and_spread(values) or "not run")
+                values = accuracies(r for r in ran if r["method"] == method)
+                row.append(mean_and_spread(list(values.values())) or "not run")
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
-
-
-def _by_seed(results: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Mapping[str, Any]]:
-    return {r["seed"]: r for r in results if r["variant"] == variant}
-
-
-def _accuracies(some: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
-    return {seed: r["metrics"]["per_class_accuracy"] for seed, r in some.items()}
-
-
-def _lead(own: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]) -> str:
-    """Points ahead, seed by seed."""
-    mine, others = _accuracies(own), _accuracies(other)
-    return mean_and_spread([mine[seed] - others[seed] for seed in mine if seed in others])
 
 
 def _note(results: Sequence[Mapping[str, Any]]) -> str:

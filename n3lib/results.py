@@ -1,7 +1,7 @@
 """Results as `n3lib.evaluate` writes them, one JSON each, and tables of them."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,3 +99,14 @@ def mean_and_spread(values: Sequence[float]) -> str:
         return ""
     mean = f"{statistics.mean(values):z.1f}"  # no -0.0
     return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def accuracies(results: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """Seed to per-class accuracy in percent; a training that diverged has none."""
+    return {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]}
+
+
+def lead(own: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> str:
+    """Points by which results are ahead of others, seed by seed, as `mean_and_spread` of what both have."""
+    mine, others = accuracies(own), accuracies(other)
+    return mean_and_spread([mine[seed] - others[seed] for seed in mine if seed in others])

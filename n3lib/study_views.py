@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from n3lib import charts, freshness
 from n3lib.backbone import Backbone
 from n3lib.conditioning import KINDS, LAYERS
-from n3lib.results import Table, load_results, mean_and_spread
+from n3lib.results import Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.studies import PAIRS, SPECIES, STUDIES, measured
 from n3lib.train import read_metrics
 
@@ -166,9 +166,9 @@ def conditioning_table(folder: Path) -> Table:
     for form, title in ADAPTATIONS.items():
         row = [title]
         for species in SPECIES:
-            own = _of_form(results, form, species)
-            row.append(_accuracies(list(own.values())))
-            row.append("" if form == "constant" else _lead(own, _of_form(results, "constant", species)))
+            own, constant = (_of_form(results, f, species).values() for f in (form, "constant"))
+            row.append(_accuracies(list(own)))
+            row.append("" if form == "constant" else lead(own, constant))
         rows.append(row)
     head = ["what is adapted"]
     for species in SPECIES:
@@ -215,7 +215,7 @@ def dialect_table(folder: Path) -> Table:
         swapped = [result for result in some if "swaps" in result]
         varies = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
         changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
-        rows.append([ADAPTATIONS[form], *map(mean_and_spread, (_accuracy(some), changes, varies))])
+        rows.append([ADAPTATIONS[form], _accuracies(some), *map(mean_and_spread, (changes, varies))])
     head = ["what is adapted", "accuracy (%)", "layers of another observer's task (points)", "varies (%)"]
     return Table(head, rows, _note(results, "dialects"))
 
@@ -230,10 +230,10 @@ def ablation_table(folder: Path) -> Table:
         A row for every variant, with the points it is ahead of the first, seed by seed.
     """
     results, rows = measured(folder, "ablation"), []
-    found = {v: {r["seed"]: r for r in results if r["variant"] == v} for v in STUDIES["ablation"].variants}
+    found = {v: [r for r in results if r["variant"] == v] for v in STUDIES["ablation"].variants}
     for variant, own in found.items():
-        ahead = "" if variant == "all" else _lead(own, found["all"])
-        rows.append([CHANGES[variant], _accuracies(list(own.values())), ahead])
+        ahead = "" if variant == "all" else lead(own, found["all"])
+        rows.append([CHANGES[variant], _accuracies(own), ahead])
     head = ["what is changed", "accuracy (%)", "ahead of the first (points)"]
     return Table(head, rows, _note(results, "ablation"))
 
@@ -308,24 +308,13 @@ def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
     }
 
 
-def _lead(own: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]) -> str:
-    def accuracy(result: Mapping[str, Any]) -> float:
-        return float(result["metrics"]["per_class_accuracy"])
-
-    return mean_and_spread([accuracy(own[seed]) - accuracy(other[seed]) for seed in own if seed in other])
-
-
 def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Mapping[str, Any]]:
     return [r for r in results if r["variant"] == f"{form}-{pair[0]:g}-{pair[1]:g}"]
 
 
-def _accuracy(results: Results) -> list[float]:
-    return [r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]]
-
-
 def _accuracies(results: Results) -> str:
     """Mean and spread, and how many trainings diverged."""
-    found = _accuracy(results)
+    found = list(accuracies(results).values())
     gone = len(results) - len(found)
     diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
     return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))

@@ -10,7 +10,7 @@ from n3lib.config import read_config
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
 from n3lib.freshness import note
-from n3lib.results import Table, load_results, mean_and_spread
+from n3lib.results import Table, lead, load_results, mean_and_spread
 
 # Titles of the methods in the order of the tables.
 TITLES = {
@@ -287,14 +287,8 @@ def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequen
     rows = [[TITLES[other]] for other in others]
     for split in splits:
         ran = _by_method(measured(folder, dataset, split))
-        accuracy = {
-            method: {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results}
-            for method, results in ran.items()
-        }
-        n3 = accuracy.get("n3", {})
         for row, other in zip(rows, others, strict=True):
-            same = accuracy.get(other, {})
-            row.append(mean_and_spread([n3[seed] - same[seed] for seed in n3 if seed in same]))
+            row.append(lead(ran.get("n3", []), ran.get(other, [])))
     return Table(["N3, every layer, ahead of", *(f"{dataset} {split}" for split in splits)], rows)
 
 
