@@ -27,13 +27,19 @@ def moved(tiny_run: Run) -> Run:
     return run
 
 
-def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: Run) -> None:
+@pytest.fixture
+def even(tiny_run: Run) -> Run:
+    """The tiny run with decoders that write the same column everywhere, whatever is asked for."""
     run = copy.deepcopy(tiny_run)
     with torch.no_grad():
         for decoder in run.model.labels2adaptation.decoders:
             decoder.out.weight.zero_()
             decoder.out.bias.fill_(0.3)
-    table = whose_layers(run, 3, tasks=3)
+    return run
+
+
+def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(even: Run) -> None:
+    table = whose_layers(even, 3, tasks=3)
     assert [row[0] for row in table.rows] == ["this task", "another task", "the mean of other tasks"]
     for row in table.rows[1:]:
         assert [cell.lstrip("+-") for cell in row[1:]] == ["0.0 ± 0.0"] * 2
@@ -83,13 +89,8 @@ def test_where_there_are_groups_the_other_task_is_of_another(
     assert [len(row) for row in table.rows] == [len(table.head)] * 3
 
 
-def test_columns_that_are_all_the_same_are_their_mean(tiny_run: Run) -> None:
-    run = copy.deepcopy(tiny_run)
-    with torch.no_grad():
-        for decoder in run.model.labels2adaptation.decoders:
-            decoder.out.weight.zero_()
-            decoder.out.bias.fill_(0.3)
-    table = column_shares(run, 3, tasks=2)
+def test_columns_that_are_all_the_same_are_their_mean(even: Run) -> None:
+    table = column_shares(even, 3, tasks=2)
     assert table.rows[0] == ["the same in all tasks", "100", "100", "100"]
 
 
