@@ -74,12 +74,14 @@ def table5(folder: Path) -> Table:
     """
     results, rows = measured(folder, "backbones"), []
     for name, title in TITLES.items():
-        own = [[r for r in results if r["variant"] == f"{name}-{form}"] for form in ("frozen", "all")]
-        named = [r["pretraining"] for some in own for r in some if r.get("pretraining")]
+        frozen, adapted = (
+            [r for r in results if r["variant"] == f"{name}-{form}"] for form in ("frozen", "all")
+        )
+        named = [r["pretraining"] for r in (*frozen, *adapted) if r.get("pretraining")]
         row = [title, *(f"{value:.1f}" for value in _PAPER[name])] if name in _PAPER else [title, "", ""]
         row.append(f"{statistics.mean(named):.1f}" if named else "")
-        row += [mean_and_spread(list(accuracies(some).values())) or "not run" for some in own]
-        rows.append([*row, lead(own[1], own[0])])
+        row += [mean_and_spread(accuracies(some).values()) or "not run" for some in (frozen, adapted)]
+        rows.append([*row, lead(adapted, frozen)])
     head = ["network", "paper: N3 on CUB (%)", "paper: ImageNet (%)", "islands, named (%)"]
     return Table([*head, "frozen (%)", "N3, every layer (%)", "gain (points)"], rows, _note(results))
 
@@ -96,7 +98,7 @@ def cub_table(folder: Path) -> Table:
         own = [r for r in found if r["config"]["backbone"]["name"] == name]
         row = [TITLES[name], f"{paper:.1f}"]
         for method in ("exem", "n3"):
-            values = [r["metrics"]["per_class_accuracy"] for r in own if r["method"] == method]
+            values = accuracies(r for r in own if r["method"] == method).values()
             row.append(mean_and_spread(values) or "not run")
         stages = {r["config"]["backbone"]["stages"] for r in own}
         if own:
@@ -131,8 +133,8 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
             found += [r for r in ran if r["method"] in methods]
             head.append(f"{title}, {split} (%)")
             for method, row in zip(methods, rows, strict=True):
-                values = accuracies(r for r in ran if r["method"] == method)
-                row.append(mean_and_spread(list(values.values())) or "not run")
+                values = accuracies(r for r in ran if r["method"] == method).values()
+                row.append(mean_and_spread(values) or "not run")
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
 

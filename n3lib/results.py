@@ -1,7 +1,7 @@
 """Results as `n3lib.evaluate` writes them, one JSON each, and tables of them."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def _cell(members: Sequence[Mapping[str, Any]], column: str) -> str:
     return mean_and_spread(values) if column in METRICS else f"{statistics.mean(values):.1f}"
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
+def mean_and_spread(values: Collection[float]) -> str:
     """Mean and, from two values on, standard deviation; empty for none."""
     if not values:
         return ""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
+from n3lib.benchmark import N3_FORMS
 from n3lib.conditioning import layer_swaps
 from n3lib.config import RunConfig, read_config
 from n3lib.errors import Diverged, N3Error
@@ -53,6 +54,8 @@ class Study:
 # The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
 PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
 
+# The network as it came, with the exemplar classifier: nothing is learned.
+FROZEN = ["--model.adapt=classifier", "--train.steps=0"]
 
 SPECIES = (500, 2000)  # training species of the conditioning study
 
@@ -81,7 +84,7 @@ def _conditioning() -> dict[str, list[str]]:
         "all": ["--model.shared_mu=36", "--model.initial_mu=0.1"],
         "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
         "finetune": ["--model.adapt=finetune", "--model.shared_mu=1"],
-        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+        "frozen": FROZEN,
         "written": [],
     }
     return {
@@ -97,12 +100,12 @@ def _dialects() -> dict[str, list[str]]:
         "all": ["--model.shared_mu=4", "--model.initial_mu=3"],
         "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
         "written": [],
-        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+        "frozen": FROZEN,
     }
 
 
 def _backbones() -> dict[str, list[str]]:
-    forms = {"all": [], "frozen": ["--model.adapt=classifier", "--train.steps=0"]}
+    forms = {"all": [], "frozen": FROZEN}
     return {
         f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={weights}", *settings]
         for name, weights in NETWORKS.items()
@@ -114,11 +117,11 @@ def _ablation() -> dict[str, list[str]]:
     return {
         "all": [],
         # What may change the layers.
-        "constant": ["--model.adapt=constant"],
-        "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+        "constant": N3_FORMS["n3-constant"],
+        "finetune": N3_FORMS["finetune"],
         "written": ["--model.shared_mu=0"],
-        "classifier": ["--model.adapt=classifier"],
-        "frozen": ["--model.adapt=classifier", "--train.steps=0"],
+        "classifier": N3_FORMS["n3-classifier"],
+        "frozen": FROZEN,
         # The text.
         "fixed-words": ["--train.fast_lr=0"],
         "words-alone": ["--text.encoder=words"],

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,8 @@ ADAPTATIONS = {
 }
 
 # What the ablation changes of the benchmark's settings, by variant.
-CHANGES = {
-    "all": "nothing: N3, shared and written",
-    "constant": "constant adaptation",
-    "finetune": "plain fine-tuning",
-    "written": "N3, written alone",
+CHANGES = ADAPTATIONS | {
+    "all": f"nothing: {ADAPTATIONS['all']}",
     "classifier": "classifier and word weights alone",
     "frozen": "no training",
     "fixed-words": "no learned word weights",
@@ -167,7 +164,7 @@ def conditioning_table(folder: Path) -> Table:
         row = [title]
         for species in SPECIES:
             own, constant = (_of_form(results, f, species).values() for f in (form, "constant"))
-            row.append(_accuracies(list(own)))
+            row.append(_accuracies(own))
             row.append("" if form == "constant" else lead(own, constant))
         rows.append(row)
     head = ["what is adapted"]
@@ -312,9 +309,9 @@ def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Map
     return [r for r in results if r["variant"] == f"{form}-{pair[0]:g}-{pair[1]:g}"]
 
 
-def _accuracies(results: Results) -> str:
+def _accuracies(results: Collection[Mapping[str, Any]]) -> str:
     """Mean and spread, and how many trainings diverged."""
-    found = list(accuracies(results).values())
+    found = accuracies(results).values()
     gone = len(results) - len(found)
     diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
     return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))
