@@ -111,7 +111,8 @@ def cub_table(folder: Path) -> Table:
             )
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
-    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
+    chance = {r["split"]: f"{r['chance']:.1f} % on {r['split']}" for r in found}
+    return Table(head, rows, freshness.note(found, f"Chance is {', '.join(chance.values())}."))
 
 
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
@@ -121,10 +122,7 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
         folder: of all results; those of `benchmark.yaml` and `benchmark-lite0.yaml` lie under these names.
         splits: a column for each network and each of them.
     """
-    networks = {
-        "benchmark": "ResNet-18 to its third stage, 144 pixels",
-        "benchmark-lite0": "EfficientNet-Lite0, 208 pixels",
-    }
+    networks = {"benchmark": "ResNet-18", "benchmark-lite0": "EfficientNet-Lite0"}
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
     for name, title in networks.items():
@@ -135,7 +133,8 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
             for method, row in zip(methods, rows, strict=True):
                 values = accuracies(r for r in ran if r["method"] == method).values()
                 row.append(mean_and_spread(values) or "not run")
-    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
+    chance = {r["split"]: f"{r['chance']:.1f} % on {r['split']}" for r in found}
+    return Table(head, rows, freshness.note(found, f"Chance is {', '.join(chance.values())}."))
 
 
 def _note(results: Sequence[Mapping[str, Any]]) -> str:

@@ -60,13 +60,21 @@ def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
 def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
     made = [("benchmark", "n3", 0, 36.0), ("benchmark", "n3", 1, 38.0), ("benchmark-lite0", "exem", 0, 33.5)]
     for name, method, seed, accuracy in made:
-        told = {"study": "benchmark", "dataset": "cub", "split": "PS", "method": method, "seed": seed}
+        told = {
+            "study": "benchmark",
+            "dataset": "cub",
+            "split": "PS",
+            "method": method,
+            "seed": seed,
+            "chance": 2,
+        }
         write_json(
             tmp_path / name / f"{method}-{seed}.json", told | {"metrics": {"per_class_accuracy": accuracy}}
         )
     table = backbone_views.two_networks(tmp_path, ["PS"])
     assert table.rows[0][1:] == ["not run", "33.5"]
     assert table.rows[-1][1:] == ["37.0 ± 1.4", "not run"]
+    assert "2.0 % on PS" in table.note
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
