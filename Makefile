@@ -136,7 +136,7 @@ results-benchmark: setup
 	$(BIN)/n3 study ablation --data-root $(DATA) $(CUB_ARGS)
 	for table in table2 sce; do \
 	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark-lite0 \
-	    --method exem --method n3 --method n3-constant --data-root $(DATA) $(LITE0_ARGS) || exit 1; \
+	    --method exem --method n3 --method n3-constant --method finetune --data-root $(DATA) $(LITE0_ARGS) || exit 1; \
 	done
 
 # The ablations of the book, three seeds each; what results/ has of them is not run again.

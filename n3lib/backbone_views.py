@@ -111,8 +111,7 @@ def cub_table(folder: Path) -> Table:
             )
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
-    chance = {r["split"]: f"{r['chance']:.1f} % on {r['split']}" for r in found}
-    return Table(head, rows, freshness.note(found, f"Chance is {', '.join(chance.values())}."))
+    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
 
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
@@ -135,6 +134,27 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
                 row.append(mean_and_spread(values) or "not run")
     chance = {r["split"]: f"{r['chance']:.1f} % on {r['split']}" for r in found}
     return Table(head, rows, freshness.note(found, f"Chance is {', '.join(chance.values())}."))
+
+
+def where_it_moves(folder: Path) -> Table:
+    """How far the layers of EfficientNet-Lite0 move on CUB's proposed split, by their kind.
+
+    Args:
+        folder: of the results of `benchmark-lite0.yaml`.
+
+    Returns:
+        The change's norm in percent of the layer's: the median of all layers of a kind, over all seeds.
+    """
+    kinds = {"1 x 1, widening": "_pw", "depthwise": "_dw", "1 x 1, narrowing": "_pwl"}  # ends of timm's names
+    ran, rows, found = tables.measured(folder, "cub", "PS"), [], []
+    for method in ("finetune", "n3-constant", "n3"):
+        own = [r for r in ran if r["method"] == method]
+        moved = [(name, one["relative"]) for r in own for name, one in r["adaptation"].items()]
+        by_kind = [[change for name, change in moved if name.endswith(end)] for end in kinds.values()]
+        row = [f"{statistics.median(of):.2f}" if of else "not run" for of in by_kind]
+        rows.append([tables.TITLES[method], *row])
+        found += own
+    return Table(["method", *(f"{kind} (%)" for kind in kinds)], rows, freshness.note(found))
 
 
 def _note(results: Sequence[Mapping[str, Any]]) -> str:

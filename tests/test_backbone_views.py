@@ -77,6 +77,23 @@ def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
     assert "2.0 % on PS" in table.note
 
 
+def test_layers_that_moved_are_told_apart_by_kind(tmp_path: Path) -> None:
+    names = [
+        "conv_stem",
+        "blocks.0.0.conv_pw",
+        "blocks.0.0.conv_dw",
+        "blocks.0.0.conv_pwl",
+        "blocks.1.0.conv_pwl",
+    ]
+    for seed, changes in ((0, (9, 0.5, 0.1, 0.2, 0.3)), (1, (9, 0.7, 0.1, 0.2, 0.8))):
+        told = {"study": "benchmark", "dataset": "cub", "split": "PS", "method": "finetune", "seed": seed}
+        moved = {name: {"relative": change} for name, change in zip(names, changes, strict=True)}
+        write_json(tmp_path / f"{seed}.json", told | {"metrics": {}, "adaptation": moved})
+    finetuned, _, written = backbone_views.where_it_moves(tmp_path).rows
+    assert finetuned[1:] == ["0.60", "0.10", "0.25"]  # medians of .5 .7; .1 .1; .2 .2 .3 .8
+    assert written[1:] == ["not run"] * 3
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_network_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbone_views, "TITLES", {"aviary": "the aviary's own"})
