@@ -121,7 +121,7 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
         folder: of all results; those of `benchmark.yaml` and `benchmark-lite0.yaml` lie under these names.
         splits: a column for each network and each of them.
     """
-    networks = {"benchmark": "ResNet-18", "benchmark-lite0": "EfficientNet-Lite0"}
+    networks = {"benchmark": "ResNet-18", "benchmark-lite0": "Lite0"}
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
     for name, title in networks.items():
