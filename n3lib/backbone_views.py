@@ -126,14 +126,14 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
     for name, title in networks.items():
         for split in splits:
-            ran = tables.measured(folder / name, "cub", split)
-            found += [r for r in ran if r["method"] in methods]
+            ran = tables.by_method(tables.measured(folder / name, "cub", split))
             head.append(f"{title}, {split} (%)")
             for method, row in zip(methods, rows, strict=True):
-                values = accuracies(r for r in ran if r["method"] == method).values()
-                row.append(mean_and_spread(values) or "not run")
-    chance = {r["split"]: f"{r['chance']:.1f} % on {r['split']}" for r in found}
-    return Table(head, rows, freshness.note(found, f"Chance is {', '.join(chance.values())}."))
+                own = ran.get(method, [])
+                row.append(mean_and_spread(accuracies(own).values()) or "not run")
+                found += own
+    chance = ", ".join(dict.fromkeys(f"{r['chance']:.1f} % on {r['split']}" for r in found))
+    return Table(head, rows, freshness.note(found, f"Chance is {chance}." if chance else ""))
 
 
 def where_it_moves(folder: Path) -> Table:
@@ -146,9 +146,9 @@ def where_it_moves(folder: Path) -> Table:
         The change's norm in percent of the layer's: the median of all layers of a kind, over all seeds.
     """
     kinds = {"1 x 1, widening": "_pw", "depthwise": "_dw", "1 x 1, narrowing": "_pwl"}  # ends of timm's names
-    ran, rows, found = tables.measured(folder, "cub", "PS"), [], []
+    ran, rows, found = tables.by_method(tables.measured(folder, "cub", "PS")), [], []
     for method in ("finetune", "n3-constant", "n3"):
-        own = [r for r in ran if r["method"] == method]
+        own = ran.get(method, [])
         moved = [(name, one["relative"]) for r in own for name, one in r["adaptation"].items()]
         by_kind = [[change for name, change in moved if name.endswith(end)] for end in kinds.values()]
         row = [f"{statistics.median(of):.2f}" if of else "not run" for of in by_kind]

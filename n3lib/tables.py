@@ -230,7 +230,7 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
     """
     table = find_table(name)
     columns = [(d, s) for d, all_splits in table.splits.items() for s in all_splits if dataset in ("", d)]
-    found = {column: _by_method(measured(folder, *column)) for column in columns}
+    found = {column: by_method(measured(folder, *column)) for column in columns}
     methods = [
         method
         for method in TITLES
@@ -257,7 +257,7 @@ def show_table(name: str, folder: Path, dataset: str = "") -> Table:
 
 def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Every method with its controls: per-class accuracy, mean and standard deviation over seeds."""
-    ran = _by_method(results)
+    ran = by_method(results)
     controls = list(dict.fromkeys(c for results in ran.values() for r in results for c in r["controls"]))
     rows = []
     for method in (m for m in TITLES if m in ran):
@@ -266,10 +266,9 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
             found = [r["controls"][control] for r in ran[method] if control in r["controls"]]
             row.append(mean_and_spread([m["per_class_accuracy"] for m in found]))
         rows.append(row)
-    chance = sorted({f"{r['chance']:.1f} %" for results in ran.values() for r in results})
-    return Table(
-        ["method", "its own text", *controls], rows, note(list(results), f"Chance is {' or '.join(chance)}.")
-    )
+    chance = " or ".join(sorted({f"{r['chance']:.1f} %" for r in results}))
+    told = f"Chance is {chance}." if chance else ""
+    return Table(["method", "its own text", *controls], rows, note(results, told))
 
 
 def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:
@@ -286,7 +285,7 @@ def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequen
     """
     rows = [[TITLES[other]] for other in others]
     for split in splits:
-        ran = _by_method(measured(folder, dataset, split))
+        ran = by_method(measured(folder, dataset, split))
         for row, other in zip(rows, others, strict=True):
             row.append(lead(ran.get("n3", []), ran.get(other, [])))
     return Table(["N3, every layer, ahead of", *(f"{dataset} {split}" for split in splits)], rows)
@@ -297,7 +296,8 @@ def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:
     return load_results(folder, study="benchmark", dataset=dataset, split=split)
 
 
-def _by_method(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_method(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Method to its results, one a seed."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         found.setdefault(result["method"], []).append(result)

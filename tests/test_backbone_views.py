@@ -1,6 +1,7 @@
 """The tables of base networks."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,19 @@ def result(folder: Path, variant: str, seed: int, accuracy: float) -> None:
         folder / "backbones" / f"{variant}-seed{seed}.json",
         told | {"metrics": {"per_class_accuracy": accuracy}},
     )
+
+
+def on_cub(folder: Path, split: str, method: str, seed: int, accuracy: float, **more: Any) -> None:
+    told = {
+        "study": "benchmark",
+        "dataset": "cub",
+        "split": split,
+        "method": method,
+        "seed": seed,
+        "chance": 2,
+    }
+    told |= {"metrics": {"per_class_accuracy": accuracy}, **more}
+    write_json(folder / f"{method}-{seed}.json", told)
 
 
 def test_the_study_has_each_network_frozen_and_adapted() -> None:
@@ -48,9 +62,8 @@ def test_table_5_pairs_seeds_and_names_what_is_missing(tmp_path: Path) -> None:
 
 def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
     for method, accuracy in (("n3", 36.0), ("exem", 33.0)):
-        told = {"study": "benchmark", "dataset": "cub", "split": "SS", "method": method, "seed": 0}
-        told |= {"config": {"backbone": {"name": "resnet18", "stages": 3}}}
-        write_json(tmp_path / f"{method}.json", told | {"metrics": {"per_class_accuracy": accuracy}})
+        config = {"backbone": {"name": "resnet18", "stages": 3}}
+        on_cub(tmp_path, "SS", method, 0, accuracy, config=config)
     rows = {row[0]: row[1:] for row in backbone_views.cub_table(tmp_path).rows}
     assert rows["ResNet-18"][:3] == ["17.6", "33.0", "36.0"]
     assert rows["SqueezeNet 1.1"][1:3] == ["not run", "not run"]
@@ -60,35 +73,20 @@ def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
 def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
     made = [("benchmark", "n3", 0, 36.0), ("benchmark", "n3", 1, 38.0), ("benchmark-lite0", "exem", 0, 33.5)]
     for name, method, seed, accuracy in made:
-        told = {
-            "study": "benchmark",
-            "dataset": "cub",
-            "split": "PS",
-            "method": method,
-            "seed": seed,
-            "chance": 2,
-        }
-        write_json(
-            tmp_path / name / f"{method}-{seed}.json", told | {"metrics": {"per_class_accuracy": accuracy}}
-        )
+        on_cub(tmp_path / name, "PS", method, seed, accuracy)
     table = backbone_views.two_networks(tmp_path, ["PS"])
     assert table.rows[0][1:] == ["not run", "33.5"]
     assert table.rows[-1][1:] == ["37.0 ± 1.4", "not run"]
     assert "2.0 % on PS" in table.note
+    assert backbone_views.two_networks(tmp_path / "empty", ["PS"]).note == ""
 
 
 def test_layers_that_moved_are_told_apart_by_kind(tmp_path: Path) -> None:
-    names = [
-        "conv_stem",
-        "blocks.0.0.conv_pw",
-        "blocks.0.0.conv_dw",
-        "blocks.0.0.conv_pwl",
-        "blocks.1.0.conv_pwl",
-    ]
+    ends = ("0.0.conv_pw", "0.0.conv_dw", "0.0.conv_pwl", "1.0.conv_pwl")
+    names = ["conv_stem", *(f"blocks.{end}" for end in ends)]
     for seed, changes in ((0, (9, 0.5, 0.1, 0.2, 0.3)), (1, (9, 0.7, 0.1, 0.2, 0.8))):
-        told = {"study": "benchmark", "dataset": "cub", "split": "PS", "method": "finetune", "seed": seed}
         moved = {name: {"relative": change} for name, change in zip(names, changes, strict=True)}
-        write_json(tmp_path / f"{seed}.json", told | {"metrics": {}, "adaptation": moved})
+        on_cub(tmp_path, "PS", "finetune", seed, 36.0, adaptation=moved)
     finetuned, _, written = backbone_views.where_it_moves(tmp_path).rows
     assert finetuned[1:] == ["0.60", "0.10", "0.25"]  # medians of .5 .7; .1 .1; .2 .2 .3 .8
     assert written[1:] == ["not run"] * 3

@@ -51,6 +51,7 @@ def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
     assert shown.head == ["method", "its own text", "random"]
     assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.1"]]
     assert shown.note == "Chance is 2.0 %."
+    assert control_table([]).note == ""
 
 
 def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
