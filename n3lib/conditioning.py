@@ -29,19 +29,21 @@ def layer_swaps(
     tasks: int,
     dataset: ZeroShotDataset | None = None,
     bank: TextBank | None = None,
+    part: str = "test",
 ) -> dict[str, dict[str, list[float]]]:
     """Accuracy when the layers of a network were written for other classes than its classifier.
 
     The classifier is always written for the task at hand. The layers are written for the same task; for
-    another, of as many other test classes (of other groups, where tasks are of one group); or they are the
-    mean of those written for the other tasks drawn.
+    another, of as many other classes of the part (of other groups, where tasks are of one group); or they are
+    the mean of those written for the other tasks drawn.
 
     Args:
         run: a finished run.
-        ways: K, at most half of the test classes.
+        ways: K, at most half of the part's classes.
         tasks: drawn of each kind.
         dataset: the run's data, where they are loaded already.
         bank: their descriptions as the run's reader encodes them, where they are already.
+        part: `test` or `val`; no classes that the run was trained on.
 
     Returns:
         For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
@@ -51,11 +53,11 @@ def layer_swaps(
         N3Error: K is too large, or there is one task only.
     """
     dataset = dataset or load_data(run.config.data)
-    classes = np.array(dataset.split.test)
+    classes = np.array(dataset.split.part(part))
     most = min(len(classes) // 2, *map(len, dataset.by_group(classes.tolist())))
     if not 2 <= ways <= most or tasks < 2:
         raise N3Error(
-            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} test"
+            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} {part}"
             " classes",
             f"Use 2 to {most} ways and at least 2 tasks",
         )

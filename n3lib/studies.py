@@ -21,7 +21,6 @@ from n3lib.train import read_metrics
 
 SEEDS = (0, 1, 2)
 POINTS = 40  # of a stored training curve
-SWAPS = 20  # tasks of each kind whose layers are swapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Study:
         ways: classes of the test tasks, 0 for all; a result each.
         alike: whether tasks of look-alikes are measured beside random ones.
         tasks: drawn of each kind.
-        swapped: classes of the tasks on which layers that N3 wrote for another task are tried; 0 for none.
+        swapped: variants on which layers that N3 wrote for another task are tried, with the classes of a task
+            and the number of tasks of each kind.
         part: whose classes are asked for, `test` or `val`.
     """
 
@@ -47,7 +47,7 @@ class Study:
     ways: tuple[int, ...] = (0,)
     alike: bool = False
     tasks: int = 10
-    swapped: int = 0
+    swapped: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     part: str = "test"
 
 
@@ -164,7 +164,7 @@ STUDIES = {
         ways=(0, 2, 5, 10, 20, 50),
         alike=True,
         tasks=8,
-        swapped=10,
+        swapped={f"{form}-{species}": (10, 20) for form in ("written", "all") for species in SPECIES},
     ),
     "dialects": Study(
         "Does reading the task pay where no one network can serve all tasks?",
@@ -180,7 +180,7 @@ STUDIES = {
         ],
         ways=(20,),
         tasks=20,
-        swapped=20,
+        swapped={"all": (20, 20), "written": (20, 20)},
     ),
     "backbones": Study(
         "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
@@ -194,6 +194,7 @@ STUDIES = {
         "benchmark",
         _ablation(),
         common=["--fit=train"],
+        swapped={"all": (10, 8)},
         part="val",
     ),
 }
@@ -249,7 +250,7 @@ def run_study(
             config = read_config(configs / f"{study.config}.yaml", settings)
             run_folder = runs / name / path.stem
             try:
-                result = _measure(study, train(config, run_folder))
+                result = _measure(study, train(config, run_folder), study.swapped.get(variant))
             except Diverged as error:  # a finding too
                 result = _unmeasured(config, run_folder, error)
             result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
@@ -281,10 +282,10 @@ def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, A
     }
 
 
-def _measure(study: Study, run: Any) -> dict[str, Any]:
+def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[str, Any]:
     """The result on the part's classes, all or the first of `ways`; in `measured` every task's kind and size.
 
-    Of a study with `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
+    With `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
     """
     from n3lib.data import load_data
 
@@ -295,9 +296,9 @@ def _measure(study: Study, run: Any) -> dict[str, Any]:
             if ways <= len(data.split.part(study.part)):
                 results.append(evaluate(run, data, study.part, ways, study.tasks, alike=alike, bank=bank))
     results[0]["pretraining"] = _pretraining(run.config.backbone)
-    if study.swapped and run.config.model.adapt == "all":
+    if swapped:
         results[0]["adaptation"] = magnitude_over_halves(run, data, bank)
-        results[0]["swaps"] = layer_swaps(run, study.swapped, SWAPS, data, bank)
+        results[0]["swaps"] = layer_swaps(run, *swapped, data, bank, study.part)
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
     return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}
 

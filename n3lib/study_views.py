@@ -174,7 +174,7 @@ def conditioning_table(folder: Path) -> Table:
 
 
 def swap_table(folder: Path) -> Table:
-    """Whether it matters for which task the layers were written: the trained networks of the study.
+    """Whether it matters for which task the layers were written: networks trained on the aviary and on CUB.
 
     Args:
         folder: of the results.
@@ -183,17 +183,25 @@ def swap_table(folder: Path) -> Table:
         Points by which accuracy changes, with the standard deviation over seeds, where the layers were
         written for another task or are the mean of those of other tasks; the classifier is the task's own.
     """
-    results = [result for result in measured(folder, "conditioning") if "swaps" in result]
+    conditioning, ablation = (
+        [result for result in measured(folder, name) if "swaps" in result]
+        for name in ("conditioning", "ablation")
+    )
+    learned = [
+        (form, f"{species:,} of the aviary", list(_of_form(conditioning, form, species).values()))
+        for species in SPECIES
+        for form in ("written", "all")
+    ]
+    learned.append(("all", "100 of CUB", ablation))
     rows = []
-    for species in SPECIES:
-        for form in ("written", "all"):
-            if some := _of_form(results, form, species).values():
-                changes = ([_change(r, *which) for r in some] for which in SWAPPED)
-                rows.append([ADAPTATIONS[form], f"{species:,}", *map(mean_and_spread, changes)])
-    head = ["what is adapted", "species", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
-    ways = STUDIES["conditioning"].swapped
+    for form, seen, some in learned:
+        if some:
+            changes = ([_change(r, *which) for r in some] for which in SWAPPED)
+            rows.append([ADAPTATIONS[form], seen, *map(mean_and_spread, changes)])
+    head = ["what is adapted", "seen classes", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
+    ways, _ = STUDIES["ablation"].swapped["all"]  # the other study's tasks are of as many
     task = f"Tasks of {ways} classes, chance {100 / ways:.1f} %; "
-    return Table(head, rows, _note(results, "conditioning", task))
+    return Table(head, rows, _note([*conditioning, *ablation], "conditioning", task))
 
 
 def dialect_table(folder: Path) -> Table:

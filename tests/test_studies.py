@@ -90,13 +90,14 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forms = {"written": [], "constant": ["--model.adapt=constant", "--model.shared_mu=1"]}
-    monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, variants=forms, swapped=3))
-    monkeypatch.setattr(studies, "SWAPS", 2)
+    monkeypatch.setitem(
+        studies.STUDIES, "tiny", replace(TINY, variants=forms, swapped={"written": (2, 3)}, part="val")
+    )
     run(tmp_path, seeds=[0])
     constant, written = measured(tmp_path / "results", "tiny")[::-1]
     assert "swaps" not in constant
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
-    assert written["swaps"] == layer_swaps(told, 3, 2)
+    assert written["swaps"] == layer_swaps(told, 2, 3, part="val")
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 

@@ -172,11 +172,15 @@ def test_swapped_layers_are_counted_from_the_tasks_own(tmp_path: Path) -> None:
         result("conditioning", "all-500", 0, 40.0, **swaps(78.0)),
         result("conditioning", "all-500", 1, 40.0, **swaps(74.0)),
         result("conditioning", "all-500", 2, 40.0),  # measured before there were swaps
+        result("ablation", "all", 0, 30.0, **swaps(84.0)),
     )
     table = study_views.swap_table(tmp_path)
     # Means over two tasks: (78 + 90) / 2 - 85 = -1 and (74 + 90) / 2 - 85 = -3.
     told = ["-2.0 ± 1.4", "-2.0 ± 1.4", "0.0 ± 0.0", "0.0 ± 0.0"]
-    assert table.rows == [["N3, shared and written", "500", *told]]
+    assert table.rows == [
+        ["N3, shared and written", "500 of the aviary", *told],
+        ["N3, shared and written", "100 of CUB", "2.0", "2.0", "0.0", "0.0"],
+    ]
     assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
 
