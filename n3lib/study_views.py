@@ -187,7 +187,7 @@ def swap_table(folder: Path) -> Table:
         [result for result in measured(folder, name) if "swaps" in result]
         for name in ("conditioning", "ablation")
     )
-    learned = [
+    learned: list[tuple[str, str, Results]] = [
         (form, f"{species:,} of the aviary", list(_of_form(conditioning, form, species).values()))
         for species in SPECIES
         for form in ("written", "all")
