@@ -342,7 +342,8 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from n3lib.studies import SEEDS, run_study
+    from n3lib.studies import SEEDS
+    from n3lib.study_runs import run_study
 
     run_study(
         options.name,

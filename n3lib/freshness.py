@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
+from n3lib.baselines import baselines
 from n3lib.data import GENERATED
 from n3lib.results import Table, load_results
+from n3lib.studies import STUDIES
 
 ROOT = Path(__file__).parent.parent
 # What a number hangs on. All that has to do with files, tables and pictures does not count.
@@ -88,8 +90,6 @@ def _short(path: str) -> str:
 
 def _made_of(result: Mapping[str, Any]) -> list[str]:
     """The files, relative to the repository."""
-    from n3lib.baselines import baselines
-
     study, method = result.get("study"), result.get("method")
     modules = [*_SHARED]
     if study == "benchmark":
@@ -109,8 +109,6 @@ def _settings_of(result: Mapping[str, Any]) -> str:
     if study == "benchmark":
         told = re.search(r" --config configs/(\S+)\.yaml", result.get("command", ""))
         return told[1] if told else "benchmark"
-    from n3lib.studies import STUDIES  # here, as a table of the benchmark is shown without what draws
-
     if study in STUDIES:
         return STUDIES[study].config
     if result["dataset"] in GENERATED:

@@ -12,7 +12,8 @@ from n3lib.errors import N3Error
 from n3lib.evaluate import evaluate
 from n3lib.files import read_json
 from n3lib.run import Run
-from n3lib.studies import PAIRS, STUDIES, Study, curve, measured, run_study
+from n3lib.studies import PAIRS, STUDIES, Study, measured
+from n3lib.study_runs import curve, run_study
 from n3lib.train import read_metrics
 
 ROOT = Path(__file__).parent.parent
