@@ -201,19 +201,27 @@ def run_table(
                 else:
                     bench.config = own
                     result = bench.measure_n3(method, seed, runs / path.parent.name / path.stem)
-                result["command"] = run_command(name, dataset, split, method, seed)
+                given = [setting for setting in overrides if not setting.startswith("--data.root=")]
                 if Path(config).name != "benchmark.yaml":
-                    result["command"] += " " + shlex.join(["--config", str(config), "-o", str(folder)])
+                    given = ["--config", str(config), "-o", str(folder), *given]
+                result["command"] = run_command(name, dataset, split, method, seed, given)
                 write_json(path, result)
                 told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
 
 
-def run_command(name: str, dataset: str, split: str, method: str = "", seed: int | None = None) -> str:
+def run_command(
+    name: str,
+    dataset: str,
+    split: str,
+    method: str = "",
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+) -> str:
     """The command that brings a cell."""
     parts = ["n3", "table", name, "--dataset", dataset, "--split", split]
     parts += ["--method", method] if method else []
     parts += ["--seed", str(seed)] if seed is not None else []
-    return shlex.join(parts) + " --data-root DIR"
+    return shlex.join([*parts, "--data-root", "DIR", *settings])
 
 
 def show_table(name: str, folder: Path, dataset: str = "") -> Table:

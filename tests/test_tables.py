@@ -122,6 +122,17 @@ def test_settings_of_another_file_are_named_in_the_command(
     assert command.endswith(f" --seed 1 --data-root DIR --config {tmp_path / 'other.yaml'} -o {tmp_path}")
 
 
+def test_settings_that_were_overridden_are_named_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.benchmark.Benchmark", FakeBenchmark)
+    (tmp_path / "benchmark.yaml").write_text("fit: trainval\n")
+    overrides = ["--data.root=birds", "--mirror=false"]  # where the data are is told by DIR
+    run_table("table2", "awa2", tmp_path, tmp_path / "benchmark.yaml", overrides, ["PS"], ["sae"], seeds=[1])
+    command = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")["command"]
+    assert command.endswith(" --seed 1 --data-root DIR --mirror=false")
+
+
 @pytest.mark.parametrize(
     ("name", "dataset", "split", "method", "message"),
     [
