@@ -143,7 +143,8 @@ def where_it_moves(folder: Path) -> Table:
         folder: of the results of `benchmark-lite0.yaml`.
 
     Returns:
-        The change's norm in percent of the layer's: the median of all layers of a kind, over all seeds.
+        The change's norm in percent of the layer's: the median of all layers of a kind, over all seeds. And
+        how much of the change varies with the task, in percent of it: the median of all layers.
     """
     kinds = {"1 x 1, widening": "_pw", "depthwise": "_dw", "1 x 1, narrowing": "_pwl"}  # ends of timm's names
     ran, rows, found = tables.by_method(tables.measured(folder, "cub", "PS")), [], []
@@ -152,9 +153,12 @@ def where_it_moves(folder: Path) -> Table:
         moved = [(name, one["relative"]) for r in own for name, one in r["adaptation"].items()]
         by_kind = [[change for name, change in moved if name.endswith(end)] for end in kinds.values()]
         row = [f"{statistics.median(of):.2f}" if of else "not run" for of in by_kind]
+        varies = [one["varies"] for r in own for one in r["adaptation"].values()]
+        row.append(f"{statistics.median(varies):.1f}" if varies else "not run")
         rows.append([tables.TITLES[method], *row])
         found += own
-    return Table(["method", *(f"{kind} (%)" for kind in kinds)], rows, freshness.note(found))
+    head = ["method", *(f"{kind} (%)" for kind in kinds), "of it, varies with the task (%)"]
+    return Table(head, rows, freshness.note(found))
 
 
 def _note(results: Sequence[Mapping[str, Any]]) -> str:

@@ -85,11 +85,12 @@ def test_layers_that_moved_are_told_apart_by_kind(tmp_path: Path) -> None:
     ends = ("0.0.conv_pw", "0.0.conv_dw", "0.0.conv_pwl", "1.0.conv_pwl")
     names = ["conv_stem", *(f"blocks.{end}" for end in ends)]
     for seed, changes in ((0, (9, 0.5, 0.1, 0.2, 0.3)), (1, (9, 0.7, 0.1, 0.2, 0.8))):
-        moved = {name: {"relative": change} for name, change in zip(names, changes, strict=True)}
+        moved = {name: {"relative": r, "varies": 3.0 + seed} for name, r in zip(names, changes, strict=True)}
         on_cub(tmp_path, "PS", "finetune", seed, 36.0, adaptation=moved)
     finetuned, _, written = backbone_views.where_it_moves(tmp_path).rows
-    assert finetuned[1:] == ["0.60", "0.10", "0.25"]  # medians of .5 .7; .1 .1; .2 .2 .3 .8
-    assert written[1:] == ["not run"] * 3
+    # Medians of .5 .7; .1 .1; .2 .2 .3 .8; and of five layers that vary by 3 and five by 4.
+    assert finetuned[1:] == ["0.60", "0.10", "0.25", "3.5"]
+    assert written[1:] == ["not run"] * 4
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
