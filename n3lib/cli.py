@@ -233,7 +233,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _download(options: argparse.Namespace) -> None:
     from n3lib.data import find_root, find_source
-    from n3lib.data.download import fetch
+    from n3lib.data.archives import fetch
 
     source = find_source(options.name)
     fetch(source.archives, find_root(source, options.root), options.source, source.terms)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,19 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise N3Error(f"{folder} cannot be written: {error.strerror or error}", remedy) from None
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse what a disk has no room for, before it is begun; `needed` in bytes.
+
+    Raises:
+        N3Error: it has less.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise N3Error(
+            f"{folder} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB free", "Make room there"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from n3lib.data.archives import Archive
 from n3lib.data.classes import AWA2_NAMES
-from n3lib.data.download import Archive
 from n3lib.data.photos import Index, Source, find_folder, read_pairs
 from n3lib.data.splits import AWA2_SPLITS, awa2_split
 from n3lib.errors import N3Error

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from n3lib.data.archives import Archive
 from n3lib.data.classes import CUB_NAMES
-from n3lib.data.download import Archive
 from n3lib.data.photos import (
     Index,
     Source,

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from n3lib.data.archives import Archive
 from n3lib.data.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
-from n3lib.data.download import Archive
 from n3lib.data.photos import Index, Source, find_folder, hash_lists
 from n3lib.data.splits import (
     FLOWERS_SPECIES_SPLITS,

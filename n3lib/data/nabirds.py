@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from n3lib.data.archives import Archive
 from n3lib.data.classes import NABIRDS_COUNTS, NABIRDS_NAMES
-from n3lib.data.download import Archive
 from n3lib.data.photos import Index, Source, check_same_images, find_folder, hash_lists, read_pairs
 from n3lib.data.splits import NABIRDS_SPLITS, nabirds_split
 from n3lib.errors import N3Error

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from n3lib.data.archives import Archive
 from n3lib.data.base import Split, ZeroShotDataset
-from n3lib.data.download import Archive
 from n3lib.data.images import THREADS, image_array, load_image
 from n3lib.data.texts import human_name, read_texts
 from n3lib.errors import N3Error

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from n3lib.data.articles import Courteous, look_up, make_client, spaced, usable_title
 from n3lib.data.texts import human_name, read_texts
 from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json
+from n3lib.files import read_json, write_json, writing
 
 API = "https://en.wikipedia.org/w/api.php"
 
@@ -177,10 +177,8 @@ def _read_fill(fill: Path, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:
-    try:
+    with writing(path, "Choose a writable folder"):
         write_json(path, {name: entries[name] for name in names if name in entries})
-    except OSError as error:
-        raise N3Error(f"cannot write {path}: {error.strerror}", "Choose a writable folder") from None
 
 
 def _was_asked(entry: Any, asked: Mapping[str, str] | None = None) -> bool:

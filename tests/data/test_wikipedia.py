@@ -440,7 +440,7 @@ def test_bad_questions(wiki, tmp_path):
     with pytest.raises(N3Error, match=r"mine.json has 1 class \(Dodo\)"):
         wiki.describe(fill=tmp_path / "mine.json")
     (tmp_path / "file").write_text("")
-    with pytest.raises(N3Error, match="cannot write"):
+    with pytest.raises(N3Error, match="cannot be written"):
         describe(CLASSES, tmp_path / "file" / "texts.json", api=wiki.url)
     assert wiki.asked == []
 

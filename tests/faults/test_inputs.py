@@ -20,9 +20,9 @@ from PIL import Image
 
 import n3lib
 from n3lib.config import config_from_dict, read_config
-from n3lib.data.download import extract
 from n3lib.data.images import load_image
 from n3lib.data.texts import read_classes, sentences
+from n3lib.data.unpack import extract
 from n3lib.errors import N3Error
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.run import Run
