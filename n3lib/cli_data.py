@@ -1,0 +1,126 @@
+"""`n3 data`: get, check, describe and encode datasets; every action is one call into the library."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from n3lib.errors import N3Error
+
+
+def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """The subcommands of `n3 data`; `command` adds one to those that are given."""
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, call: Callable[[argparse.Namespace], None], text: str, example: str) -> Any:
+        sub = command(name, call, text, f"n3 data {name} {example}", actions)
+        sub.add_argument(
+            "name", help="aviary, dialects, cub, cub2010, awa2, nabirds, flowers or flowers-species"
+        )
+        sub.add_argument("--root", default="", help="folder that holds the dataset")
+        return sub
+
+    text_help = "JSON file of the descriptions (default: the one in the root; `names`: class names alone)"
+    sub = action("info", _info, "classes, images and lengths of descriptions", "cub --root DIR --split SS")
+    sub.add_argument("--split", default="", help="such as PS, SS or SCE (default: the dataset's first)")
+    sub.add_argument("--text", default="", help=text_help)
+
+    sub = action("download", _download, "fetch a dataset, check its hash, unpack it", "cub --root DIR")
+    sub.add_argument("--from", dest="source", type=Path, help="folder or archive that you have already")
+
+    action("verify", _verify, "count and decode everything", "cub --root DIR")
+
+    sub = action(
+        "describe", _describe, "collect the text of every class from Wikipedia; goes on where it stopped",
+        "cub --root DIR --section all --contact you@example.org",
+    )  # fmt: skip
+    sub.add_argument("--section", default="Description", help="a section (default: Description), or `all`")
+    sub.add_argument("--contact", required=True, help="your address, which Wikipedia asks of its readers")
+    sub.add_argument("--titles", type=Path, help='JSON file {"class": "title of its article"}')
+    sub.add_argument("--fill", type=Path, help="JSON file of descriptions for classes without an article")
+    sub.add_argument(
+        "-o", "--output", type=Path, help="the JSON file (default: the dataset's own, in the root)"
+    )
+
+    sub = action("embed", _embed, "encode the descriptions into the cache", "cub --root DIR --encoder bert")
+    sub.add_argument("--encoder", required=True, help="bert, glove:NAME, elmo:FOLDER, a name or a folder")
+    sub.add_argument(
+        "--context", choices=["sentence", "paragraph"], default="sentence", help="what is read at once"
+    )
+    sub.add_argument("--text", default="", help=text_help)
+
+    example = "n3 data backbone --name resnet18 -o runs/backbones/resnet18.safetensors"
+    sub = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
+    sub.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
+    sub.add_argument("-o", "--output", type=Path, help="where the weights go (default: in the package)")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from n3lib.data import GENERATED, DataConfig, find_source, load_data
+
+    split = options.split or ("" if options.name in GENERATED else find_source(options.name).splits[0])
+    config = DataConfig(options.name, root=options.root, split=split, text=options.text)
+    dataset = load_data(config)
+    words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)
+    print(f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.images)} images")
+    for part in ("train", "val", "test"):
+        ids = dataset.split.part(part)
+        print(f"  {dataset.split.name} {part}: {len(ids)} classes, {len(dataset.indices(ids))} images")
+    print(f"  words a description: {words[0]} to {words[-1]}, median {words[len(words) // 2]}")
+
+
+def _download(options: argparse.Namespace) -> None:
+    from n3lib.data import find_root, find_source
+    from n3lib.data.archives import fetch
+
+    source = find_source(options.name)
+    fetch(source.archives, find_root(source, options.root), options.source, source.terms)
+    print(f"{source.title}\n{source.terms}\nin {options.root}; next: n3 data verify {source.name}")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from n3lib.data import find_root, find_source
+    from n3lib.data.photos import verify
+
+    source = find_source(options.name)
+    problems = verify(source, find_root(source, options.root))
+    if problems:
+        print("\n".join(problems))
+        raise N3Error(f"{options.root} does not hold {source.name} as published", "See the lines above")
+    print(f"{source.name}: {source.classes} classes, {source.images} images, all of them sound")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from n3lib.data import find_root, find_source
+    from n3lib.data.titles import TITLES
+    from n3lib.data.wikipedia import describe
+    from n3lib.files import read_json
+
+    source = find_source(options.name)
+    titles = TITLES[source.name] | (read_json(options.titles) if options.titles else {})
+    root = find_root(source, options.root)
+    output = options.output or root / source.text
+    classes = source.index(root).classes
+    collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
+    print(collected)
+    collected.require_all()
+
+
+def _embed(options: argparse.Namespace) -> None:
+    from n3lib.data import DataConfig, read_descriptions
+    from n3lib.text.cache import encode_texts
+    from n3lib.text.encoders import make_encoder
+    from n3lib.text.reader import TextConfig, arranged
+
+    texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
+    encoder = make_encoder(options.encoder)
+    encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))
+    tokens = sum(len(one.embeddings) for text in encoded for one in text)
+    size = f"{tokens:,} tokens of {encoder.width} numbers"
+    print(f"{encoder.name}: {len(texts)} descriptions, {size} in the cache")
+
+
+def _backbone(options: argparse.Namespace) -> None:
+    from n3lib.pretrain import pretrain
+
+    pretrain(options.output, options.name)
