@@ -102,6 +102,7 @@ def _backbones() -> dict[str, list[str]]:
 
 
 def _ablation() -> dict[str, list[str]]:
+    last = [f"layer3.{name}" for name in ("0.conv1", "0.conv2", "0.downsample.0", "1.conv1", "1.conv2")]
     return {
         "all": [],
         # What may change the layers.
@@ -110,6 +111,7 @@ def _ablation() -> dict[str, list[str]]:
         "written": ["--model.shared_mu=0"],
         "classifier": N3_FORMS["n3-classifier"],
         "frozen": FROZEN,
+        "last-stage": [f"--model.layers=[{','.join(last)}]"],
         # The text.
         "fixed-words": ["--train.fast_lr=0"],
         "words-alone": ["--text.encoder=words"],

@@ -31,6 +31,7 @@ CHANGES = ADAPTATIONS | {
     "all": f"nothing: {ADAPTATIONS['all']}",
     "classifier": "classifier and word weights alone",
     "frozen": "no training",
+    "last-stage": "the last stage's layers alone",
     "fixed-words": "no learned word weights",
     "words-alone": "no sentence encoder",
     "encoder-alone": "no counted words",
