@@ -1,6 +1,5 @@
 """What the book shows of the studies in `results/`."""
 
-import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,15 +8,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from n3lib import charts, freshness
-from n3lib.backbone import Backbone
 from n3lib.conditioning import KINDS, LAYERS
 from n3lib.results import Table, accuracies, lead, load_results, mean_and_spread
-from n3lib.studies import PAIRS, SPECIES, STUDIES, measured
+from n3lib.studies import SPECIES, STUDIES, measured
 from n3lib.train import read_metrics
 
-# Accuracy on CUB's standard split (Table 2 for the first pair, Table 3 for the others), in percent.
-_PAPER = dict(zip(PAIRS, (17.6, 16.2, 18.5, 16.2, 6.2, 2.1, 2.3), strict=True))
-FORMS = ("absolute", "relative")
 ADAPTATIONS = {
     "frozen": "nothing: exemplar ridge",
     "finetune": "plain fine-tuning",
@@ -49,60 +44,6 @@ CHANGES = ADAPTATIONS | {
 SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in KINDS]
 
 Results = Sequence[Mapping[str, Any]]
-
-
-def pair_table(folder: Path) -> Table:
-    """Table 3 beside ours: a row for each gamma and initial mu, accuracy of both forms of mu.
-
-    Args:
-        folder: of the results.
-    """
-    results = measured(folder, "mu")
-    rows = []
-    for pair in PAIRS:
-        row = [f"{pair[0]:g}", f"{pair[1]:g}", f"{_PAPER[pair]:.1f}"]
-        row += [_accuracies(_of_pair(results, form, pair)) for form in FORMS]
-        rows.append(row)
-    head = ["gamma", "initial mu", "paper, CUB SS (%)", "ours, absolute mu (%)", "ours, relative mu (%)"]
-    return Table(head, rows, _note(results, "mu"))
-
-
-def start_table(backbone: Backbone) -> Table:
-    """How large a written change is before training, for every pair of gamma and initial mu.
-
-    A column counts in spreads of the layer it changes, the standard deviation of its pretrained parameters.
-    An absolute change is layer-normalized, so its spread is mu itself in every layer; a relative one has the
-    spread mu times the layer's if its decoder writes numbers of unit variance (it starts at 0 and grows).
-
-    Args:
-        backbone: whose layers are changed.
-    """
-    spreads = [backbone.columns(name).std().item() for name in backbone.layers]
-    rows = []
-    for gamma, mu in PAIRS:
-        kept = [gamma * spread for spread in (max(spreads), min(spreads))]
-        rows.append([f"{gamma:g}", f"{mu:g}", *map(_ratio, (mu / k for k in kept)), _ratio(mu / gamma)])
-    widest = f"absolute mu, widest layer (spread {max(spreads):.3f})"
-    narrowest = f"absolute mu, narrowest layer ({min(spreads):.3f})"
-    return Table(["gamma", "initial mu", widest, narrowest, "relative mu, any layer"], rows)
-
-
-def loss_curves(folder: Path) -> Figure | Table:
-    """The training loss of every pair, absolute mu beside relative, with the loss of guessing."""
-    results = measured(folder, "mu")
-    if not results:
-        return Table([], [], _note(results, "mu"))
-    ways = results[0]["config"]["episodes"]["ways"]
-    level = (math.log(ways), f"guessing, ln {ways}")
-    return _pair_curves(results, "step", "loss", "training loss (nats)", level, log_y=True)
-
-
-def change_curves(folder: Path) -> Figure | Table:
-    """How far the mean layer is moved while training, for every pair and both forms of mu."""
-    results = measured(folder, "mu")
-    if not results:
-        return Table([], [], _note(results, "mu"))
-    return _pair_curves(results, "checkpoint", "change", "mean change of a layer (% of its norm)", log_y=True)
 
 
 def magnitudes(results: Mapping[str, Results]) -> Figure | Table:
@@ -165,13 +106,13 @@ def conditioning_table(folder: Path) -> Table:
         row = [title]
         for species in SPECIES:
             own, constant = (_of_form(results, f, species).values() for f in (form, "constant"))
-            row.append(_accuracies(own))
+            row.append(accuracy_cell(own))
             row.append("" if form == "constant" else lead(own, constant))
         rows.append(row)
     head = ["what is adapted"]
     for species in SPECIES:
         head += [f"{species:,} species (%)", "ahead of constant (points)"]
-    return Table(head, rows, _note(results, "conditioning"))
+    return Table(head, rows, study_note(results, "conditioning"))
 
 
 def swap_table(folder: Path) -> Table:
@@ -202,7 +143,7 @@ def swap_table(folder: Path) -> Table:
     head = ["what is adapted", "seen classes", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
     ways, _ = STUDIES["ablation"].swapped["all"]  # the other study's tasks are of as many
     task = f"Tasks of {ways} classes, chance {100 / ways:.1f} %; "
-    return Table(head, rows, _note([*conditioning, *ablation], "conditioning", task))
+    return Table(head, rows, study_note([*conditioning, *ablation], "conditioning", task))
 
 
 def dialect_table(folder: Path) -> Table:
@@ -221,9 +162,9 @@ def dialect_table(folder: Path) -> Table:
         swapped = [result for result in some if "swaps" in result]
         varies = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
         changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
-        rows.append([ADAPTATIONS[form], _accuracies(some), *map(mean_and_spread, (changes, varies))])
+        rows.append([ADAPTATIONS[form], accuracy_cell(some), *map(mean_and_spread, (changes, varies))])
     head = ["what is adapted", "accuracy (%)", "layers of another observer's task (points)", "varies (%)"]
-    return Table(head, rows, _note(results, "dialects"))
+    return Table(head, rows, study_note(results, "dialects"))
 
 
 def ablation_table(folder: Path) -> Table:
@@ -239,9 +180,9 @@ def ablation_table(folder: Path) -> Table:
     found = {v: [r for r in results if r["variant"] == v] for v in STUDIES["ablation"].variants}
     for variant, own in found.items():
         ahead = "" if variant == "all" else lead(own, found["all"])
-        rows.append([CHANGES[variant], _accuracies(own), ahead])
+        rows.append([CHANGES[variant], accuracy_cell(own), ahead])
     head = ["what is changed", "accuracy (%)", "ahead of the first (points)"]
-    return Table(head, rows, _note(results, "ablation"))
+    return Table(head, rows, study_note(results, "ablation"))
 
 
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
@@ -254,7 +195,7 @@ def lead_curves(folder: Path) -> Figure | Table:
     """Points ahead of constant adaptation by the number of classes, for random tasks and look-alikes."""
     results = measured(folder, "conditioning")
     if not results:
-        return Table([], [], _note(results, "conditioning"))
+        return Table([], [], study_note(results, "conditioning"))
     panels: dict[str, dict[str, list[dict[int, float]]]] = {}
     for species in SPECIES:
         for kind, told in (("random", "random classes"), ("look-alikes", "look-alikes")):
@@ -273,36 +214,9 @@ def lead_curves(folder: Path) -> Figure | Table:
     return charts.lines(panels, "classes of the task", "lead (points)", log=True, level=level)
 
 
-def _pair_curves(
-    results: Results,
-    x: str,
-    y: str,
-    ylabel: str,
-    level: tuple[float, str] | None = None,
-    log_y: bool = False,
-) -> Figure:
-    """A line for each pair of gamma and initial mu, absolute mu beside relative."""
-    panels = {
-        f"{form} mu": {
-            f"{pair[0]:g}, {pair[1]:g}": [
-                dict(zip(r["curve"][x], r["curve"][y], strict=True)) for r in _of_pair(results, form, pair)
-            ]
-            for pair in sorted(PAIRS, key=lambda pair: pair[1])
-            if _of_pair(results, form, pair)
-        }
-        for form in FORMS
-    }
-    return charts.lines(panels, "step", ylabel, ordered=True, level=level, log_y=log_y)
-
-
 def _of_form(results: Results, form: str, species: int) -> dict[int, Mapping[str, Any]]:
     """Seed to result."""
     return {r["seed"]: r for r in results if r["variant"] == f"{form}-{species}"}
-
-
-def _ratio(value: float) -> str:
-    """Two digits, or all before the point."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
@@ -314,19 +228,15 @@ def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
     }
 
 
-def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Mapping[str, Any]]:
-    return [r for r in results if r["variant"] == f"{form}-{pair[0]:g}-{pair[1]:g}"]
-
-
-def _accuracies(results: Collection[Mapping[str, Any]]) -> str:
-    """Mean and spread, and how many trainings diverged."""
+def accuracy_cell(results: Collection[Mapping[str, Any]]) -> str:
+    """Mean accuracy and spread, and how many trainings diverged."""
     found = accuracies(results).values()
     gone = len(results) - len(found)
     diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
     return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))
 
 
-def _note(results: Results, study: str, task: str = "") -> str:
+def study_note(results: Results, study: str, task: str = "") -> str:
     """How many classes and seeds, and what brings what is missing."""
     if not results:
         return f"There are no results yet: `n3 study {study}` makes them."

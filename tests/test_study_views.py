@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from n3lib import study_views
+from n3lib import mu_views, study_views
 from n3lib.backbone import Backbone
 from n3lib.files import write_json
 
@@ -54,7 +54,7 @@ def mu(tmp_path: Path) -> Path:
 
 
 def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> None:
-    table = study_views.pair_table(mu)
+    table = mu_views.pair_table(mu)
     rows = {row[0]: list(row[1:]) for row in table.rows}
     assert rows["0.9"] == ["0.1", "16.2", "12.0 ± 2.8", "40.0"]
     assert rows["1"] == ["0.001", "17.6", "60.0", ""]
@@ -67,9 +67,9 @@ def test_a_training_that_diverged_is_told_in_its_cell(mu: Path) -> None:
     curve = {"curve": {"step": [1], "loss": [9.0], "checkpoint": [0], "change": [0.0]}}
     for variant in ("absolute-0.9-0.1", "absolute-0.5-0.5"):
         save(mu, result("mu", variant, 2, 0.0, **curve) | gone)
-    rows = {row[0]: row[3] for row in study_views.pair_table(mu).rows}
+    rows = {row[0]: row[3] for row in mu_views.pair_table(mu).rows}
     assert (rows["0.9"], rows["0.5"]) == ("12.0 ± 2.8, 1 diverged", "diverged")
-    assert shown(study_views.loss_curves(mu))["absolute mu"]
+    assert shown(mu_views.loss_curves(mu))["absolute mu"]
 
 
 def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Callable[..., Backbone]) -> None:
@@ -77,18 +77,18 @@ def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Cal
     spreads = [backbone.columns(name).std().item() for name in backbone.layers]
     rows = {
         row[0]: [float(cell.replace(",", "")) for cell in row[1:]]
-        for row in study_views.start_table(backbone).rows
+        for row in mu_views.start_table(backbone).rows
     }
     assert rows["0.5"][0] == 0.5 and rows["0.5"][3] == 1
     assert rows["0.5"][1:3] == pytest.approx([1 / max(spreads), 1 / min(spreads)], rel=0.05)
 
 
 def test_curves_of_pairs_by_the_size_of_mu(mu: Path) -> None:
-    lines = shown(study_views.loss_curves(mu))
+    lines = shown(mu_views.loss_curves(mu))
     assert lines["absolute mu"][0] == [[10, 3.0], [20, 0.2]]  # the smallest mu first
     assert lines["absolute mu"][1] == [[10, 3.0], [20, 1.5]]  # the mean of two seeds
     assert lines["absolute mu"][-1][0][1] == pytest.approx(math.log(40))
-    assert shown(study_views.change_curves(mu))["relative mu"] == [[[0, 0.0], [20, 0.5]]]
+    assert shown(mu_views.change_curves(mu))["relative mu"] == [[[0, 0.0], [20, 0.5]]]
 
 
 def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_ablation_compares_each_variant_with_the_first_seed_by_seed(tmp_path
 
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
     for name, show in (
-        ("mu", study_views.pair_table),
+        ("mu", mu_views.pair_table),
         ("conditioning", study_views.conditioning_table),
         ("conditioning", study_views.swap_table),
         ("dialects", study_views.dialect_table),
