@@ -12,9 +12,9 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.data.fieldguide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.episodes import task_first
 from n3lib.errors import N3Error
-from n3lib.evaluate import metrics, predict, score
 from n3lib.results import Table, mean_and_spread
 from n3lib.run import Run
+from n3lib.scoring import metrics, predict, score
 from n3lib.text.bank import TextBank
 from n3lib.word_check import erase
 

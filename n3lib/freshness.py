@@ -1,8 +1,9 @@
 """Whether the code and the settings that made a result are still those that are here.
 
 A result names its code revision. What its methods are made of is compared between that revision and the
-files here, as syntax trees without docstrings: a renamed variable counts, a better comment does not. Data are
-not looked at: a result holds their hashes.
+files here: every function, class and constant as a syntax tree, without docstrings and imports. A renamed
+variable counts; a better comment does not, nor that something moved from one of the files to another. Data
+are not looked at: a result holds their hashes.
 """
 
 import ast
@@ -31,8 +32,8 @@ _READING = (
     "text/transformer",
     "text/glove",
 )
-_SHARED = ("backbone", "evaluate", *_READING)
-_N3 = ("classifiers", "episodes", "model", "run", "train")
+_SHARED = ("backbone", "evaluate", "scoring", *_READING)
+_N3 = ("classifiers", "episodes", "features", "model", "run", "train")
 _BASELINES = ("benchmark", "baselines/base", "baselines/features")
 
 
@@ -46,7 +47,10 @@ def changed(result: Mapping[str, Any]) -> list[str] | None:
     differing = _touched(revision) if revision else None
     if differing is None:
         return None
-    return [path for path in _made_of(result) if path in differing and _differs(revision, path)]
+    touched = [path for path in _made_of(result) if path in differing]
+    old, new = ({path: _meaning(path, at) for path in touched} for at in (revision, ""))
+    told = [frozenset().union(*found.values()) for found in (old, new)]
+    return [path for path in touched if old[path] - told[1] or new[path] - told[0]]
 
 
 def flag(results: Sequence[Mapping[str, Any]]) -> str:
@@ -123,13 +127,6 @@ def _touched(revision: str) -> frozenset[str] | None:
     return None if listed is None else frozenset(listed.splitlines())
 
 
-@lru_cache
-def _differs(revision: str, path: str) -> bool:
-    """Whether a file means something else than at a revision, or is not there at one of the two times."""
-    old, new = _git("show", f"{revision}:{path}"), ROOT / path
-    return old is None or not new.is_file() or _meaning(old, path) != _meaning(new.read_text("utf-8"), path)
-
-
 def _git(*command: str) -> str | None:
     try:
         ran = subprocess.run(["git", *command], cwd=ROOT, capture_output=True)
@@ -138,22 +135,44 @@ def _git(*command: str) -> str | None:
     return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else None
 
 
-def _meaning(text: str, path: str) -> Any:
-    """What counts of a file: its syntax tree without docstrings, or the values of a configuration."""
+@lru_cache
+def _meaning(path: str, revision: str) -> frozenset[str]:
+    """What counts of a file: each of its definitions, or the values of a configuration.
+
+    Args:
+        path: relative to the repository.
+        revision: empty for the file as it is here.
+
+    Returns:
+        Empty for a file that is not there.
+    """
+    here = ROOT / path
+    text = (
+        _git("show", f"{revision}:{path}")
+        if revision
+        else here.read_text("utf-8")
+        if here.is_file()
+        else None
+    )
+    if text is None:
+        return frozenset()
     if path.endswith(".yaml"):
-        return yaml.safe_load(text)
-    tree = ast.parse(text)
+        return frozenset([repr((path, yaml.safe_load(text)))])
+    tree = _WithoutImports().visit(ast.parse(text))
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and ast.get_docstring(node) is not None
         ):
             node.body = node.body[1:]
-    return ast.dump(_WithoutTorchvision().visit(tree))
+    return frozenset(map(ast.dump, tree.body))
 
 
-class _WithoutTorchvision(ast.NodeTransformer):
-    """Leaves out `import n3lib._torchvision`: it lets other imports succeed, and changes no number."""
+class _WithoutImports(ast.NodeTransformer):
+    """Where a name comes from is told by what its own file holds."""
 
-    def visit_Import(self, node: ast.Import) -> ast.Import | None:
-        return None if [name.name for name in node.names] == ["n3lib._torchvision"] else node
+    def visit_Import(self, node: ast.Import) -> None:
+        return None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        return None

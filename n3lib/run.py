@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from n3lib.backbone import Backbone, load_backbone
+from n3lib.backbone import load_backbone
 from n3lib.checkpoint import check_size
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict
@@ -25,8 +24,10 @@ from n3lib.data.base import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
+from n3lib.features import extract
 from n3lib.files import read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.model import N3, Adaptation
+from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader
@@ -146,8 +147,6 @@ def train(
         found: dict[str, Any] = {"adaptation": magnitude(model, map(bank.batch, tasks))}
         if config.fit == "trainval" or not dataset.split.val:
             return found
-        from n3lib.evaluate import metrics, predict
-
         scores = [metrics(*predict(model, dataset, bank, asked, config)) for asked in tasks]
         return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
@@ -252,28 +251,6 @@ def renew_exemplars(
         places += [k for k in members for _ in picks[k]]
     labels = torch.tensor(places, device=device)
     model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
-
-
-@torch.no_grad()
-def extract(
-    backbone: Backbone,
-    images: np.ndarray,
-    indices: np.ndarray,
-    columns: Mapping[str, Tensor] | None = None,
-    mirror: bool = False,
-    bf16: bool = False,
-    batch_size: int = 64,
-) -> Float[Tensor, "B f"]:
-    """Pooled features of these images under replaced columns, averaged with their mirror images if asked."""
-    out = []
-    for start in range(0, len(indices), batch_size):
-        batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + batch_size]]))
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
-            features = backbone(batch, columns).float()
-            if mirror:
-                features = (features + backbone(batch.flip(3), columns).float()) / 2
-        out.append(features)
-    return torch.cat(out)
 
 
 def environment(dataset: ZeroShotDataset) -> dict[str, Any]:

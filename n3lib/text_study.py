@@ -18,10 +18,10 @@ from n3lib.config import RunConfig
 from n3lib.data.base import ZeroShotDataset
 from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
-from n3lib.evaluate import metrics
+from n3lib.features import extract
 from n3lib.freshness import note
 from n3lib.results import Table, load_results, table
-from n3lib.run import extract
+from n3lib.scoring import metrics
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import Encoded, TokenEncoder, make_encoder

@@ -16,9 +16,10 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate, metrics, predict
+from n3lib.evaluate import evaluate
 from n3lib.model import N3
 from n3lib.run import Run
+from n3lib.scoring import metrics, predict
 from n3lib.synthesize import synthesize
 from n3lib.text.bank import TextBank
 

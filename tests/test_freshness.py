@@ -15,8 +15,7 @@ MODEL = '"""The model."""\n\n\ndef mu() -> float:\n    """A scale."""\n    retur
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of two files with one commit."""
     monkeypatch.setattr(freshness, "ROOT", tmp_path)
-    freshness._touched.cache_clear()
-    freshness._differs.cache_clear()
+    forget()
     for name, text in {"n3lib/model.py": MODEL, "configs/aviary.yaml": "seed: 0\n"}.items():
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text)
@@ -24,6 +23,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "add", ".")
     git(tmp_path, "-c", "user.name=n", "-c", "user.email=n@example.org", "commit", "-qm", "first")
     return tmp_path
+
+
+def forget() -> None:
+    """What was read of files that have been changed meanwhile."""
+    freshness._touched.cache_clear()
+    freshness._meaning.cache_clear()
 
 
 def git(folder: Path, *command: str) -> str:
@@ -52,10 +57,24 @@ def test_comments_and_docstrings_do_not_count(repository: Path) -> None:
     (repository / "n3lib/model.py").write_text(
         MODEL.replace("A scale", "The scale mu")
         .replace("# small", "# 10 %")
-        .replace("    return", "    import n3lib._torchvision\n\n    return")
+        .replace("    return", "    import n3lib._torchvision  # noqa: F401\n\n    return")
     )
     (repository / "configs/aviary.yaml").write_text("# the aviary\nseed: 0\n")
     assert freshness.changed(result(head)) == []
+
+
+def test_what_only_moved_to_another_of_the_files_has_not_changed(repository: Path) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    title, function = MODEL.split("\n\n\n")
+    (repository / "n3lib/model.py").write_text(f"{title}\n\nfrom n3lib.classifiers import mu\n")
+    (repository / "n3lib/classifiers.py").write_text(f"import math\n\n\n{function}")
+    git(repository, "add", ".")
+    assert freshness.changed(result(head)) == []
+    # Not one of the files that N3's results hang on: what is there is not looked after.
+    (repository / "n3lib/classifiers.py").rename(repository / "n3lib/charts.py")
+    git(repository, "add", ".")
+    forget()
+    assert freshness.changed(result(head)) == ["n3lib/model.py"]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
+from n3lib.features import extract
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.model import N3
-from n3lib.run import Run, environment, extract, magnitude, renew_exemplars, train
+from n3lib.run import Run, environment, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
 from n3lib.train import Progress, read_metrics, trained_state
 
@@ -76,7 +77,7 @@ def test_the_best_state_on_the_validation_classes_is_what_is_kept(
         if progress.step == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("n3lib.evaluate"), "metrics", score)
+    monkeypatch.setattr(importlib.import_module("n3lib.run"), "metrics", score)
     with pytest.raises(KeyboardInterrupt):
         train(small_config, tmp_path, stop, small_world)
     states, _ = read_tensors(tmp_path / "checkpoint-2.safetensors")
