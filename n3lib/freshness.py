@@ -28,6 +28,7 @@ _READING = (
     "text/encoders",
     "text/reader",
     "text/tfidf",
+    "text/tokens",
     "text/words",
     "text/transformer",
     "text/glove",

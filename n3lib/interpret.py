@@ -36,9 +36,9 @@ from n3lib.run import Run
 from n3lib.synthesize import SynthesizedNetwork
 from n3lib.text.bank import Text
 from n3lib.text.cache import encode_texts
-from n3lib.text.encoders import Encoded
 from n3lib.text.reader import Reader, arranged
 from n3lib.text.tfidf import TfIdf, stop_words
+from n3lib.text.tokens import Encoded
 
 Measure = Literal["influence", "gradient"]
 TOP = 3  # words named for each class

@@ -24,8 +24,9 @@ from n3lib.results import Table, load_results, table
 from n3lib.scoring import metrics
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
-from n3lib.text.encoders import Encoded, TokenEncoder, make_encoder
+from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.tokens import Encoded, TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
 ENCODERS = (

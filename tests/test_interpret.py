@@ -19,9 +19,9 @@ from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.synthesize import synthesize
 from n3lib.text.bank import Text
-from n3lib.text.encoders import Encoded
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf
+from n3lib.text.tokens import Encoded
 
 IMAGE = torch.zeros(16, 16, 3, dtype=torch.uint8)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from n3lib.data.base import check_text
 from n3lib.errors import N3Error
 from n3lib.text.cache import encode_texts
-from n3lib.text.encoders import Encoded
+from n3lib.text.tokens import Encoded
 
 if TYPE_CHECKING:
     from n3lib.text.reader import Reader

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors, sha256, write_tensors
-from n3lib.text.encoders import Encoded, TokenEncoder
+from n3lib.text.tokens import Encoded, TokenEncoder
 
 
 def encode_texts(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 from n3lib.files import read_json, sha256, sha256_file
-from n3lib.text.encoders import Encoded
+from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
 OFFICIAL = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/2x4096_512_2048cnn_2xhighway/"

@@ -13,7 +13,7 @@ import torch
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
-from n3lib.text.encoders import Encoded
+from n3lib.text.tokens import Encoded
 
 _REMEDY = (
     "Give a file of lines `word number number ...` (plain or .gz), or a name that gensim's downloader knows"

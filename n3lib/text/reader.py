@@ -10,8 +10,8 @@ from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
-from n3lib.text.encoders import TokenEncoder
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
+from n3lib.text.tokens import TokenEncoder
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
-from n3lib.text.encoders import Encoded
+from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included
 

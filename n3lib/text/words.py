@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float16
 
 from n3lib.files import sha256
-from n3lib.text.encoders import Encoded
+from n3lib.text.tokens import Encoded
 
 # Letters and digits; apostrophes and hyphens only inside a word.
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")

@@ -10,9 +10,9 @@ import torch
 from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
-from n3lib.text.encoders import TokenEncoder
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf
+from n3lib.text.tokens import TokenEncoder
 from n3lib.text.words import WordEncoder
 
 TEXTS = [

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from n3lib.errors import N3Error
-from n3lib.text.encoders import TokenEncoder, make_encoder
+from n3lib.text.encoders import make_encoder
 from n3lib.text.glove import GloveEncoder
+from n3lib.text.tokens import TokenEncoder
 
 # gensim leaves the file that it reads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(

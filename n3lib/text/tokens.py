@@ -1,0 +1,43 @@
+"""What a text encoder is: sentences in, one vector per token out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float16
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One sentence as tokens.
+
+    Attributes:
+        embeddings: one vector per token, float16 `(L, e)`; L may be 0.
+        words: the L tokens as text.
+    """
+
+    embeddings: Float16[Tensor, "L e"]
+    words: list[str]
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """A frozen text encoder.
+
+    Attributes:
+        name: which encoder, for people and records.
+        revision: a hash that changes whenever the embeddings may change.
+        width: numbers per token, e.
+    """
+
+    name: str
+    revision: str
+    width: int
+
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        """Encode each sentence on its own and whole, however long; one `Encoded` per sentence.
+
+        An encoder that reads only so much at once goes through a long one in windows.
+        """
+        ...
