@@ -150,10 +150,10 @@ def where_it_moves(folder: Path) -> Table:
     ran, rows, found = tables.by_method(tables.measured(folder, "cub", "PS")), [], []
     for method in ("finetune", "n3-constant", "n3"):
         own = ran.get(method, [])
-        moved = [(name, one["relative"]) for r in own for name, one in r["adaptation"].items()]
-        by_kind = [[change for name, change in moved if name.endswith(end)] for end in kinds.values()]
+        layers = [layer for r in own for layer in r["adaptation"].items()]
+        by_kind = [[one["relative"] for name, one in layers if name.endswith(end)] for end in kinds.values()]
         row = [f"{statistics.median(of):.2f}" if of else "not run" for of in by_kind]
-        varies = [one["varies"] for r in own for one in r["adaptation"].values()]
+        varies = [one["varies"] for _, one in layers]
         row.append(f"{statistics.median(varies):.1f}" if varies else "not run")
         rows.append([tables.TITLES[method], *row])
         found += own

@@ -49,9 +49,10 @@ def changed(result: Mapping[str, Any]) -> list[str] | None:
     if differing is None:
         return None
     touched = [path for path in _made_of(result) if path in differing]
-    old, new = ({path: _meaning(path, at) for path in touched} for at in (revision, ""))
-    told = [frozenset().union(*found.values()) for found in (old, new)]
-    return [path for path in touched if old[path] - told[1] or new[path] - told[0]]
+    before = frozenset().union(*(_meaning(path, revision) for path in touched))
+    now = frozenset().union(*(_meaning(path, "") for path in touched))
+    gone_or_new = before ^ now  # wherever it stood, and wherever it stands
+    return [path for path in touched if gone_or_new & (_meaning(path, revision) | _meaning(path, ""))]
 
 
 def flag(results: Sequence[Mapping[str, Any]]) -> str:
@@ -148,13 +149,10 @@ def _meaning(path: str, revision: str) -> frozenset[str]:
         Empty for a file that is not there.
     """
     here = ROOT / path
-    text = (
-        _git("show", f"{revision}:{path}")
-        if revision
-        else here.read_text("utf-8")
-        if here.is_file()
-        else None
-    )
+    if revision:
+        text = _git("show", f"{revision}:{path}")
+    else:
+        text = here.read_text("utf-8") if here.is_file() else None
     if text is None:
         return frozenset()
     if path.endswith(".yaml"):
