@@ -11,9 +11,9 @@ The whole way:
 from n3lib.config import RunConfig, read_config
 from n3lib.data import load_data
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.run import Run, train
-from n3lib.synthesize import classify, load, save, synthesize
+from n3lib.synthesis import classify, load, save, synthesize
 
 __all__ = [
     "N3Error",

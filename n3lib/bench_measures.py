@@ -27,7 +27,7 @@ from n3lib.bench_setup import (
     trained_numbers,
 )
 from n3lib.measure import exponent, flops, interleaved, matrix_rate, peak_memory, ratio, slowest, spread
-from n3lib.train import move
+from n3lib.trainer import move
 
 Sizes = Mapping[str, Size]
 Measure = Callable[[Sizes, int], dict[str, Any]]

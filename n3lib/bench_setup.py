@@ -20,7 +20,7 @@ from n3lib.model import N3, Batch, Labels2Adaptation, LayerDecoder, N3Config
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, TextConfig
-from n3lib.train import TrainConfig, move, optimizer_for
+from n3lib.trainer import TrainConfig, move, optimizer_for
 
 CONFIG = TrainConfig()
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

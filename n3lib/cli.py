@@ -183,7 +183,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     import shlex
 
     from n3lib.data import load_data
-    from n3lib.evaluate import evaluate
+    from n3lib.evaluation import evaluate
     from n3lib.files import write_json
     from n3lib.run import Run
 
@@ -267,7 +267,7 @@ def _search(options: argparse.Namespace) -> None:
 def _synthesize(options: argparse.Namespace) -> None:
     from n3lib.data.texts import read_classes
     from n3lib.run import Run
-    from n3lib.synthesize import save, synthesize
+    from n3lib.synthesis import save, synthesize
 
     classes = read_classes(options.classes)
     network = synthesize(Run.load(options.run), classes)
@@ -276,7 +276,7 @@ def _synthesize(options: argparse.Namespace) -> None:
 
 
 def _classify(options: argparse.Namespace) -> None:
-    from n3lib.synthesize import classify, load
+    from n3lib.synthesis import classify, load
 
     network = load(options.network)
     for path in options.images:

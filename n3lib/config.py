@@ -15,7 +15,7 @@ from n3lib.episodes import EpisodeConfig
 from n3lib.errors import N3Error
 from n3lib.model import N3Config
 from n3lib.text.reader import TextConfig
-from n3lib.train import TrainConfig
+from n3lib.trainer import TrainConfig
 
 MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
 

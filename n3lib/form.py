@@ -22,7 +22,7 @@ from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
 from n3lib.results import Table
 from n3lib.run import Run
-from n3lib.synthesize import SynthesizedNetwork, synthesize
+from n3lib.synthesis import SynthesizedNetwork, synthesize
 
 SHOWN = 8  # pictures side by side; of more, one would see little
 PAUSE = 0.5  # seconds without a key before the form answers

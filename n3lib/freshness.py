@@ -33,8 +33,8 @@ _READING = (
     "text/transformer",
     "text/glove",
 )
-_SHARED = ("backbone", "evaluate", "scoring", *_READING)
-_N3 = ("classifiers", "episodes", "features", "model", "run", "train")
+_SHARED = ("backbone", "evaluation", "scoring", *_READING)
+_N3 = ("classifiers", "episodes", "features", "model", "run", "trainer")
 _BASELINES = ("benchmark", "baselines/base", "baselines/features")
 
 

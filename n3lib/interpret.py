@@ -33,7 +33,7 @@ from torch.nn.utils.rnn import pad_sequence
 from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
 from n3lib.run import Run
-from n3lib.synthesize import SynthesizedNetwork
+from n3lib.synthesis import SynthesizedNetwork
 from n3lib.text.bank import Text
 from n3lib.text.cache import encode_texts
 from n3lib.text.reader import Reader, arranged

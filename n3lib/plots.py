@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from n3lib.synthesize import SynthesizedNetwork
-from n3lib.train import Progress, read_metrics
+from n3lib.synthesis import SynthesizedNetwork
+from n3lib.trainer import Progress, read_metrics
 
 # Okabe and Ito's palette, black last.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"

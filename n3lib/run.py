@@ -31,7 +31,7 @@ from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader
-from n3lib.train import Progress, fit, load_trained, trained_state
+from n3lib.trainer import Progress, fit, load_trained, trained_state
 
 SCHEMA = 1  # of run.json
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square

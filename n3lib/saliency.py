@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from n3lib import plots
 from n3lib.data.aviary import draw_with_mask
 from n3lib.results import Table, mean_and_spread
-from n3lib.synthesize import SynthesizedNetwork
+from n3lib.synthesis import SynthesizedNetwork
 
 
 class Birds(NamedTuple):

@@ -32,10 +32,10 @@ from n3lib.config import read_config
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import Diverged, N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.files import read_json, write_json
 from n3lib.run import Run, train
-from n3lib.train import read_metrics
+from n3lib.trainer import read_metrics
 
 TRIALS = 10  # as in the paper
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.

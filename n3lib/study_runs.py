@@ -12,11 +12,11 @@ from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
 from n3lib.conditioning import layer_swaps
 from n3lib.config import RunConfig, read_config
 from n3lib.errors import Diverged, N3Error
-from n3lib.evaluate import evaluate, magnitude_over_halves
+from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.run import train
 from n3lib.studies import SEEDS, Study, find_study
-from n3lib.train import read_metrics
+from n3lib.trainer import read_metrics
 
 POINTS = 40  # of a stored training curve
 

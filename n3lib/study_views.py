@@ -11,7 +11,7 @@ from n3lib import charts, freshness
 from n3lib.conditioning import KINDS, LAYERS
 from n3lib.results import Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.studies import SPECIES, STUDIES, measured
-from n3lib.train import read_metrics
+from n3lib.trainer import read_metrics
 
 ADAPTATIONS = {
     "frozen": "nothing: exemplar ridge",

@@ -20,7 +20,7 @@ from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.words import WordEncoder
-from n3lib.train import TrainConfig
+from n3lib.trainer import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 

@@ -34,7 +34,7 @@ from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
 from n3lib.measure import exponent, flops, interleaved, matrix_rate, peak_memory, ratio, slowest, spread
 from n3lib.model import N3, LayerDecoder, N3Config
-from n3lib.train import read_metrics
+from n3lib.trainer import read_metrics
 from n3lib.two_stage import two_stage
 
 MakeN3 = Callable[..., N3]

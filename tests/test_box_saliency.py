@@ -12,7 +12,7 @@ from n3lib import box_saliency
 from n3lib.box_saliency import box_table, measure
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.files import write_json
 from n3lib.run import Run
 

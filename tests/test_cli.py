@@ -19,7 +19,7 @@ from n3lib.data.wikipedia import Collected
 from n3lib.errors import N3Error
 from n3lib.files import write_json
 from n3lib.run import Run
-from n3lib.synthesize import load
+from n3lib.synthesis import load
 
 COMMANDS = ("data", "train", "evaluate", "table", "synthesize", "classify")
 

@@ -11,7 +11,7 @@ from n3lib import conditioning
 from n3lib.conditioning import column_shares, which_words, whose_layers, word_weights
 from n3lib.data import load_data
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.run import Run
 from n3lib.text.bank import Text
 

@@ -16,7 +16,7 @@ from n3lib.data.images import load_image
 from n3lib.errors import N3Error
 from n3lib.form import Form, Pictures, answers, described, image_files, read_pictures, words
 from n3lib.run import Run
-from n3lib.synthesize import synthesize
+from n3lib.synthesis import synthesize
 
 CLASSES = {"redcap": ("A small bird with a red crown.",), "bluewing": ("Its wings are blue.",)}
 

@@ -17,7 +17,7 @@ from n3lib.errors import N3Error
 from n3lib.interpret import Evidence, Reading, evidence
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
-from n3lib.synthesize import synthesize
+from n3lib.synthesis import synthesize
 from n3lib.text.bank import Text
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from n3lib import plots
 from n3lib.diagram import diagram, task_diagram
 from n3lib.run import Run
-from n3lib.synthesize import synthesize
-from n3lib.train import Progress
+from n3lib.synthesis import synthesize
+from n3lib.trainer import Progress
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3)).astype(np.uint8)
 

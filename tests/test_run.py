@@ -20,7 +20,7 @@ from n3lib.files import read_json, read_tensors, write_json
 from n3lib.model import N3
 from n3lib.run import Run, environment, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
-from n3lib.train import Progress, read_metrics, trained_state
+from n3lib.trainer import Progress, read_metrics, trained_state
 
 
 def never(progress: Progress) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from n3lib import saliency
 from n3lib.data.aviary import draw_with_mask, make_species
 from n3lib.saliency import Birds, concentration, draw_birds, share_inside
-from n3lib.synthesize import SynthesizedNetwork
+from n3lib.synthesis import SynthesizedNetwork
 
 
 class Linear(SynthesizedNetwork):

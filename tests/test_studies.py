@@ -9,12 +9,12 @@ from n3lib import studies
 from n3lib.conditioning import layer_swaps
 from n3lib.config import read_config
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.files import read_json
 from n3lib.run import Run
 from n3lib.studies import PAIRS, STUDIES, Study, measured
 from n3lib.study_runs import curve, run_study
-from n3lib.train import read_metrics
+from n3lib.trainer import read_metrics
 
 ROOT = Path(__file__).parent.parent
 

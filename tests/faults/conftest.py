@@ -16,7 +16,7 @@ import pytest
 
 from n3lib.config import RunConfig
 from n3lib.files import write_json
-from n3lib.train import TrainConfig
+from n3lib.trainer import TrainConfig
 
 FULL = os.environ.get("N3_FAULTS", "")
 

@@ -30,12 +30,12 @@ from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.files import sha256_file
 from n3lib.run import Run, train
-from n3lib.synthesize import load, synthesize
+from n3lib.synthesis import load, synthesize
 from n3lib.text.cache import encode_texts
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader
 from n3lib.text.words import WordEncoder
-from n3lib.train import Progress
+from n3lib.trainer import Progress
 
 Order = dict[str, Any]
 OF_FILES = ("open", "os.rename", "os.remove", "os.chmod")
@@ -143,7 +143,7 @@ def outcome(pid: int, pipe: int, order: Order) -> Order:
 
 def main() -> None:
     torch.set_num_threads(1)
-    importlib.import_module("n3lib.evaluate")._measures()  # imports torchmetrics
+    importlib.import_module("n3lib.evaluation")._measures()  # imports torchmetrics
     tqdm.tqdm.monitor_interval = 0
     assert threading.active_count() == 1  # or else a fork may meet a lock that nobody opens
     for line in sys.stdin:

@@ -26,7 +26,7 @@ from n3lib.data.unpack import extract
 from n3lib.errors import N3Error
 from n3lib.files import read_json, read_tensors, write_json
 from n3lib.run import Run
-from n3lib.synthesize import classify, load, save, synthesize
+from n3lib.synthesis import classify, load, save, synthesize
 from n3lib.text.encoders import make_encoder
 
 PACKAGE = Path(n3lib.__file__).parent

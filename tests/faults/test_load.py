@@ -13,7 +13,7 @@ from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.run import Run
-from n3lib.synthesize import classify, synthesize
+from n3lib.synthesis import classify, synthesize
 
 MB = 2**20
 

@@ -15,7 +15,7 @@ from n3lib.config import RunConfig
 from n3lib.errors import Diverged
 from n3lib.files import read_tensors, sha256_file
 from n3lib.run import train
-from n3lib.train import Progress, TrainConfig, read_metrics
+from n3lib.trainer import Progress, TrainConfig, read_metrics
 
 SIGKILL = 9
 

@@ -16,11 +16,11 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
-from n3lib.evaluate import evaluate
+from n3lib.evaluation import evaluate
 from n3lib.model import N3
 from n3lib.run import Run
 from n3lib.scoring import metrics, predict
-from n3lib.synthesize import synthesize
+from n3lib.synthesis import synthesize
 from n3lib.text.bank import TextBank
 
 
@@ -129,7 +129,7 @@ def test_median_and_spread_are_over_the_tasks(
 ) -> None:
     scores = iter([10.0, 40.0, 10.0, 20.0])
     names = ("per_class_accuracy", "top5", "average_precision")
-    module = importlib.import_module("n3lib.evaluate")
+    module = importlib.import_module("n3lib.evaluation")
     monkeypatch.setattr(module, "metrics", lambda *_: dict.fromkeys(names, next(scores)))
     result = evaluate(tiny_run, tiny_data, ways=3, permutations=4)
     assert result["metrics"]["per_class_accuracy"] == 15

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from n3lib.checkpoint import checkpoints
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import read_tensors, write_tensors
-from n3lib.train import (
+from n3lib.trainer import (
     Progress,
     TrainConfig,
     fit,

@@ -12,7 +12,7 @@ from PIL import Image
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json, write_tensors
 from n3lib.run import Run
-from n3lib.synthesize import SynthesizedNetwork, classify, load, save, synthesize
+from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize
 
 IMAGES = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 Classes = dict[str, tuple[str, ...]]
