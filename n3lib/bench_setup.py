@@ -191,7 +191,8 @@ def make_text(size: Size, ways: int = 0, length: int = 0) -> Text:
     k, tokens = ways or size.ways, length or size.length
     lexical = torch.rand(k, size.vocabulary)
     words = [["word"] * tokens] * k
-    text = Text(torch.randn(k, tokens, size.e), torch.ones(k, tokens), torch.randn(k, size.e), lexical, words)
+    pieces, weights = list(torch.randn(k, tokens, size.e)), list(torch.ones(k, tokens))
+    text = Text(pieces, weights, torch.randn(k, size.e), lexical, words)
     return text.to(DEVICE)
 
 

@@ -67,7 +67,7 @@ def evaluate(
     trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
     if trained:
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
-    bank = bank or run.reader.bank(dataset.texts)
+    bank = bank or run.reader.bank(dataset.texts, names=dataset.classes)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None

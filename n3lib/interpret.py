@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from n3lib.data.texts import parse_classes
 from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
 from n3lib.run import Run
@@ -140,7 +141,7 @@ class Evidence:
 
 def evidence(
     run: Run,
-    classes: Mapping[str, Sequence[str]],
+    classes: Mapping[str, Any],
     image: UInt8[Tensor, "H W 3"],
     truth: str,
     by: Measure = "influence",
@@ -149,7 +150,7 @@ def evidence(
 
     Args:
         run: a trained N3.
-        classes: the sentences that describe each class.
+        classes: the descriptions, in any form of `n3lib.data.texts.parse_classes`.
         image: as stored.
         truth: the name of its class.
         by: what ranks and colors the words; see the top of this file.
@@ -157,6 +158,7 @@ def evidence(
     Raises:
         N3Error: the true class is not among those described.
     """
+    classes = parse_classes(classes)
     names = list(classes)
     if truth not in names:
         raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
@@ -214,7 +216,7 @@ def differentiable(
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
     count = pad_sequence(counts, batch_first=True)  # (K, T)
     pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
-    most = text.tokens.shape[1]
+    most = max(map(len, text.pieces))
     tokens = d[:, :most]
     if reader.config.pooling == "sentence":
         average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
@@ -224,7 +226,8 @@ def differentiable(
                 average[k, s, start:end] = 1 / (end - start)
         tokens = average @ d
     lexical = text.lexical.clone().requires_grad_()
-    return Text(tokens, text.weight, pooled, lexical, text.words), (d, lexical), encoded
+    pieces = [row[: len(piece)] for row, piece in zip(tokens, text.pieces, strict=True)]
+    return Text(pieces, text.weights, pooled, lexical, text.words), (d, lexical), encoded
 
 
 def joined(tokens: Sequence[str]) -> list[str]:

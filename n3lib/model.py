@@ -25,6 +25,8 @@ from n3lib.errors import N3Error
 from n3lib.text.bank import Text
 from n3lib.two_stage import two_stage
 
+PASS_TOKENS = 2**15  # that Eq. 2 reads in one forward pass, padding included
+
 
 @dataclass(frozen=True)
 class N3Config:
@@ -297,7 +299,13 @@ class N3(nn.Module):
 
     def labels(self, text: Text) -> Float[Tensor, "K d"]:
         """Eq. 2: every description to a label embedding, each by itself."""
-        c = self.tokens2label(text.tokens, text.weight)  # (K, d)
+        if torch.is_grad_enabled():  # a task of training, or one whose words are to be explained
+            c = self.tokens2label(text.tokens, text.weight)  # (K, d)
+        else:  # descriptions of like length share a pass: a long one does not pad thousands of short ones
+            parts = text.parts(PASS_TOKENS)
+            rows = [self.tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
+            places = torch.tensor([place for part in parts for place in part], device=rows[0].device)
+            c = torch.cat(rows)[places.argsort()]  # (K, d)
         return c if self.lexical is None else c + self.lexical(self.weigh(text.lexical))
 
     def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:

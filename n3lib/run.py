@@ -22,6 +22,7 @@ from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
+from n3lib.data.texts import parse_classes
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.features import extract
@@ -81,16 +82,19 @@ class Run:
         load_trained(model, folder / "model.safetensors")
         return cls(folder, config, model.eval(), reader, told["image_size"])
 
-    def text(self, classes: Mapping[str, Sequence[str]]) -> Text:
-        """The descriptions of new classes, ready for the model."""
-        return self.reader.bank(list(classes.values())).batch(range(len(classes)))
+    def text(self, classes: Mapping[str, Any]) -> Text:
+        """The descriptions of new classes, in any form of `parse_classes`, ready for the model."""
+        classes = parse_classes(classes)
+        return self.reader.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
 
     @torch.no_grad()
-    def read(self, classes: Mapping[str, Sequence[str]]) -> Adaptation:
-        """What the model writes from descriptions. One that was there the last time is not read again.
+    def read(self, classes: Mapping[str, Any]) -> Adaptation:
+        """The adaptation for these descriptions, in any form of `parse_classes`.
 
-        Eq. 2 is most of the work of a large model; whoever edits a description waits for that one only.
+        Eq. 2 is most of the work of a large model, so label embeddings of descriptions that were there the
+        last time are kept: whoever edits a description waits for that one only.
         """
+        classes = parse_classes(classes)
         text = self.text(classes)
         keys = [tuple((line, getattr(line, "weight", 1.0)) for line in lines) for lines in classes.values()]
         new = [place for place, key in enumerate(keys) if key not in self._labels]
@@ -134,7 +138,7 @@ def train(
     backbone = load_backbone(config.backbone)
     encoder = make_encoder(config.text.encoder)
     reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
-    bank = reader.bank(dataset.texts)
+    bank = reader.bank(dataset.texts, names=dataset.classes)
     model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), len(seen), config.model)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
     write_json(folder / "config.json", dataclasses.asdict(config))

@@ -128,7 +128,8 @@ def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, t
     def loss(k: int, factor: float) -> float:
         scale = torch.ones(len(names), 1)
         scale[k] = factor
-        parts = (text.tokens * scale[:, :, None], text.weight, text.pooled * scale, text.lexical * scale)
+        pieces = [piece * factor for piece, factor in zip(text.pieces, scale, strict=True)]
+        parts = (pieces, text.weights, text.pooled * scale, text.lexical * scale)
         logits = model.logits(model.backbone.preprocess(image[None]), model.read(Text(*parts, text.words)))
         return cross_entropy(logits.double(), torch.tensor([1])).item()
 
@@ -150,10 +151,10 @@ def test_gradient_of_a_word_agrees_with_finite_differences(
 
     @torch.no_grad()
     def loss(shift: Tensor) -> float:
-        tokens, pooled = text.tokens.clone(), text.pooled.clone()
-        tokens[0, place] += shift
+        pieces, pooled = [piece.float() for piece in text.pieces], text.pooled.clone()
+        pieces[0][place] += shift
         pooled[0] += idf[place] / sum(idf) * shift
-        read = model.read(Text(tokens, text.weight, pooled, text.lexical, text.words))
+        read = model.read(Text(pieces, text.weights, pooled, text.lexical, text.words))
         return cross_entropy(model.logits(x, read).double(), torch.tensor([0])).item()
 
     step = 0.2 * torch.eye(tiny_run.reader.encoder.width)

@@ -28,7 +28,8 @@ def padded(text: Text, extra: int) -> Text:
     k, length, e = text.tokens.shape
     tokens = 100 * torch.randn(k, length + extra, e)
     tokens[:, :length] = torch.where(text.mask[:, :, None], text.tokens, 100 * torch.randn_like(text.tokens))
-    return dataclasses.replace(text, tokens=tokens, weight=functional.pad(text.weight, (0, extra)))
+    weights = list(functional.pad(text.weight, (0, extra)))
+    return dataclasses.replace(text, pieces=list(tokens), weights=weights)
 
 
 @torch.no_grad()
@@ -41,6 +42,18 @@ def test_padding_changes_nothing(classifier: str, make_n3: MakeN3, small_bank: T
     model, text = make_n3(classifier=classifier), small_bank.batch([0, 1, 2])
     assert not text.mask.all()  # descriptions of different lengths
     assert close(logits(model, padded(text, 7)), logits(model, text))
+
+
+@torch.no_grad()
+def test_labels_are_the_same_in_passes_of_any_size(
+    make_n3: MakeN3, small_bank: TextBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, text = make_n3(), small_bank.batch(range(14))
+    whole = model.labels(text)
+    for most in (1, 7, 20):
+        monkeypatch.setattr("n3lib.model.PASS_TOKENS", most)
+        assert len(text.parts(most)) > 1
+        assert close(model.labels(text), whole)
 
 
 @pytest.mark.parametrize("adapt", ["all", "constant", "finetune", "classifier"])

@@ -7,6 +7,9 @@ import numpy as np
 
 from n3lib.errors import N3Error
 
+# Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
+LIGHTEST, HEAVIEST = 1e-6, 1e6
+
 
 @dataclass(frozen=True)
 class Split:
@@ -103,24 +106,44 @@ class ZeroShotDataset:
 
 
 class Sentence(str):
-    """A sentence that counts more or less than the others, which count 1 each.
+    """A sentence with a weight; plain strings weigh 1.
+
+    Only the ratios of the weights within a description count: a common factor changes nothing.
 
     Attributes:
-        weight: how often it counts, above 0.
+        weight: `LIGHTEST` to `HEAVIEST`.
+
+    Raises:
+        N3Error: another weight.
     """
 
     weight: float
 
     def __new__(cls, text: str, weight: float) -> "Sentence":
         """A string with a weight."""
+        if not LIGHTEST <= weight <= HEAVIEST:
+            raise N3Error(
+                f"a sentence has the weight {weight:g}: {text[:40]!r}",
+                f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
+            )
         made = super().__new__(cls, text)
         made.weight = weight
         return made
 
 
 def check_text(name: str, sentences: Sequence[str]) -> None:
-    """Refuse a class whose description is missing or says nothing."""
+    """Refuse a class whose description is missing, says nothing, or is a string instead of sentences."""
+    check_sentences(name, sentences)
     if not sentences:
         raise N3Error(f"class {name!r} has no text", "Give it a description")
     if not any(any(character.isalnum() for character in sentence) for sentence in sentences):
         raise N3Error(f"class {name!r} has an empty description", "Write at least one word about it")
+
+
+def check_sentences(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a string where its sentences are expected: it is a sequence of strings too, of characters."""
+    if isinstance(sentences, str):
+        raise N3Error(
+            f"the description of {name!r} is one string, not a list of sentences",
+            "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
+        )

@@ -5,8 +5,8 @@ Three forms are read, and may be mixed in one file:
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
 - `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5], "visual": [1, 0]}}`: sentences, for each how much it
-  counts (0: not at all), and a mark between 0 and 1 that says how far it describes appearance. Weights and
-  marks may be left out; whatever else stands there is passed over.
+  counts beside the others of its class (0: not at all), and a mark between 0 and 1 that says how far it
+  describes appearance. Weights and marks may be left out; other keys are ignored.
 """
 
 import math
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from n3lib.data.base import Sentence
+from n3lib.data.base import HEAVIEST, LIGHTEST, Sentence
 from n3lib.errors import N3Error
 from n3lib.files import read_json
 
@@ -88,34 +88,46 @@ def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) ->
         if found in keys:
             raise N3Error(f"{path} has one class twice, as {keys[found]!r} and {key!r}", "Keep one of them")
         keys[found] = key
-        texts[found] = _description(path, key, value, visual)
+        texts[found] = _description(str(path), key, value, visual)
     if unknown:
         raise N3Error(f"{path} has {_some(unknown)} not in the dataset", "Correct or remove these names")
-    _refuse_silent(path, dict(zip(classes, texts, strict=True)))
+    _refuse_silent(str(path), dict(zip(classes, texts, strict=True)))
     return tuple(texts)
 
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
-    """Read a user's own classes: `{class name: sentences}`, in the order of the file.
+    """Read a user's own classes from a JSON file, see `parse_classes`.
 
     Raises:
-        N3Error: the file is not JSON of the forms above, has fewer than two classes, names a class twice, or
-            leaves one without text.
+        N3Error: the file is not JSON of the forms above, or what `parse_classes` refuses.
     """
-    path = Path(path)
+    return parse_classes(_read_object(Path(path)), str(path))
+
+
+def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
+    """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
+
+    Args:
+        value: class name to running text, sentences, or sentences with weights and marks.
+        where: what errors name, such as the file.
+
+    Raises:
+        N3Error: fewer than two classes, a name that is empty, given twice or holds a control character, or a
+            description that says nothing or has another form.
+    """
     classes: dict[str, tuple[str, ...]] = {}
-    for key, value in _read_object(path).items():
+    for key, description in value.items():
         name = key.strip()
         if not name:
-            raise N3Error(f"{path} has a class without a name", "Name every class")
+            raise N3Error(f"{where}: a class has no name", "Name every class")
         if any(unicodedata.category(character) == "Cc" for character in name):
-            raise N3Error(f"{path}: the class name {name!r} holds a control character", "Remove it")
+            raise N3Error(f"{where}: the class name {name!r} holds a control character", "Remove it")
         if name in classes:
-            raise N3Error(f"{path} describes class {name!r} twice", "Keep one of them")
-        classes[name] = _description(path, name, value)
+            raise N3Error(f"{where}: class {name!r} is described twice", "Keep one of them")
+        classes[name] = _description(where, name, description)
     if len(classes) < 2:
-        raise N3Error(f"{path} describes {len(classes)} class(es)", "Describe at least two")
-    _refuse_silent(path, classes)
+        raise N3Error(f"{where}: a classifier needs at least two classes", "Describe another class")
+    _refuse_silent(where, classes)
     return classes
 
 
@@ -126,47 +138,52 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _description(path: Path, name: str, value: Any, visual: float = 0.0) -> tuple[str, ...]:
+def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tuple[str, ...]:
     """The sentences of one class in any of the three forms; empty if it says nothing."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, Sentence):
         return sentences(value)
     marks: Any = None
     weights: Any = None
     if isinstance(value, dict):
         value, marks, weights = value.get("sentences"), value.get("visual"), value.get("weights")
-    if not isinstance(value, list) or not all(isinstance(sentence, str) for sentence in value):
-        raise N3Error(f"{path}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
-    _check_numbers(path, name, "visual mark", marks, len(value))
-    _check_numbers(path, name, "weight", weights, len(value))
+    if not isinstance(value, list | tuple) or not all(isinstance(sentence, str) for sentence in value):
+        raise N3Error(f"{where}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
+    _check_numbers(where, name, "visual mark", marks, len(value))
+    _check_numbers(where, name, "weight", weights, len(value))
     if weights is not None:
-        if any(weight < 0 for weight in weights):
-            raise N3Error(f"{path}: class {name!r} has a negative weight", "Use 0 to leave a sentence out")
-        value = [Sentence(text, float(weight)) for text, weight in zip(value, weights, strict=True)]
+        absurd = [weight for weight in weights if weight and not LIGHTEST <= weight <= HEAVIEST]
+        if absurd:
+            raise N3Error(
+                f"{where}: a sentence of class {name!r} has the weight {absurd[0]:g}",
+                f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
+            )
+        pairs = [(text, float(weight)) for text, weight in zip(value, weights, strict=True)]
+        marks = marks and [mark for mark, weight in zip(marks, weights, strict=True) if weight]
+        value = [text if weight == 1 else Sentence(text, weight) for text, weight in pairs if weight]
     if marks is None:
         return _speaking(value)
     kept = [sentence for sentence, mark in zip(value, marks, strict=True) if mark >= visual]
     return _speaking(kept) or _speaking(value)
 
 
-def _check_numbers(path: Path, name: str, what: str, numbers: Any, count: int) -> None:
+def _check_numbers(where: str, name: str, what: str, numbers: Any, count: int) -> None:
     if numbers is None:
         return
     finite = isinstance(numbers, list) and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
     if not finite or len(numbers) != count:
         raise N3Error(
-            f"{path}: class {name!r} needs one {what} per sentence",
+            f"{where}: class {name!r} needs one {what} per sentence",
             "Give as many numbers as sentences, or none",
         )
 
 
 def _speaking(pieces: Sequence[str]) -> tuple[str, ...]:
-    """The pieces that hold a letter or digit and count, with their white space tidied."""
+    """The pieces that hold a letter or digit, with their white space tidied."""
     kept = []
     for piece in pieces:
         tidy = " ".join(piece.split())
-        weight = getattr(piece, "weight", 1.0)
-        if weight > 0 and any(character.isalnum() for character in tidy):
-            kept.append(tidy if weight == 1 else Sentence(tidy, weight))
+        if any(character.isalnum() for character in tidy):
+            kept.append(Sentence(tidy, piece.weight) if isinstance(piece, Sentence) else tidy)
     return tuple(kept)
 
 
@@ -176,10 +193,10 @@ def _abbreviated(word: str) -> bool:
     return word.lower() in _ABBREVIATIONS or (len(last) == 1 and last.isalpha())
 
 
-def _refuse_silent(path: Path, texts: Mapping[str, Sequence[str]]) -> None:
+def _refuse_silent(where: str, texts: Mapping[str, Sequence[str]]) -> None:
     silent = [name for name, description in texts.items() if not description]
     if silent:
-        raise N3Error(f"{path} has no text for {_some(silent)}", "Give every class a description")
+        raise N3Error(f"{where}: no text for {_some(silent)}", "Give every class a description")
 
 
 def _some(names: Sequence[str]) -> str:

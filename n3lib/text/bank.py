@@ -1,6 +1,6 @@
 """The descriptions of a dataset's classes, encoded once and handed to the model in batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from n3lib.data.base import check_text
 from n3lib.errors import N3Error
@@ -23,50 +24,84 @@ if TYPE_CHECKING:
 class Text:
     """The descriptions of K classes as the model reads them (paper: d_{k,l}).
 
+    Tokens are kept without padding: one long description among many short ones costs no more than its length.
+
     Attributes:
-        tokens: token embeddings, zero where padded.
-        weight: of the sentence that a token stands in, 1 unless the data say otherwise; 0 where padded.
+        pieces: token embeddings of each class, `(L_k, e)`, float16 as encoded or float32.
+        weights: for each token the weight of its sentence, `(L_k,)`: 1 unless the data say otherwise.
         pooled: mean embedding of all tokens, each counted by its inverse document frequency.
         lexical: TF-IDF weights of the whole description, unit rows; V is 0 without a vocabulary.
         words: the tokens as text.
     """
 
-    tokens: Float[Tensor, "K L e"]
-    weight: Float[Tensor, "K L"]
+    pieces: list[Tensor]
+    weights: list[Tensor]
     pooled: Float[Tensor, "K e"]
     lexical: Float[Tensor, "K V"]
     words: list[list[str]]
 
     @property
+    def tokens(self) -> Float[Tensor, "K L e"]:
+        """All token embeddings in float32, zero where padded."""
+        return pad_sequence([piece.float() for piece in self.pieces], batch_first=True)
+
+    @property
+    def weight(self) -> Float[Tensor, "K L"]:
+        """The weight of each token's sentence; 0 where padded."""
+        return pad_sequence(self.weights, batch_first=True)
+
+    @property
     def mask(self) -> Bool[Tensor, "K L"]:
-        """True where a token stands."""
+        """True where there is a token."""
         return self.weight > 0
 
     def to(self, device: torch.device | str) -> "Text":
         """The same on another device."""
-        return self._each(lambda tensor: tensor.to(device), self.words)
+        return Text(
+            [piece.to(device) for piece in self.pieces],
+            [weight.to(device) for weight in self.weights],
+            self.pooled.to(device),
+            self.lexical.to(device),
+            self.words,
+        )
 
     def choose(self, places: Sequence[int]) -> "Text":
         """The texts at these places, in this order."""
-        at = torch.as_tensor(places, device=self.tokens.device)
-        return self._each(lambda tensor: tensor[at], [self.words[p] for p in places])
+        at = torch.as_tensor(places, device=self.pooled.device)
+        pieces, weights, words = (
+            [some[p] for p in places] for some in (self.pieces, self.weights, self.words)
+        )
+        return Text(pieces, weights, self.pooled[at], self.lexical[at], words)
 
-    def _each(self, change: Callable[[Tensor], Tensor], words: list[list[str]]) -> "Text":
-        tensors = (self.tokens, self.weight, self.pooled, self.lexical)
-        tokens, weight, pooled, lexical = map(change, tensors)
-        return Text(tokens, weight, pooled, lexical, words)
+    def parts(self, most: int) -> list[list[int]]:
+        """The places of the K descriptions in groups of like length, each of at most `most` padded tokens.
+
+        All in order in one group where they fit; a description longer than `most` has a group to itself.
+        """
+        lengths = [len(piece) for piece in self.pieces]
+        if len(lengths) * max(lengths) <= most:
+            return [list(range(len(lengths)))]
+        groups: list[list[int]] = []
+        for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+            if groups and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= most:
+                groups[-1].append(place)
+            else:
+                groups.append([place])
+        return groups
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.pieces)
 
 
 class TextBank:
     """Encodes each sentence once; a batch is then a choice of sentences.
 
     Args:
-        texts: sentences of each class; a `Sentence` counts as much as its weight says.
+        texts: sentences of each class; a `Sentence` counts as much as its weight says, relative to the
+            heaviest of its class.
         reader: how to read them.
         cache: folder of the token cache.
+        names: of the classes, for errors; numbers by default.
 
     Raises:
         N3Error: a class says nothing, or nothing that the encoder knows.
@@ -77,25 +112,35 @@ class TextBank:
         texts: Sequence[Sequence[str]],
         reader: "Reader",
         cache: Path | None = None,
+        names: Sequence[str] = (),
     ) -> None:
-        for k, sentences in enumerate(texts):
-            check_text(str(k), sentences)
+        names = names or [str(k) for k in range(len(texts))]
+        for name, sentences in zip(names, texts, strict=True):
+            check_text(name, sentences)
         self.reader, self.width = reader, reader.encoder.width
-        self.pieces: list[list[Encoded]] = []  # what the model reads of each sentence
+        self.pieces: list[Tensor] = []  # what the model reads of each class, (T, e)
+        self.words: list[list[str]] = []
+        self.lengths: list[list[int]] = []  # tokens of each sentence
         self.weights: list[np.ndarray] = []  # (S,)
         self.sums: list[Tensor] = []  # (S, e + 1): idf-weighted sum of the embeddings, and of the idf
         self.counts = []  # (S, V)
-        for k, encoded in enumerate(encode_texts(reader.encoder, texts, cache)):
+        for name, sentences, encoded in zip(
+            names, texts, encode_texts(reader.encoder, texts, cache), strict=True
+        ):
             # A sentence without any token would be an empty text once the others are left out.
             spoken = [s for s, one in enumerate(encoded) if len(one.embeddings)]
             if not spoken:
                 raise N3Error(
-                    f"{reader.encoder.name} finds no word in the description of class {k}", "Reword it"
+                    f"{reader.encoder.name} finds no word in the description of class {name!r}", "Reword it"
                 )
-            self.weights.append(np.array([getattr(texts[k][s], "weight", 1.0) for s in spoken]))
+            weights = np.array([getattr(sentences[s], "weight", 1.0) for s in spoken])
+            self.weights.append(weights / weights.max())
             self.sums.append(torch.stack([self._sum(encoded[s]) for s in spoken]))
-            self.pieces.append([self._piece(encoded[s], texts[k][s]) for s in spoken])
-            self.counts.append(reader.tfidf.counts([texts[k][s] for s in spoken]))
+            pieces = [self._piece(encoded[s], sentences[s]) for s in spoken]
+            self.pieces.append(torch.cat([piece.embeddings for piece in pieces]))
+            self.words.append([word for piece in pieces for word in piece.words])
+            self.lengths.append([len(piece.embeddings) for piece in pieces])
+            self.counts.append(reader.tfidf.counts([sentences[s] for s in spoken]))
         everything = [np.arange(len(w)) for w in self.weights]
         # What texts without dropout weigh never changes.
         self.whole_lexical = self._lexical(range(len(texts)), everything)  # (classes, V)
@@ -115,23 +160,25 @@ class TextBank:
             drop: chance that a sentence is left out (at least one always stays): texts then vary in
                 training as they do between authors.
         """
-        kept = [self._keep(len(self.pieces[k]), rng, drop) for k in classes]
+        kept = [self._keep(len(self.weights[k]), rng, drop) for k in classes]
         most = self.reader.config.max_tokens
-        pieces = [[self.pieces[k][s] for s in some] for k, some in zip(classes, kept, strict=True)]
-        lengths = [min(most, sum(len(e.embeddings) for e in piece)) for piece in pieces]
-        tokens = torch.zeros(len(classes), max(lengths), self.width)
-        weight = torch.zeros(len(classes), max(lengths))
-        words = []
-        for row, (k, piece, length) in enumerate(zip(classes, pieces, lengths, strict=True)):
-            tokens[row, :length] = torch.cat([e.embeddings for e in piece])[:length]
-            repeats = [len(e.embeddings) for e in piece]
-            weight[row, :length] = torch.from_numpy(np.repeat(self.weights[k][kept[row]], repeats)[:length])
-            words.append([w for e in piece for w in e.words][:length])
+        pieces, weights, words = [], [], []
+        for k, some in zip(classes, kept, strict=True):
+            weight = torch.from_numpy(np.repeat(self.weights[k], self.lengths[k])).float()  # (T,)
+            piece, said = self.pieces[k], self.words[k]
+            if len(some) < len(self.weights[k]):
+                left = np.flatnonzero(
+                    np.repeat(np.isin(np.arange(len(self.weights[k])), some), self.lengths[k])
+                )
+                piece, weight, said = piece[left], weight[left], [said[t] for t in left]
+            pieces.append(piece[:most])
+            weights.append(weight[:most])
+            words.append(said[:most])
         if drop:
             lexical, pooled = self._lexical(classes, kept), self._pooled(classes, kept)
         else:
             lexical, pooled = self.whole_lexical[list(classes)], self.whole_pooled[list(classes)]
-        return Text(tokens, weight, pooled, torch.from_numpy(lexical), words)
+        return Text(pieces, weights, pooled, torch.from_numpy(lexical), words)
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.
@@ -161,8 +208,11 @@ class TextBank:
         return summed[:, :-1] / summed[:, -1:]
 
     def _lexical(self, classes: Sequence[int], kept: list[np.ndarray]) -> np.ndarray:
-        summed = [self.counts[k][s].T @ self.weights[k][s] for k, s in zip(classes, kept, strict=True)]
-        return self.reader.tfidf.weights(np.stack(summed))
+        weighted = np.empty((len(kept), len(self.reader.tfidf.vocabulary)), np.float32)
+        for row, (k, s) in enumerate(zip(classes, kept, strict=True)):
+            # Class by class: the float64 counts of ten thousand classes would take gigabytes.
+            weighted[row] = self.reader.tfidf.weights((self.counts[k][s].T @ self.weights[k][s])[None])[0]
+        return weighted
 
     @staticmethod
     def _keep(count: int, rng: np.random.Generator | None, drop: float) -> np.ndarray:

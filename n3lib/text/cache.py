@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from n3lib.data.base import check_sentences
 from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors, sha256, write_tensors
@@ -43,8 +44,9 @@ def encode_cached(
         cache: see `n3lib.data.images.cache_dir`.
 
     Raises:
-        N3Error: the encoder cannot be loaded, or the cache cannot be written.
+        N3Error: a string instead of sentences, the encoder cannot be loaded, or the cache cannot be written.
     """
+    check_sentences(encoder.name, sentences)
     if not sentences:
         return []
     key = sha256("text-2", encoder.name, encoder.revision, *sentences)

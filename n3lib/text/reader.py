@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from n3lib.data.base import Sentence
+from n3lib.data.base import Sentence, check_sentences
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
@@ -64,24 +64,29 @@ class Reader:
         cache: Path | None = None,
     ) -> "Reader":
         """Learn words and their frequencies from the texts of the seen classes; no others may be given."""
+        pieces = arranged(texts, config)
         tfidf = TfIdf.fit(texts, config.ngrams) if config.lexical else TfIdf.empty()
         tokens = [
             {word for one in encoded for word in one.words}
-            for encoded in encode_texts(encoder, arranged(texts, config), cache)
+            for encoded in encode_texts(encoder, pieces, cache)
         ]
         return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
 
-    def bank(self, texts: Sequence[Sequence[str]], cache: Path | None = None) -> TextBank:
+    def bank(
+        self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
+    ) -> TextBank:
         """The texts of any classes, seen or not, encoded.
 
         Args:
             texts: sentences of each class.
             cache: folder of the token cache.
+            names: of the classes, for errors; numbers by default.
 
         Raises:
-            N3Error: an empty text, or weighted sentences where paragraphs are read as one.
+            N3Error: an empty text, a string instead of sentences, or weighted sentences where paragraphs are
+                read as one.
         """
-        return TextBank(arranged(texts, self.config), self, cache)
+        return TextBank(arranged(texts, self.config, names), self, cache, names)
 
     def token_idf(self, words: Sequence[str]) -> list[float]:
         """The inverse document frequency of each token."""
@@ -116,12 +121,16 @@ class Reader:
             raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
 
 
-def arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
+def arranged(
+    texts: Sequence[Sequence[str]], config: TextConfig, names: Sequence[str] = ()
+) -> Sequence[Sequence[str]]:
     """Texts in the pieces that are encoded at once.
 
     Raises:
-        N3Error: weighted sentences where paragraphs are read as one.
+        N3Error: a string instead of sentences, or weighted sentences where paragraphs are read as one.
     """
+    for name, text in zip(names or map(str, range(len(texts))), texts, strict=False):
+        check_sentences(name, text)
     if config.context == "sentence":
         return texts
     if any(isinstance(sentence, Sentence) for text in texts for sentence in text):

@@ -10,6 +10,7 @@ import torch
 from n3lib.data.base import Sentence
 from n3lib.errors import N3Error
 from n3lib.text.bank import TextBank
+from n3lib.text.cache import encode_texts
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf
 from n3lib.text.tokens import TokenEncoder
@@ -62,13 +63,33 @@ def test_a_word_never_seen_in_fitting_counts_as_the_rarest() -> None:
 def test_weighted_sentences_count_everywhere() -> None:
     texts = [TEXTS[0], [Sentence(TEXTS[1][0], 0.5), Sentence(TEXTS[1][1], 2.0)], TEXTS[2]]
     text, plain = reader().bank(texts).batch([1, 2]), make().batch([1, 2])
-    assert text.weight[0].tolist() == [0.5] * 4 + [2] * 2
+    assert text.weight[0].tolist() == [0.25] * 4 + [1] * 2  # relative to the heaviest
     assert text.weight[1].tolist() == [1] * 5 + [0]
     counts = TFIDF.counts(TEXTS[1]).toarray()
-    np.testing.assert_allclose(text.lexical[0], TFIDF.weights(np.array([[0.5, 2]]) @ counts)[0], atol=1e-6)
+    np.testing.assert_allclose(text.lexical[0], TFIDF.weights(np.array([[0.25, 1]]) @ counts)[0], atol=1e-6)
     again = reader().bank([TEXTS[0], TEXTS[1][:1] + TEXTS[1][1:] * 4, TEXTS[2]]).batch([1])
     torch.testing.assert_close(text.pooled[0], again.pooled[0])  # one half and two are as one and four
     assert not torch.allclose(text.pooled[0], plain.pooled[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.2, 1 / 3, 0.36, 1e6])
+def test_a_common_factor_of_the_weights_changes_nothing(factor: float) -> None:
+    scaled = [[Sentence(sentence, factor) for sentence in text] for text in TEXTS]
+    one, other = (reader().bank(texts).batch([0, 1, 2]) for texts in (TEXTS, scaled))
+    assert torch.equal(one.lexical, other.lexical)
+    assert torch.equal(one.weight, other.weight)
+    assert torch.equal(one.pooled, other.pooled)
+
+
+def test_the_lighter_a_sentence_the_less_its_words_count_down_to_nothing() -> None:
+    def weighted(weight: float) -> np.ndarray:
+        text = [TEXTS[1][0], *([Sentence(TEXTS[1][1], weight)] if weight else [])]
+        return reader().bank([TEXTS[0], text, TEXTS[2]]).batch([1]).lexical[0].numpy()
+
+    wing = TFIDF.vocabulary.index("wing")  # in the second sentence alone
+    values = [weighted(weight)[wing] for weight in (0.0, 1e-6, 1e-3, 0.1, 0.3, 0.36, 0.37, 0.5, 1.0)]
+    assert values == sorted(values) and values[0] == 0 and values[1] > 0
+    np.testing.assert_allclose(weighted(1e-6), weighted(0.0), atol=1e-5)
 
 
 def test_paragraphs_are_one_piece_and_take_no_weights() -> None:
@@ -129,8 +150,29 @@ def test_one_token_a_sentence() -> None:
 
 
 def test_a_class_without_words_is_refused() -> None:
-    with pytest.raises(N3Error, match="class '1' has an empty description"):
+    with pytest.raises(N3Error, match="'1'"):
         reader().bank([["A bird."], ["?!"]])
+    with pytest.raises(N3Error, match="'wren'"):
+        reader().bank([["A bird."], ["?!"]], names=["owl", "wren"])
+
+
+@pytest.mark.parametrize("context", ["sentence", "paragraph"])
+def test_a_string_is_no_sequence_of_sentences(context: str) -> None:
+    fitted = reader(context=context)
+    for read in (
+        lambda: fitted.bank(["A red bird.", "A blue bird."]),
+        lambda: Reader.fit(fitted.encoder, ["A red bird.", "A blue bird."], fitted.config),
+        lambda: encode_texts(fitted.encoder, ["A red bird."]),
+    ):
+        with pytest.raises(N3Error, match="string"):
+            read()
+
+
+def test_parts_hold_every_description_once_and_few_tokens() -> None:
+    bank = reader().bank([["Red."], ["Blue red green tail wing bill."], ["Red tail."], ["Green."]])
+    text = bank.batch([0, 1, 2, 3])
+    assert text.parts(24) == [[0, 1, 2, 3]]  # 4 descriptions of 6 tokens with their padding
+    assert text.parts(3) == [[1], [2], [0, 3]]
 
 
 def test_an_encoder_that_finds_no_word_is_told() -> None:
@@ -141,5 +183,5 @@ def test_an_encoder_that_finds_no_word_is_told() -> None:
     encoder = Deaf(8)
     encoder.name = "deaf"
     assert isinstance(encoder, TokenEncoder)
-    with pytest.raises(N3Error, match="deaf finds no word in the description of class 0"):
+    with pytest.raises(N3Error, match="deaf .*'0'"):
         reader(encoder).bank(TEXTS)

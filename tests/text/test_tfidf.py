@@ -72,6 +72,13 @@ def test_rows_have_unit_length_or_are_zero():
     assert tfidf.transform([]).shape == (0, len(tfidf.vocabulary))
 
 
+def test_fractions_of_a_count_weigh_themselves_and_whole_counts_as_before():
+    tfidf = TfIdf(["a", "b", "c", "d"], np.array([1.0, 2.0, 1.0, 1.0]))
+    row = np.array([0.25, 0.5, 1, 2])
+    expected = np.array([0.25, 0.5 * 2, 1, 1 + np.log(2)])
+    np.testing.assert_allclose(tfidf.weights(row[None])[0], expected / np.linalg.norm(expected), rtol=1e-6)
+
+
 def test_goes_through_json():
     tfidf = TfIdf.fit(TEXTS, ngrams=2)
     again = TfIdf.from_dict(json.loads(json.dumps(tfidf.to_dict())))
