@@ -267,11 +267,12 @@ def _search(options: argparse.Namespace) -> None:
 def _synthesize(options: argparse.Namespace) -> None:
     from n3lib.data.texts import read_classes
     from n3lib.run import Run
-    from n3lib.synthesis import save, synthesize
+    from n3lib.synthesis import remarks, save, synthesize
 
-    classes = read_classes(options.classes)
-    network = synthesize(Run.load(options.run), classes)
-    save(network, options.output, options.onnx)
+    classes, run = read_classes(options.classes), Run.load(options.run)
+    for line in remarks(run, classes):
+        print(f"n3: {line}", file=sys.stderr)
+    save(synthesize(run, classes), options.output, options.onnx)
     print(f"a network for {len(classes)} classes: {options.output}")
 
 

@@ -21,6 +21,7 @@ from n3lib.errors import N3Error
 
 # No file of descriptions comes near: the articles about NABirds' 404 species have 20 MB.
 MAX_JSON = 256 * 2**20
+PARTIAL = ".n3-partial"  # ends the names of files that are being written, and of no others
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it only when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -49,7 +50,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def sweep(folder: Path) -> None:
     """Remove what writers that were killed left half written; only where nobody else is writing."""
-    for left in Path(folder).glob(".?*.????????"):  # as `atomic` names them
+    for left in Path(folder).glob(f".?*{PARTIAL}"):  # as `atomic` names them
         left.unlink()
 
 
@@ -86,8 +87,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `value` atomically as indented JSON.
+
+    Raises:
+        N3Error: a number in it is not finite.
+    """
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise N3Error(f"{path} is not written: {error}", "See where the number comes from") from None
+    write_text(path, text + "\n")
+
+
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse numbers that are infinite or not a number; `what` they are of.
+
+    Raises:
+        N3Error: some are.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
 
 def read_json(path: Path) -> Any:
@@ -137,8 +157,10 @@ def write_tensors(
     """Write tensors atomically as safetensors, with a hash by which `read_tensors` knows damage.
 
     Raises:
+        N3Error: a number is not finite.
         OSError: it cannot be written, such as on a full disk.
     """
+    check_finite(tensors, str(path))
     # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     told = dict(metadata or {})

@@ -244,6 +244,10 @@ class N3(nn.Module):
         vocabulary: V, number of words of the lexical path; 0 for none.
         seen: C, number of classes whose exemplars are remembered.
         config: Phi's settings.
+        ways: K of the training tasks, which a positional classifier cannot exceed; 0 for all its slots.
+
+    Raises:
+        N3Error: a setting is out of its range.
     """
 
     label_mean: Tensor
@@ -254,12 +258,15 @@ class N3(nn.Module):
     seen_pooled: Tensor
     seen_lexical: Tensor
 
-    def __init__(self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config) -> None:
+    def __init__(
+        self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config, ways: int = 0
+    ) -> None:
         super().__init__()
         for name in ("initial_mu", "scale"):
             if getattr(config, name) <= 0:
                 raise N3Error(f"model.{name} cannot be {getattr(config, name):g}", "Set it above 0")
         self.backbone, self.config = backbone, config
+        self.most_positions = min(config.slots, ways or config.slots)
         d, f = config.d, backbone.width
         self.tokens2label = Tokens2Label(e, config)
         self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))
@@ -313,10 +320,10 @@ class N3(nn.Module):
         if self.standardize:
             c = (c - self.label_mean) / self.label_std
         if isinstance(self.generator, Positional):
-            if len(c) > self.config.slots:
+            if len(c) > self.most_positions:
                 raise N3Error(
-                    f"{len(c)} classes are asked of a positional classifier with {self.config.slots} slots",
-                    "Train with more slots, or with the exemplar classifier",
+                    f"this positional classifier was trained for {self.most_positions} classes, not {len(c)}",
+                    f"Train with episodes.ways and model.slots of {len(c)}, or with another model.classifier",
                 )
             c = self.generator.mark(c)
         return self.labels2adaptation.encoder(c[None])[0]

@@ -78,7 +78,7 @@ class Run:
             [weights, folder / "model.safetensors"],
         )
         backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
-        model = N3(backbone, *sizes, config.model)
+        model = N3(backbone, *sizes, config.model, config.episodes.ways)
         load_trained(model, folder / "model.safetensors")
         return cls(folder, config, model.eval(), reader, told["image_size"])
 
@@ -139,7 +139,8 @@ def train(
     encoder = make_encoder(config.text.encoder)
     reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
     bank = reader.bank(dataset.texts, names=dataset.classes)
-    model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), len(seen), config.model)
+    sizes = (encoder.width, len(reader.tfidf.vocabulary), len(seen))
+    model = N3(backbone, *sizes, config.model, config.episodes.ways)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
     write_json(folder / "config.json", dataclasses.asdict(config))
     write_json(folder / "environment.json", environment(dataset))

@@ -1,5 +1,6 @@
 """Text in, ordinary network out: write it, save it, load it, export it, classify with it."""
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -14,13 +15,26 @@ from torch import Tensor, nn
 
 from n3lib.backbone import Backbone, BackboneConfig, Network, from_columns, load_backbone
 from n3lib.checkpoint import check_size
-from n3lib.data.base import check_text
+from n3lib.data.base import Sentence
 from n3lib.data.images import MAX_SIDE, load_image
+from n3lib.data.texts import parse_classes
 from n3lib.errors import N3Error
-from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, write_json, write_tensors
+from n3lib.files import (
+    atomic,
+    check_finite,
+    read_json,
+    read_tensors,
+    sha256,
+    sha256_file,
+    write_json,
+    write_tensors,
+    writing,
+)
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
+NETWORK_FILES = ("network.safetensors", "network.onnx")
+OLD_FILES = ("network.safetensors", "labels.json")  # of cards that list none
 
 
 class SynthesizedNetwork(Network):
@@ -50,32 +64,32 @@ class SynthesizedNetwork(Network):
 
 
 @torch.no_grad()
-def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNetwork:
+def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     """Write a network that tells these classes apart.
 
     Args:
         run: a trained N3.
-        classes: the sentences that describe each class; any number of classes from 2 on.
+        classes: 2 to `MAX_CLASSES` descriptions by class name: running text, sentences, or sentences with
+            weights, as `n3lib.data.texts.parse_classes` reads them.
 
     Raises:
-        N3Error: fewer than two classes, more than `MAX_CLASSES`, or a class whose text is missing or empty.
+        N3Error: fewer classes or more, a class whose text is missing or empty, or a network whose numbers are
+            not finite.
     """
-    if len(classes) < 2:
-        raise N3Error("a classifier needs at least two classes", "Describe another class")
     if len(classes) > MAX_CLASSES:
         raise N3Error(f"{len(classes):,} classes are too many to be read together", f"Give {MAX_CLASSES:,}")
-    for name, sentences in classes.items():
-        check_text(name, sentences)
+    classes = parse_classes(classes)
     model = run.model
     adaptation = run.read(classes)
     columns = model.columns(adaptation.deltas)
     base_hash = sha256_file(run.folder / "backbone.safetensors")
     backbone = model.backbone
+    text = {name: _as_given(sentences) for name, sentences in classes.items()}
     card = {
         "schema": SCHEMA,
         "classes": list(classes),
-        "text": {name: list(sentences) for name, sentences in classes.items()},
-        "text_sha256": sha256(*(s for name, sentences in classes.items() for s in (name, *sentences))),
+        "text": text,
+        "text_sha256": sha256(json.dumps(text, ensure_ascii=False)),
         "base": {**asdict(backbone.config), "weights": ""},
         "base_sha256": base_hash,
         "adapted": run.config.model.adapt,
@@ -99,7 +113,31 @@ def synthesize(run: Run, classes: Mapping[str, Sequence[str]]) -> SynthesizedNet
         state |= from_columns(values, backbone.features.get_submodule(layer), layer + ".")
     network.features.load_state_dict(state)
     network.fc.load_state_dict({"weight": adaptation.weight, "bias": adaptation.bias})
+    check_finite(network.state_dict(), "the network of these descriptions")
     return network
+
+
+def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
+    """What a user should know of descriptions before relying on their network; one line each, often none.
+
+    Descriptions that are equal, so that no image tells their classes apart, and those without a word that the
+    texts of the seen classes have, of which training says nothing.
+    """
+    classes = parse_classes(classes)
+    alike: dict[Any, list[str]] = {}
+    for name, sentences in classes.items():
+        alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
+    lines = [f"the same description: {', '.join(names)}" for names in alike.values() if len(names) > 1]
+    strange = [name for name, text in classes.items() if not any(run.reader.met(text).values())]
+    return lines + ([f"no word that training knew: {', '.join(strange)}"] if strange else [])
+
+
+def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
+    """A description as JSON, from which `parse_classes` makes it again."""
+    plain = [str(sentence) for sentence in sentences]
+    if not any(isinstance(sentence, Sentence) for sentence in sentences):
+        return plain
+    return {"sentences": plain, "weights": [getattr(sentence, "weight", 1.0) for sentence in sentences]}
 
 
 def bare_backbone(config: BackboneConfig) -> Backbone:
@@ -108,28 +146,48 @@ def bare_backbone(config: BackboneConfig) -> Backbone:
 
 
 def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
-    """Write `network.safetensors`, `labels.json`, `card.json` and, if asked, `network.onnx`.
+    """Write `network.safetensors`, `card.json` and, if asked, `network.onnx`.
 
-    A network that was in the folder is replaced only when all of the new one is on the disk.
+    A network that was saved in the folder is replaced once all of the new one is on the disk; its card names
+    the files that belong to it. No other file is touched.
 
     Raises:
-        N3Error: ONNX is asked for and not installed, or the exported network does not agree.
+        N3Error: the folder cannot be written or holds a file of such a name that its card does not list; ONNX
+            is asked for and not installed, or the exported network does not agree.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".new-") as name:
-        new = Path(name)
-        write_tensors(new / "network.safetensors", network.state_dict())
-        write_json(new / "labels.json", list(network.labels))
-        if onnx:
-            _export(network, new / "network.onnx")
-        write_json(new / "card.json", network.card)
-        for old in ("card.json", "network.onnx"):
-            (folder / old).unlink(missing_ok=True)
-        # The card last: its presence says that the folder is whole.
-        for path in sorted(new.iterdir(), key=lambda path: path.name == "card.json"):
-            path.replace(folder / path.name)
+    names = ["network.safetensors", *(["network.onnx"] if onnx else [])]
+    with writing(folder, "Make room there, or choose another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        old = _own_files(folder)
+        for name in ("card.json", "network.safetensors", "network.onnx"):
+            if name not in old and (folder / name).exists():
+                raise N3Error(
+                    f"{folder / name} belongs to no network that was saved here",
+                    "Choose another folder, or move the file away",
+                )
+        with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+            new = Path(temporary)
+            write_tensors(new / names[0], network.state_dict())
+            if onnx:
+                _export(network, new / names[1])
+            network.card["files"] = {name: sha256_file(new / name) for name in names}
+            write_json(new / "card.json", network.card)
+            # The card first: should the process be killed here, its hashes tell that the rest is another's.
+            for name in ("card.json", *names):
+                (new / name).replace(folder / name)
+        for name in old - {"card.json", *names}:
+            (folder / name).unlink()
     return folder
+
+
+def _own_files(folder: Path) -> set[str]:
+    """The files of the network that is saved in a folder; none where there is no card of one."""
+    try:
+        files = _card(folder / "card.json").get("files", OLD_FILES)
+    except N3Error:
+        return set()
+    return {"card.json", *(name for name in files if (folder / name).exists())}
 
 
 def load(folder: str | Path) -> SynthesizedNetwork:
@@ -149,9 +207,11 @@ def load(folder: str | Path) -> SynthesizedNetwork:
     check_size(make, folder / "card.json", [path])
     network = make()
     tensors, _ = read_tensors(path)
-    wanted = network.state_dict()
-    if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in wanted.items()}:
+    wanted, told = network.state_dict(), card.get("files", {}).get(path.name)
+    same = {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in wanted.items()}
+    if not same or told not in (None, sha256_file(path)):
         raise N3Error(f"{path} does not belong to {folder / 'card.json'}", "Synthesize the network again")
+    check_finite(tensors, str(path))
     network.load_state_dict(tensors)
     return network
 
@@ -161,10 +221,11 @@ def _card(path: Path) -> dict[str, Any]:
     card = read_json(path)
     if not isinstance(card, dict) or card.get("schema") != SCHEMA:
         raise N3Error(f"{path} is not a card of this version", "Synthesize the network again")
-    classes, base, how = (card.get(key) for key in ("classes", "base", "preprocessing"))
+    classes, base, how, files = (card.get(key) for key in ("classes", "base", "preprocessing", "files"))
     kinds = {field.name: type(field.default) for field in fields(BackboneConfig)}
     sound = {
         "classes": _is_list(classes, str) and len(set(classes)) == len(classes),
+        "files": files is None or (isinstance(files, dict) and files.keys() <= {*NETWORK_FILES}),
         "base": isinstance(base, dict) and {name: type(value) for name, value in base.items()} == kinds,
         "preprocessing": isinstance(how, dict)
         and type(how.get("size")) is int

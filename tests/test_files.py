@@ -1,13 +1,14 @@
 """Files are written whole or not at all, and what is wrong with one is told in one line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from n3lib.errors import N3Error
-from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, write_json, write_tensors
+from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, sweep, write_json, write_tensors
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
     value = {"bird": ["grün", 1.5, None]}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
-    with pytest.raises(ValueError):
+    with pytest.raises(N3Error, match="a.json"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text("utf-8")) == value
 
@@ -40,6 +41,26 @@ def test_tensors_round_trip_even_where_they_share_memory(tmp_path: Path) -> None
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_tensors_that_are_not_finite_are_not_written(number: float, tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    with pytest.raises(N3Error, match="weight"):
+        write_tensors(path, {"fine": torch.arange(3), "weight": torch.tensor([0.0, number])})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [".env.template", ".bashrc.20241128", ".vimrc.original", ".a.b.c3d4e5f6"])
+def test_sweeping_takes_only_what_a_killed_writer_left(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "run.json") as temporary:
+        shutil.copy(tmp_path / name, temporary)
+        left = shutil.copy(temporary, temporary.with_name(temporary.name.replace("run", "config")))
+        raise KeyboardInterrupt
+    assert Path(left).exists()
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"\x10\0\0\0\0\0\0\0{"])

@@ -138,6 +138,13 @@ def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, t
         assert sum(found.readings[name].influence) == pytest.approx(-slope, rel=0.02, abs=0.005)
 
 
+def test_running_text_is_evidence_as_its_sentences_are(tiny_run: Run, unseen: dict) -> None:
+    image = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    running = {name: " ".join(text) for name, text in unseen.items()}
+    one, other = (evidence(tiny_run, texts, image, next(iter(unseen))) for texts in (unseen, running))
+    assert one.readings == other.readings
+
+
 def test_gradient_of_a_word_agrees_with_finite_differences(
     tiny_run: Run, unseen: dict[str, tuple[str, ...]]
 ) -> None:

@@ -181,6 +181,19 @@ def test_training_on_train_and_val_keeps_the_last_state(
     assert not {small_world.classes[c] for c in small_world.split.test} & set(told["seen_classes"])
 
 
+def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    model = dataclasses.replace(small_config.model, classifier="positional", slots=8)
+    episodes = dataclasses.replace(small_config.episodes, kind="paper", ways=3)
+    config = dataclasses.replace(small_config, episodes=episodes, model=model)
+    run = train(config, tmp_path, dataset=small_world)
+    texts = {name: f"A {name} bird." for name in ("red", "blue", "green", "dull")}
+    assert len(run.read(dict(list(texts.items())[:3])).bias) == 3
+    with pytest.raises(N3Error, match="3 classes, not 4"):
+        run.read(texts)
+
+
 @torch.no_grad()
 def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank

@@ -1,6 +1,8 @@
 """Text in, ordinary network out: what is saved is what N3 computes, and damage is refused."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json, write_tensors
+from n3lib.files import read_json, sha256_file, write_json, write_tensors
 from n3lib.run import Run
-from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize
+from n3lib.synthesis import SynthesizedNetwork, classify, load, remarks, save, synthesize
 
 IMAGES = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 Classes = dict[str, tuple[str, ...]]
@@ -73,13 +76,10 @@ def test_a_saved_network_comes_back_the_same(
     network: SynthesizedNetwork, tiny_run: Run, unseen: Classes, tmp_path: Path
 ) -> None:
     assert save(network, tmp_path / "net") == tmp_path / "net"
-    assert {path.name for path in (tmp_path / "net").iterdir()} == {
-        "network.safetensors", "labels.json", "card.json"
-    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "net").iterdir()} == {"network.safetensors", "card.json"}
     again = load(str(tmp_path / "net"))
     assert torch.equal(again(again.preprocess(IMAGES)), network(network.preprocess(IMAGES)))
     assert again.labels == network.labels == tuple(unseen)
-    assert read_json(tmp_path / "net" / "labels.json") == list(unseen)
     card = again.card
     assert card == network.card
     assert card["text"] == {name: list(sentences) for name, sentences in unseen.items()}
@@ -160,30 +160,102 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_save_that_fails_loses_nothing(network: SynthesizedNetwork, tmp_path: Path) -> None:
-    """The card is written last, so all else of the new network is there when it fails."""
+    """The card is written last of the new files, so all others are there when it fails."""
     save(network, tmp_path / "old")
     card, weight = dict(network.card), network.fc.weight.clone()
     network.card["preprocessing"] = {"mean": [float("nan")] * 3}
     network.fc.weight.mul_(2)
     for folder in ("old", "new"):
-        with pytest.raises(ValueError):
+        with pytest.raises(N3Error):
             save(network, tmp_path / folder)
     kept = load(tmp_path / "old")
     assert kept.card == card
     assert torch.equal(kept.fc.weight, weight)
-    assert {path.name for path in (tmp_path / "old").iterdir()} == {
-        "network.safetensors", "labels.json", "card.json"
-    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "old").iterdir()} == {"network.safetensors", "card.json"}
     with pytest.raises(N3Error, match="holds no synthesized network"):
         load(tmp_path / "new")
 
 
-def test_the_onnx_file_of_an_earlier_network_goes(network: SynthesizedNetwork, tmp_path: Path) -> None:
-    (tmp_path / "network.onnx").write_bytes(b"of another network")
-    (tmp_path / "notes.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["network.onnx", "network.safetensors", "card.json"])
+@pytest.mark.parametrize("onnx", [False, True])
+def test_files_of_the_users_are_neither_replaced_nor_deleted(
+    name: str, onnx: bool, network: SynthesizedNetwork, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(N3Error, match=name):
+        save(network, tmp_path, onnx)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"{}"
+
+
+def test_a_saved_network_is_replaced_with_all_its_files_and_no_others(
+    network: SynthesizedNetwork, tiny_run: Run, unseen: Classes, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    save(network, tmp_path, onnx=True)
+    mine = ["notes.txt", ".env.template", ".card.json.20241128", "labels.json"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    other = synthesize(tiny_run, dict(reversed(unseen.items())))
+    save(other, tmp_path)
+    assert load(tmp_path).labels == other.labels
+    assert {path.name for path in tmp_path.iterdir()} == {"network.safetensors", "card.json", *mine}
+    assert {(tmp_path / name).read_text() for name in mine} == {"mine"}
+
+
+def test_a_network_of_an_earlier_version_is_opened_and_replaced(
+    network: SynthesizedNetwork, tmp_path: Path
+) -> None:
+    """Its card lists no files, and its labels lay in a file of their own."""
     save(network, tmp_path)
-    assert not (tmp_path / "network.onnx").exists()
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    card = read_json(tmp_path / "card.json")
+    del card["files"]
+    write_json(tmp_path / "card.json", card)
+    write_json(tmp_path / "labels.json", card["classes"])
+    assert load(tmp_path).labels == network.labels
+    save(network, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"network.safetensors", "card.json"}
+
+
+def test_a_card_with_the_weights_of_another_network_is_refused(
+    network: SynthesizedNetwork, tiny_run: Run, unseen: Classes, tmp_path: Path
+) -> None:
+    """As a process leaves it that is killed between the two."""
+    save(network, tmp_path / "a")
+    save(synthesize(tiny_run, dict(reversed(unseen.items()))), tmp_path / "b")
+    (tmp_path / "b" / "card.json").replace(tmp_path / "a" / "card.json")
+    with pytest.raises(N3Error, match="does not belong"):
+        load(tmp_path / "a")
+
+
+def test_a_full_disk_names_the_folder_and_the_remedy(
+    network: SynthesizedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/.new-x/network.safetensors")
+
+    monkeypatch.setattr("n3lib.synthesis.write_tensors", full)
+    with pytest.raises(N3Error, match=str(tmp_path / "net")) as caught:
+        save(network, tmp_path / "net")
+    assert "elsewhere" not in str(caught.value) and caught.value.remedy
+    assert not list((tmp_path / "net").iterdir())
+
+
+def test_numbers_that_are_not_finite_are_never_saved_nor_opened(
+    network: SynthesizedNetwork, tmp_path: Path
+) -> None:
+    save(network, tmp_path / "net")
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    state["fc.bias"][2] = torch.nan
+    save_file(state, tmp_path / "net" / "network.safetensors")
+    card = read_json(tmp_path / "net" / "card.json")
+    card["files"]["network.safetensors"] = sha256_file(tmp_path / "net" / "network.safetensors")
+    write_json(tmp_path / "net" / "card.json", card)
+    with pytest.raises(N3Error, match="fc.bias"):
+        load(tmp_path / "net")
+    network.fc.bias[2] = torch.inf
+    with pytest.raises(N3Error, match="fc.bias"):
+        save(network, tmp_path / "other")
 
 
 def test_classify_gives_the_most_probable_first(network: SynthesizedNetwork, tmp_path: Path) -> None:
@@ -210,13 +282,52 @@ def test_an_unreadable_image_is_named(network: SynthesizedNetwork, tmp_path: Pat
     [
         ({}, "at least two classes"),
         ({"wren": ["A small bird."]}, "at least two classes"),
-        ({"wren": ["A small bird."], "crow": []}, "class 'crow' has no text"),
-        ({"wren": ["A small bird."], "crow": [" ... "]}, "class 'crow' has an empty description"),
+        ({"wren": ["A small bird."], "crow": []}, "crow"),
+        ({"wren": ["A small bird."], "crow": [" ... "]}, "crow"),
+        ({"wren": "A small bird.", "crow": 5}, "crow"),
+        ({"wren": "A small bird.", "crow": {"sentences": ["A big bird."], "weights": [1e-300]}}, "crow"),
     ],
 )
 def test_classes_that_say_nothing_are_refused(classes: dict, message: str, tiny_run: Run) -> None:
     with pytest.raises(N3Error, match=message):
         synthesize(tiny_run, classes)
+
+
+def test_every_form_of_a_description_makes_the_same_network(tiny_run: Run) -> None:
+    pair = "It has a red crown. Its wings are blue.", "A large gray bird."
+    forms = [
+        dict(zip("ab", pair, strict=True)),
+        {"a": ["It has a red crown.", "Its wings are blue."], "b": ("A large gray bird.",)},
+        {"a": {"sentences": ["It has a red crown.", "Its wings are blue."], "weights": [1, 1]}, "b": pair[1]},
+        {
+            "a": {"sentences": ["It has a red crown.", "Its wings are blue."], "weights": [0.2, 0.2]},
+            "b": pair[1],
+        },
+    ]
+    shares = [synthesize(tiny_run, form).probabilities(IMAGES) for form in forms]
+    assert all(torch.equal(share, shares[0]) for share in shares)
+    assert (shares[0] - 0.5).abs().max() > 0.01
+
+
+def test_the_card_keeps_the_weights_and_gives_the_same_network_again(tiny_run: Run) -> None:
+    plain = {"a": ["A red crown.", "Blue wings."], "b": ["A gray bird."]}
+    weighted = {**plain, "a": {"sentences": plain["a"], "weights": [1, 0.25]}}
+    one, other = synthesize(tiny_run, plain), synthesize(tiny_run, weighted)
+    assert one.card["text"] == plain
+    assert other.card["text"] == weighted
+    assert one.card["text_sha256"] != other.card["text_sha256"]
+    again = synthesize(tiny_run, json.loads(json.dumps(other.card["text"])))
+    assert torch.equal(again.probabilities(IMAGES), other.probabilities(IMAGES))
+    assert again.card == other.card
+
+
+def test_remarks_name_equal_descriptions_and_those_without_a_known_word(tiny_run: Run) -> None:
+    fine = {"a": "A red crown.", "b": "A blue crown."}
+    assert remarks(tiny_run, fine) == []
+    (alike,) = remarks(tiny_run, {**fine, "c": ["A red crown."]})
+    assert "a, c" in alike
+    (strange,) = remarks(tiny_run, {**fine, "c": "Zyx qwv."})
+    assert strange.endswith(": c")
 
 
 def test_words_that_training_never_met_make_a_network_too(tiny_run: Run) -> None:

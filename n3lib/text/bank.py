@@ -68,10 +68,13 @@ class Text:
     def choose(self, places: Sequence[int]) -> "Text":
         """The texts at these places, in this order."""
         at = torch.as_tensor(places, device=self.pooled.device)
-        pieces, weights, words = (
-            [some[p] for p in places] for some in (self.pieces, self.weights, self.words)
+        return Text(
+            [self.pieces[p] for p in places],
+            [self.weights[p] for p in places],
+            self.pooled[at],
+            self.lexical[at],
+            [self.words[p] for p in places],
         )
-        return Text(pieces, weights, self.pooled[at], self.lexical[at], words)
 
     def parts(self, most: int) -> list[list[int]]:
         """The places of the K descriptions in groups of like length, each of at most `most` padded tokens.
