@@ -79,7 +79,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
         raise N3Error(problem, "Copy or download it again, or save it as JPEG or PNG") from None
 
 
-def check_pixels(images: Any, kind: type, rank: int = 4, what: str = "images") -> None:
+def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:
     """Refuse what is not pixels as stored: uint8, 0 to 255, channels last.
 
     Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network.
