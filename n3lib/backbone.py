@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from n3lib.data.images import check_pixels
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors
 
@@ -78,7 +79,12 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
-        """Pixels as stored to what the network reads."""
+        """Pixels as stored to what the network reads.
+
+        Raises:
+            N3Error: the images are not uint8, or of another shape.
+        """
+        check_pixels(images, Tensor)
         pixels = images.to(self.mean.device).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
         return (pixels - self.mean) / self.std
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -280,8 +281,22 @@ def _classify(options: argparse.Namespace) -> None:
     from n3lib.synthesis import classify, load
 
     network = load(options.network)
+    classify(network, [], options.top)  # a wrong --top is refused here, not once for each image
+    problems = []
     for path in options.images:
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="PIL")  # one line for each bad image, and only ours
+                (best,) = classify(network, path, options.top)
+        except N3Error as error:
+            problems.append(error)
+            continue
         print(path)
-        for label, share in classify(network, [path], options.top)[0]:
+        for label, share in best:
             # A network may come from anybody: its labels are not to steer the terminal.
             print(f"  {100 * share:5.1f} %  {label if label.isprintable() else ascii(label)}")
+    # After the answers, among which they would be lost; `main` tells the last one.
+    for problem in problems[:-1]:
+        print(f"n3: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]

@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from n3lib.data.images import check_pixels
 from n3lib.data.texts import parse_classes
 from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
@@ -156,12 +157,13 @@ def evidence(
         by: what ranks and colors the words; see the top of this file.
 
     Raises:
-        N3Error: the true class is not among those described.
+        N3Error: the true class is not among those described, or the image is not uint8 or of another shape.
     """
     classes = parse_classes(classes)
     names = list(classes)
     if truth not in names:
         raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
+    check_pixels(image, Tensor, rank=3, what="image")
     model = run.model
     text, inputs, encoded = differentiable(run.reader, list(classes.values()))
     logits = model.logits(model.backbone.preprocess(image[None]), model.read(text)).double()  # (1, K)

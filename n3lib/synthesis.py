@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from n3lib.backbone import Backbone, BackboneConfig, Network, from_columns, load_backbone
 from n3lib.checkpoint import check_size
 from n3lib.data.base import Sentence
-from n3lib.data.images import MAX_SIDE, load_image
+from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import parse_classes
 from n3lib.errors import N3Error
 from n3lib.files import (
@@ -52,14 +52,23 @@ class SynthesizedNetwork(Network):
         self.requires_grad_(False).eval()
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
-        """Pixels as stored to what `forward` reads."""
+        """Pixels as stored to what `forward` reads.
+
+        Raises:
+            N3Error: the images are not uint8, or of another shape.
+        """
+        check_pixels(images, Tensor)
         how = self.card["preprocessing"]
         mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
         return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
     @torch.no_grad()
     def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
-        """Class probabilities of images as stored."""
+        """Class probabilities of images as stored.
+
+        Raises:
+            N3Error: see `preprocess`.
+        """
         return self(self.preprocess(images)).softmax(1)
 
 
@@ -244,13 +253,25 @@ def _is_list(value: Any, kind: type) -> TypeGuard[list[Any]]:
 
 
 def classify(
-    network: SynthesizedNetwork, paths: Sequence[str | Path], top: int = 5
+    network: SynthesizedNetwork, paths: str | Path | Sequence[str | Path], top: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """The most probable classes of image files, best first, with their probabilities.
+    """The most probable classes of image files, best first, with their probabilities from 0 to 1.
+
+    Args:
+        network: of K classes.
+        paths: the files; one path stands for a list of one.
+        top: how many classes of each image, from 1 on; K at most are given.
+
+    Returns:
+        A list for each file, in the order of the paths.
 
     Raises:
-        N3Error: an image that cannot be read, named by its path.
+        N3Error: an image that cannot be read, named by its path, or `top` is less than 1.
     """
+    if top < 1:
+        raise N3Error(f"top {top} is not a number of classes", "Use 1 or more")
+    if isinstance(paths, str | Path):
+        paths = [paths]
     size, results = network.card["preprocessing"]["size"], []
     for path in paths:
         image = np.ascontiguousarray(load_image(path, size))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -38,6 +39,12 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _seed() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture
+def unannotated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library as users run it: nothing checks the annotated types and shapes."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -200,13 +201,45 @@ def test_bad_input_is_one_line_and_exit_code_2(
         main(["--debug", *arguments])
 
 
-def test_an_unreadable_image_is_named(
-    tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+@pytest.fixture
+def net(tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> str:
     main(["synthesize", str(tiny_run.folder), str(classes), "-o", str(tmp_path / "net")])
     capsys.readouterr()
-    assert main(["classify", str(tmp_path / "net"), str(classes)]) == 2
-    assert str(classes) in capsys.readouterr().err
+    return str(tmp_path / "net")
+
+
+def test_unreadable_images_are_named_and_the_others_classified(
+    net: str, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    good = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for path in good:
+        Image.new("RGB", (40, 40)).save(path)
+    bad = [str(classes), str(tmp_path / "none.png"), str(tmp_path)]
+    assert main(["classify", net, "--top", "1", bad[0], good[0], bad[1], bad[2], good[1]]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[::2] == good
+    lines = err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("n3: ") and path in line for line, path in zip(lines, bad, strict=True))
+
+
+def test_pillow_adds_no_line_of_its_own(net: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "huge.png")  # of which Pillow warns
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert main(["classify", net, str(tmp_path / "huge.png")]) == 2
+    assert told == [] and capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("top", ["0", "-1"])
+def test_no_class_of_an_image_is_one_line(
+    top: str, net: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 40)).save(tmp_path / name)
+    assert main(["classify", net, str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--top", top]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and f"top {top}" in err
 
 
 def test_an_interrupt_says_how_to_go_on(

@@ -254,6 +254,17 @@ def test_a_class_without_description_is_refused(planted: Callable[..., Run]) -> 
         evidence(planted(), TEXTS, IMAGE, "emu")
 
 
+@pytest.mark.parametrize(
+    ("image", "told"), [(IMAGE / 255, "float32"), (IMAGE[None], "(1, 16, 16, 3)"), (IMAGE.numpy(), "ndarray")]
+)
+@pytest.mark.usefixtures("unannotated")
+def test_an_image_that_is_not_pixels_is_refused(
+    image: object, told: str, planted: Callable[..., Run]
+) -> None:
+    with pytest.raises(N3Error, match=re.escape(told)):
+        evidence(planted(), TEXTS, image, "ruby")
+
+
 def test_the_first_right_image(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
     network = synthesize(tiny_run, unseen)
     images = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)

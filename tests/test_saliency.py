@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from n3lib import saliency
 from n3lib.data.aviary import draw_with_mask, make_species
+from n3lib.errors import N3Error
 from n3lib.saliency import Birds, concentration, draw_birds, share_inside
 from n3lib.synthesis import SynthesizedNetwork
 
@@ -34,6 +35,12 @@ def test_saliency_of_a_linear_network(size: float) -> None:
         other = 1 / (1 + margin.exp())  # the other class's probability
         slope = other * (weight[1 - label] - weight[label])  # dE/dx
         torch.testing.assert_close(got.double(), slope.abs().amax(0).double(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.usefixtures("unannotated")
+def test_normalized_images_are_refused() -> None:
+    with pytest.raises(N3Error, match="float32"):
+        saliency.saliency(Linear(torch.randn(2, 3, 4, 5)), torch.rand(1, 4, 5, 3), torch.tensor([0]))
 
 
 def test_share_of_an_even_map_is_the_area() -> None:

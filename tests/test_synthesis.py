@@ -39,6 +39,26 @@ def test_it_computes_what_n3_computes(network: SynthesizedNetwork, tiny_run: Run
     torch.testing.assert_close(network.probabilities(IMAGES).sum(1), torch.ones(4))
 
 
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (IMAGES / 255, "float32"),
+        (IMAGES.long(), "int64"),
+        (IMAGES.permute(0, 3, 1, 2), "(4, 3, 32, 32)"),
+        (IMAGES[0], "(32, 32, 3)"),
+        (IMAGES.numpy(), "ndarray"),
+    ],
+)
+@pytest.mark.usefixtures("unannotated")
+def test_only_pixels_as_stored_are_preprocessed(
+    images: object, told: str, network: SynthesizedNetwork, tiny_run: Run
+) -> None:
+    for entrance in (network.probabilities, network.preprocess, tiny_run.model.backbone.preprocess):
+        with pytest.raises(N3Error) as error:
+            entrance(images)
+        assert told in error.value.problem and "uint8" in error.value.remedy
+
+
 @torch.no_grad()
 def test_it_is_an_ordinary_network(network: SynthesizedNetwork, tiny_run: Run, unseen: Classes) -> None:
     backbone = tiny_run.model.backbone
@@ -268,6 +288,21 @@ def test_classify_gives_the_most_probable_first(network: SynthesizedNetwork, tmp
         assert [label for label, _ in result] == [network.labels[i] for i in order]
         assert [p for _, p in result] == pytest.approx(share[k, order].tolist(), abs=1e-5)
     assert len(classify(network, [str(tmp_path / "0.png")], top=9)[0]) == 5
+
+
+def test_one_path_is_one_image(network: SynthesizedNetwork, tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0].numpy()).save(tmp_path / "0.png")
+    expected = classify(network, [tmp_path / "0.png"])
+    assert len(expected) == 1
+    assert classify(network, tmp_path / "0.png") == classify(network, str(tmp_path / "0.png")) == expected
+    assert classify(network, []) == []
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_no_class_of_an_image_is_refused(top: int, network: SynthesizedNetwork, tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0].numpy()).save(tmp_path / "0.png")
+    with pytest.raises(N3Error, match=f"top {top}"):
+        classify(network, [tmp_path / "0.png"], top)
 
 
 def test_an_unreadable_image_is_named(network: SynthesizedNetwork, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from n3lib.data.images import check_pixels
 from n3lib.errors import N3Error
 
 # Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
@@ -63,7 +64,8 @@ class ZeroShotDataset:
         groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
 
     Raises:
-        N3Error: a class has no text or an empty one, or a label or split names a class that is not there.
+        N3Error: a class has no text or an empty one, the images are not uint8 pixels, or a label or split
+            names a class that is not there.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ZeroShotDataset:
             check_text(name, sentences)
         if self.groups and len(self.groups) != count:
             raise N3Error(f"{self.name}: {count} classes but {len(self.groups)} groups")
+        check_pixels(self.images, np.ndarray, what=f"{self.name}: images")
         if len(self.labels) != len(self.images):
             raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):

@@ -3,13 +3,15 @@
 import math
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from n3lib.errors import N3Error
@@ -38,18 +40,19 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
             None keeps the whole picture at its own size.
 
     Raises:
-        N3Error: the file is missing, empty, unreadable, cut short, or has more than `MAX_PIXELS` pixels.
+        N3Error: the file is missing, a folder, locked, empty, in another format, cut short, has more than
+            `MAX_PIXELS` pixels, or pixels whose black and white are not defined, such as floats.
     """
     path = Path(path)
     if size is not None and size < 1:
         raise N3Error(f"image size {size} is not a number of pixels", "Use 1 or more")
     try:
-        if path.stat().st_size == 0:
-            raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
-        with Image.open(path, formats=FORMATS) as image:
+        _check_file(path)
+        # Not by its path: Pillow then maps a gray TIFF that is to be turned upright with its sides swapped.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(path)
-            rgb = _upright_rgb(image)
+            rgb = _upright_rgb(image, path)
             if size is not None:
                 # Cutting and resizing in one step: a long, thin picture is never blown up as a whole.
                 side = min(rgb.size)
@@ -59,13 +62,51 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
             return np.array(rgb, dtype=np.uint8)  # (H, W, 3)
     except N3Error:
         raise
-    except FileNotFoundError:
-        raise N3Error(f"image {path} does not exist", "Check the path") from None
+    except PermissionError:
+        raise N3Error(f"image {path} is locked: you may not read it", "Change its permissions") from None
+    except UnidentifiedImageError:
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise N3Error(
+            f"image {path} cannot be read as {known}",
+            "Save it as 8-bit JPEG or PNG; if it is one already, copy or download it again",
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(path) from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
         problem = " ".join(f"image {path} cannot be read: {error}".split())
+        if isinstance(error, OSError) and error.errno:  # not from a decoder
+            raise N3Error(problem, "Check the path and the disk") from None
         raise N3Error(problem, "Copy or download it again, or save it as JPEG or PNG") from None
+
+
+def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:
+    """Refuse what is not pixels as stored: uint8, 0 to 255, channels last.
+
+    Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network.
+
+    Args:
+        images: the array to check.
+        kind: whose array it has to be: `torch.Tensor` or `np.ndarray`.
+        rank: 4 for images `(N, H, W, 3)`, 3 for one image `(H, W, 3)`.
+        what: how the error names the array.
+
+    Raises:
+        N3Error: it is another kind of object, or has another dtype or shape.
+    """
+    library, wanted = kind.__module__, f"({', '.join('NHW'[4 - rank :])}, 3)"
+    remedy = f"Give uint8 pixels 0 to 255 of shape {wanted}"
+    if not isinstance(images, kind):
+        name = f"{library}.{kind.__qualname__}"
+        raise N3Error(f"{what}: {type(images).__name__} instead of {name}", f"{remedy} as a {name}")
+    dtype, shape = str(images.dtype).removeprefix("torch."), tuple(images.shape)
+    if dtype != "uint8":
+        convert = "to(torch.uint8)" if library == "torch" else "astype(np.uint8)"
+        how = f"values from 0 to 255: x.{convert}"
+        if "float" in dtype:
+            how = f"values from 0 to 1: (255 * x).round().{convert}"
+        raise N3Error(f"{what}: {dtype} instead of uint8", f"{remedy}; to convert {how}")
+    if len(shape) != rank or shape[-1] != 3 or 0 in shape[-3:]:
+        raise N3Error(f"{what}: shape {shape} instead of {wanted}", f"{remedy}, the channels last")
 
 
 def image_array(
@@ -155,11 +196,42 @@ def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return array if array.shape == shape and array.dtype == np.uint8 else None
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _check_file(path: Path) -> None:
+    """Refuse what is no file with something in it."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise N3Error(f"image {path} does not exist", "Check the path") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise N3Error(f"image {path} is a folder", f"Name the files in it, such as {path / '*.jpg'}")
+    if not stat.S_ISREG(status.st_mode):
+        raise N3Error(f"image {path} is a device or a pipe", "Name a file")
+    if status.st_size == 0:
+        raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
+
+
+def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
+    tags = getattr(image, "tag_v2", {})  # only TIFF has them
+    # Pillow stretches 16-bit gray of PPM, whatever its maximum, to 65535; TIFF's mode I is 32-bit or signed.
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    signed = 2 in tags.get(ExifTags.Base.SampleFormat, ())
+    if signed or (image.mode in ("I", "F") and not deep):
+        raise N3Error(
+            f"image {path} holds signed, 32-bit or floating-point numbers (mode {image.mode}), of which none"
+            " is known to be white",
+            "Save it as 8-bit JPEG or PNG",
+        )
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        # Pillow clips 16-bit gray to 255 instead of scaling it.
-        upright = Image.fromarray((np.asarray(upright, dtype=np.uint16) // 257).astype(np.uint8))
+    if deep:
+        # Pillow clips deep gray to 255 instead of scaling it, and forgets which end is white or transparent.
+        white = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1
+        levels = np.array(upright, dtype=np.uint32)  # (H, W)
+        if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:
+            levels = white - levels
+        levels[levels == image.info.get("transparency")] = white
+        upright = Image.fromarray((levels * 255 // white).astype(np.uint8))
+    if upright.mode == "La":  # which Pillow converts to nothing else
+        upright = upright.convert("LA")
     if upright.has_transparency_data:
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
