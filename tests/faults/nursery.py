@@ -101,10 +101,25 @@ def write_cache(order: Order) -> Order:
     return {"sum": sum(one.embeddings.double().sum().item() for text in found for one in text)}
 
 
+def limit(mb: int) -> None:
+    """No more than some MB of further memory."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + mb * 2**20, resource.RLIM_INFINITY))
+
+
+def synthesize_many(order: Order) -> Order:
+    """Write a network for some short descriptions, and one of `long` sentences, with so many MB."""
+    run = Run.load(order["folder"])
+    classes = {f"class {k}": f"A red bird, number {k}." for k in range(order["classes"])}
+    if order["long"]:
+        classes["long"] = "The cap is red. " * order["long"]
+    limit(order["mb"])
+    return {"finite": bool(synthesize(run, classes).fc.weight.isfinite().all())}
+
+
 def open_folder(order: Order) -> Order:
     """Open a network or a run with no more than some MB of further memory."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + order["mb"] * 2**20, resource.RLIM_INFINITY))
+    limit(order["mb"])
     {"network": load, "run": Run.load}[order["kind"]](order["folder"])
     return {"opened": True}
 
@@ -114,6 +129,7 @@ TASKS: dict[str, Callable[[Order], Order]] = {
     "draw": draw,
     "cache": write_cache,
     "open": open_folder,
+    "synthesize": synthesize_many,
 }
 
 

@@ -67,6 +67,20 @@ def test_images_leave_nothing_behind(
     fault("load", "images classified in one process", "memory steady", sizes[1] - sizes[0] > 16 * MB, images)
 
 
+@pytest.mark.parametrize("long", [300, 0])
+def test_many_descriptions_take_little_memory(
+    long: int, tiny_run: Run, nursery: Callable, many: Callable, fault: Callable
+) -> None:
+    """Padded to the longest, two thousand descriptions beside one of 300 sentences took 19 GB."""
+    if long:
+        what, classes, mb = "short descriptions beside one of 300 sentences", many(150, 2000), many(200, 2000)
+    else:
+        what, classes, mb = "descriptions in one network", many(150, 10_000), many(200, 4000)
+    told = nursery("synthesize", folder=str(tiny_run.folder), classes=classes, long=long, mb=mb)
+    lost = told != {"finite": True, "signal": 0}
+    fault("load", what, "written within the memory limit", lost, classes)
+
+
 def test_eight_writers_of_one_cache(
     nursery: Callable, many: Callable, fault: Callable, tmp_path: Path
 ) -> None:
