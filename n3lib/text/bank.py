@@ -86,7 +86,9 @@ class Text:
             return [list(range(len(lengths)))]
         groups: list[list[int]] = []
         for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-            if groups and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= most:
+            longest = lengths[groups[-1][0]] if groups else 0
+            # At most half of a group is padding.
+            if groups and longest <= min(2 * lengths[place], most // (len(groups[-1]) + 1)):
                 groups[-1].append(place)
             else:
                 groups.append([place])
