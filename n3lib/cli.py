@@ -4,41 +4,59 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from n3lib.cli_data import add_actions
-from n3lib.config import read_config, settings
+from n3lib.cli_parser import Parser, Version
+from n3lib.console import anywhere, printable, tell
 from n3lib.errors import N3Error
 
-RawHelp = argparse.RawDescriptionHelpFormatter
+# What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `n3`; bad input ends with one line and exit code 2, an interrupt with 130."""
-    parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("train", "table", "study", "search"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    options.overrides = rest
+    """Run `n3`: bad input costs one line and exit code 2, an interrupt 130, a pipe that is closed 141."""
+    with anywhere() as errors:
+        try:
+            return _run(arguments, errors)
+        except BrokenPipeError:  # nobody reads on, as in `n3 classify ... | head -1`
+            return 141
+
+
+def _run(arguments: Sequence[str] | None, errors: TextIO) -> int:
+    options = argparse.Namespace(debug=False, goes_on=False)
     try:
-        options.call(options)
+        try:
+            _parse(arguments, options)
+            options.call(options)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except (N3Error, OSError) as error:  # an OSError: a full disk, a folder that may not be written
         if options.debug:
             raise
-        print(f"n3: {error}", file=sys.stderr)
+        print(f"n3: {printable(error)}", file=errors)
         return 2
     except KeyboardInterrupt:
-        print("n3: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        then = "the same command goes on where it stopped" if options.goes_on else "nothing was written"
+        print(f"n3: stopped; {then}", file=sys.stderr)
         return 130
     return 0
 
 
+def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None:
+    parser = build_parser()
+    _, rest = parser.parse_known_args(arguments, options)
+    if rest and options.command not in ("train", "table", "study", "search"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.overrides = rest
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `n3` and its subcommands."""
-    parser = argparse.ArgumentParser(
-        prog="n3", description="Written descriptions in, neural network out.", formatter_class=RawHelp
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = Parser(prog="n3", description="Written descriptions in, neural network out.")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
@@ -47,29 +65,30 @@ def build_parser() -> argparse.ArgumentParser:
         text: str,
         example: str,
         to: Any = commands,
-    ) -> argparse.ArgumentParser:
+        goes_on: bool = False,
+    ) -> Parser:
         # No abbreviations: `n3 train` passes on what it does not know, such as --data.root.
-        sub: argparse.ArgumentParser = to.add_parser(
-            name, help=text, description=text, epilog=f"example:\n  {example}", formatter_class=RawHelp,
-            allow_abbrev=False,
+        sub: Parser = to.add_parser(
+            name, help=text, description=text, epilog=f"example:\n  {example}", allow_abbrev=False
         )  # fmt: skip
-        sub.set_defaults(call=call)
+        sub.set_defaults(call=call, goes_on=goes_on)
         return sub
 
     data = commands.add_parser(
-        "data", help="get, check, describe and encode datasets", formatter_class=RawHelp,
+        "data", help="get, check, describe and encode datasets",
         epilog="example:\n  n3 data info aviary\n\nn3 data ACTION --help tells more",
     )  # fmt: skip
     add_actions(data, command)
 
     sub = command(
         "train", _train, "train N3 into a run folder; the same command resumes a stopped run",
-        "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500",
+        "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500", goes_on=True,
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; any setting can be overridden: --model.d=64 --seed=1")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
     sub.add_argument("--data-root", help="folder that holds the dataset")
-    sub.epilog = "\n  ".join([f"{sub.epilog}\n\nsettings and their defaults:", *settings()])
+    sub.epilog = f"{sub.epilog}\n\nsettings and their defaults:"
+    sub.listed = _settings
 
     sub = command(
         "evaluate", _evaluate, "measure a run on unseen classes and write the result as JSON",
@@ -86,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
-        "n3 table table2 --dataset cub --data-root DIR",
+        "n3 table table2 --dataset cub --data-root DIR", goes_on=True,
     )  # fmt: skip
     sub.add_argument("name", help="table2, sce or table6")
     sub.add_argument("--dataset", default="", help="one of the table's: cub, awa2, nabirds, ...")
@@ -108,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
-        "n3 study mu --variant relative-1-0.001 --seed 0",
+        "n3 study mu --variant relative-1-0.001 --seed 0", goes_on=True,
     )  # fmt: skip
     sub.add_argument("name", help="mu, conditioning, dialects, backbones, ablation (which needs --data-root)")
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
@@ -121,7 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "search", _search, "random search of hyperparameters, chosen on validation; goes on where it stopped",
-        "n3 search configs/aviary.yaml -o runs/search-aviary",
+        "n3 search configs/aviary.yaml -o runs/search-aviary", goes_on=True,
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; a setting that is overridden is not searched")
     sub.add_argument(
@@ -142,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "bench", _bench, "measure what N3 costs beside plain fine-tuning; measures only what the file lacks",
-        "n3 bench",
+        "n3 bench", goes_on=True,
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
@@ -166,16 +185,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings() -> list[str]:
+    from n3lib.config import settings
+
+    return settings()
+
+
 def _overrides(options: argparse.Namespace) -> list[str]:
     roots = [f"--data.root={options.data_root}"] if options.data_root else []
     return [*roots, *options.overrides]
 
 
 def _train(options: argparse.Namespace) -> None:
+    from n3lib.config import read_config
     from n3lib.run import train
 
     run = train(read_config(options.config, _overrides(options)), options.output)
-    print(f"trained: {run.folder}")
+    tell(f"trained: {run.folder}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -197,12 +223,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     output = options.output or options.run / "result.json"
     write_json(output, result)
     told = result["metrics"]
-    print(
+    tell(
         f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, "
         f"{result['ways']}-way: "
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
-        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)\n{output}"
+        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)"
     )
+    tell(output)
 
 
 def _table(options: argparse.Namespace) -> None:
@@ -221,7 +248,8 @@ def _table(options: argparse.Namespace) -> None:
         )
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
-    print(show_table(options.name, options.output, options.dataset))
+    for line in str(show_table(options.name, options.output, options.dataset)).split("\n"):
+        tell(line)
 
 
 def _study(options: argparse.Namespace) -> None:
@@ -255,7 +283,8 @@ def _saliency(options: argparse.Namespace) -> None:
     output = options.output or Path("results/saliency") / name
     write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
     told = result["metrics"]
-    print(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures\n{output}")
+    tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
+    tell(output)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -272,7 +301,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     classes = read_classes(options.classes)
     network = synthesize(Run.load(options.run), classes)
     save(network, options.output, options.onnx)
-    print(f"a network for {len(classes)} classes: {options.output}")
+    tell(f"a network for {len(classes)} classes: {options.output}")
 
 
 def _classify(options: argparse.Namespace) -> None:
@@ -280,7 +309,6 @@ def _classify(options: argparse.Namespace) -> None:
 
     network = load(options.network)
     for path in options.images:
-        print(path)
+        tell(path)
         for label, share in classify(network, [path], options.top)[0]:
-            # A network may come from anybody: its labels are not to steer the terminal.
-            print(f"  {100 * share:5.1f} %  {label if label.isprintable() else ascii(label)}")
+            tell(f"  {100 * share:5.1f} %  {label}")

@@ -104,7 +104,9 @@ def test_a_stream_may_be_missing_or_of_another_kind(
         assert stream.getvalue() == "wren\njay\ncrow\n"
 
 
-@pytest.mark.parametrize(("rank", "ranks", "out"), [("0", "2", "wren\n"), ("1", "2", ""), ("1", "1", "wren\n")])
+@pytest.mark.parametrize(
+    ("rank", "ranks", "out"), [("0", "2", "wren\n"), ("1", "2", ""), ("1", "1", "wren\n")]
+)
 def test_of_several_processes_the_first_is_heard_and_errors_of_all(
     rank: str, ranks: str, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
