@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from n3lib.cli_data import add_actions
 from n3lib.cli_parser import Parser, Version
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 141
 
 
-def _run(arguments: Sequence[str] | None, errors: TextIO) -> int:
+def _run(arguments: Sequence[str] | None, errors: Any) -> int:
     options = argparse.Namespace(debug=False, goes_on=False)
     try:
         try:

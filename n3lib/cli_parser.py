@@ -32,6 +32,10 @@ class Parser(argparse.ArgumentParser):
         """The help, and what is `listed`."""
         return super().format_help() + "".join(f"  {line}\n" for line in self.listed())
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; that it cannot be written is an error, which argparse's own passes over."""
+        print(self.format_help(), end="", file=file)
+
 
 class Version(argparse.Action):
     """Prints the version that is installed, which is looked up only then."""

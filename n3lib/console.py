@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TextIO
+from typing import Any
 
 # Embeddings, overrides and isolates: they turn around the text that follows.
 _TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -33,7 +33,7 @@ def tell(line: object) -> None:
 
 
 @contextmanager
-def anywhere() -> Iterator[TextIO]:
+def anywhere() -> Iterator[Any]:
     """Within the block, `sys.stdout` and `sys.stderr` take any text, also where there is no console.
 
     Of several processes that train together, as under torchrun, only the first one's are shown.
@@ -43,6 +43,11 @@ def anywhere() -> Iterator[TextIO]:
     """
     first = int(os.environ.get("WORLD_SIZE") or 1) == 1 or os.environ.get("RANK") == "0"
     with ExitStack() as after:
+        if (
+            not first and "TORCH_CPP_LOG_LEVEL" not in os.environ
+        ):  # PyTorch's core warns past Python's streams
+            os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
+            after.callback(os.environ.pop, "TORCH_CPP_LOG_LEVEL", None)
         nowhere = after.enter_context(open(os.devnull, "w", encoding="utf-8"))
         for name in ("stdout", "stderr"):
             before = getattr(sys, name)

@@ -1,8 +1,10 @@
 """What is pinned agrees with what is asked for; what is imported is imported only when needed."""
 
+import ast
 import importlib
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -123,3 +125,25 @@ def test_the_entry_points_are_one() -> None:
     assert run_python("-m", "n3lib", "--version") == run_python(
         "-c", f"from {module} import {function}; {function}(['--version'])"
     )
+
+
+def test_text_files_and_other_programs_are_read_and_written_as_utf_8() -> None:
+    """Reads the syntax tree of every module: none leaves the encoding to the system."""
+    not_text = ("Image.open", "archive.open", "file.open", "os.open", "tarfile.open")
+    found = []
+    for path in (ROOT / "n3lib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            given = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            kind = called.rpartition(".")[2]
+            parts = [part for argument in node.args for part in ast.walk(argument)]
+            modes = [str(part.value) for part in parts if isinstance(part, ast.Constant)]
+            binary = any(re.fullmatch(r"[rwax]\+?b\+?|[rwax]b\+", mode) for mode in modes)
+            text = kind == "open" and not binary and called not in not_text
+            text |= kind == "read_text" and not node.args
+            text |= called.endswith(".write_text") or given.get("text") == "True"
+            if text and "encoding" not in given:
+                found.append(f"{path.name}:{node.lineno} {called}")
+    assert found == []
