@@ -196,6 +196,13 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return [*roots, *options.overrides]
 
 
+def _command() -> str:
+    """The command as it was typed; bytes that are not UTF-8, which no JSON file holds, are escaped."""
+    import shlex
+
+    return printable(shlex.join(["n3", *sys.argv[1:]]))
+
+
 def _train(options: argparse.Namespace) -> None:
     from n3lib.config import read_config
     from n3lib.run import train
@@ -206,7 +213,6 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     import dataclasses
-    import shlex
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate
@@ -219,7 +225,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         data = dataclasses.replace(data, root=options.data_root)
     how = (options.part, options.ways, options.permutations, options.control, options.alike)
     result = evaluate(run, load_data(data), *how)
-    result["command"] = shlex.join(["n3", *sys.argv[1:]])
+    result["command"] = _command()
     output = options.output or options.run / "result.json"
     write_json(output, result)
     told = result["metrics"]
@@ -272,8 +278,6 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _saliency(options: argparse.Namespace) -> None:
-    import shlex
-
     from n3lib.box_saliency import measure
     from n3lib.files import write_json
     from n3lib.run import Run
@@ -281,7 +285,7 @@ def _saliency(options: argparse.Namespace) -> None:
     result = measure(Run.load(options.run), options.data_root)
     name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
     output = options.output or Path("results/saliency") / name
-    write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
+    write_json(output, result | {"command": _command()})
     told = result["metrics"]
     tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
     tell(output)

@@ -23,7 +23,7 @@ from n3lib.config import RunConfig
 from n3lib.data.classes import AWA2_NAMES
 from n3lib.data.wikipedia import Collected
 from n3lib.errors import N3Error
-from n3lib.files import write_json
+from n3lib.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.synthesis import load
 
@@ -120,6 +120,20 @@ def test_train_with_overrides_then_evaluate(
     assert result["command"].startswith("n3 ")
     assert result["orders_measured"] == 2
     assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
+
+
+def test_a_result_s_command_may_hold_a_name_that_is_not_utf_8(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / os.fsdecode(b"\xff.json")
+    arguments = ["evaluate", str(tiny_run.folder), "--ways", "4", "--permutations", "1", "-o", str(output)]
+    monkeypatch.setattr(sys, "argv", ["n3", *arguments])
+    try:
+        output.touch()
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system has no such names")
+    assert main(arguments) == 0
+    assert "\\udcff.json" in read_json(output)["command"]
 
 
 def test_a_table_is_run_and_shown(
