@@ -41,7 +41,7 @@ def anywhere() -> Iterator[Any]:
     Returns:
         A stream for errors, which are shown of every process.
     """
-    first = int(os.environ.get("WORLD_SIZE") or 1) == 1 or os.environ.get("RANK") == "0"
+    first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
     with ExitStack() as after:
         if (
             not first and "TORCH_CPP_LOG_LEVEL" not in os.environ
