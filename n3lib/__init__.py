@@ -8,12 +8,7 @@ The whole way:
     network = n3.synthesize(run, {"a": ["A small bird with a red crown."], "b": ["A large gray bird."]})
 """
 
-from n3lib.config import RunConfig, read_config
-from n3lib.data import load_data
-from n3lib.errors import N3Error
-from n3lib.evaluation import evaluate
-from n3lib.run import Run, train
-from n3lib.synthesis import classify, load, save, synthesize
+from typing import TYPE_CHECKING
 
 __all__ = [
     "N3Error",
@@ -28,3 +23,32 @@ __all__ = [
     "synthesize",
     "train",
 ]
+
+if TYPE_CHECKING:
+    from n3lib.config import RunConfig, read_config
+    from n3lib.data import load_data
+    from n3lib.errors import N3Error
+    from n3lib.evaluation import evaluate
+    from n3lib.run import Run, train
+    from n3lib.synthesis import classify, load, save, synthesize
+else:
+    # The names are imported when they are asked for: `n3 --help` does not wait for PyTorch.
+    _MODULES = {
+        "config": ("RunConfig", "read_config"),
+        "data": ("load_data",),
+        "errors": ("N3Error",),
+        "evaluation": ("evaluate",),
+        "run": ("Run", "train"),
+        "synthesis": ("classify", "load", "save", "synthesize"),
+    }
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=None)
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

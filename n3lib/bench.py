@@ -15,6 +15,7 @@ import torch
 
 from n3lib.bench_measures import BARS, MEASUREMENTS, Sizes
 from n3lib.bench_setup import CONFIG, SIZES
+from n3lib.console import tell
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
 
@@ -24,7 +25,7 @@ def run_bench(
     names: Iterable[str] = (),
     sizes: Sizes = SIZES,
     repeats: int = 5,
-    told: Callable[[str], None] = print,
+    told: Callable[[str], None] = tell,
 ) -> dict[str, Any]:
     """Measure what `output` lacks.
 
@@ -89,7 +90,7 @@ def environment() -> dict[str, Any]:
 def _processor() -> str:
     """The CPU's name where the system tells it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text("utf-8", "replace").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from n3lib.console import printable
 from n3lib.errors import N3Error
 from n3lib.files import read_shapes, read_tensors, write_tensors
 
@@ -61,8 +62,16 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
         old.unlink()
 
 
-def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
+def resume(
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, chief: bool = True
+) -> tuple[int, float]:
     """Load the newest sound checkpoint; damaged ones before which there is a sound one are told and removed.
+
+    Args:
+        model: its trained parts are loaded.
+        optimizer: of the model.
+        folder: of the run.
+        chief: whether this process is the one that tells and removes; others only load.
 
     Returns:
         Its step and best score; -1 and minus infinity if there is no checkpoint.
@@ -86,8 +95,8 @@ def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> 
             own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if own:
                 optimizer.state[parameter] = own
-        for damaged in found[:place]:
-            tqdm.write(f"{damaged} is damaged: going on from {path.name}", file=sys.stderr)
+        for damaged in found[:place] if chief else []:
+            tqdm.write(printable(f"{damaged} is damaged: going on from {path.name}"), file=sys.stderr)
             damaged.unlink(missing_ok=True)
         return int(told["step"]), float(told["best"])
     if found:

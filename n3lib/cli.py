@@ -8,38 +8,56 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.cli_data import add_actions
-from n3lib.config import read_config, settings
+from n3lib.cli_parser import Parser, Version
+from n3lib.console import anywhere, printable, tell
 from n3lib.errors import N3Error
 
-RawHelp = argparse.RawDescriptionHelpFormatter
+# What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `n3`; bad input ends with one line and exit code 2, an interrupt with 130."""
-    parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("train", "table", "study", "search"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    options.overrides = rest
+    """Run `n3`: bad input costs one line and exit code 2, an interrupt 130, a pipe that is closed 141."""
+    with anywhere() as errors:
+        try:
+            return _run(arguments, errors)
+        except BrokenPipeError:  # nobody reads on, as in `n3 classify ... | head -1`
+            return 141
+
+
+def _run(arguments: Sequence[str] | None, errors: Any) -> int:
+    options = argparse.Namespace(debug=False, goes_on=False)
     try:
-        options.call(options)
+        try:
+            _parse(arguments, options)
+            options.call(options)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except (N3Error, OSError) as error:  # an OSError: a full disk, a folder that may not be written
         if options.debug:
             raise
-        print(f"n3: {error}", file=sys.stderr)
+        print(f"n3: {printable(error)}", file=errors)
         return 2
     except KeyboardInterrupt:
-        print("n3: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        then = "the same command goes on where it stopped" if options.goes_on else "nothing was written"
+        print(f"n3: stopped; {then}", file=sys.stderr)
         return 130
     return 0
 
 
+def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None:
+    parser = build_parser()
+    _, rest = parser.parse_known_args(arguments, options)
+    if rest and options.command not in ("train", "table", "study", "search"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.overrides = rest
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `n3` and its subcommands."""
-    parser = argparse.ArgumentParser(
-        prog="n3", description="Written descriptions in, neural network out.", formatter_class=RawHelp
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = Parser(prog="n3", description="Written descriptions in, neural network out.")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
@@ -48,29 +66,30 @@ def build_parser() -> argparse.ArgumentParser:
         text: str,
         example: str,
         to: Any = commands,
-    ) -> argparse.ArgumentParser:
+        goes_on: bool = False,
+    ) -> Parser:
         # No abbreviations: `n3 train` passes on what it does not know, such as --data.root.
-        sub: argparse.ArgumentParser = to.add_parser(
-            name, help=text, description=text, epilog=f"example:\n  {example}", formatter_class=RawHelp,
-            allow_abbrev=False,
+        sub: Parser = to.add_parser(
+            name, help=text, description=text, epilog=f"example:\n  {example}", allow_abbrev=False
         )  # fmt: skip
-        sub.set_defaults(call=call)
+        sub.set_defaults(call=call, goes_on=goes_on)
         return sub
 
     data = commands.add_parser(
-        "data", help="get, check, describe and encode datasets", formatter_class=RawHelp,
+        "data", help="get, check, describe and encode datasets",
         epilog="example:\n  n3 data info aviary\n\nn3 data ACTION --help tells more",
     )  # fmt: skip
     add_actions(data, command)
 
     sub = command(
         "train", _train, "train N3 into a run folder; the same command resumes a stopped run",
-        "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500",
+        "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500", goes_on=True,
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; any setting can be overridden: --model.d=64 --seed=1")
     sub.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
     sub.add_argument("--data-root", help="folder that holds the dataset")
-    sub.epilog = "\n  ".join([f"{sub.epilog}\n\nsettings and their defaults:", *settings()])
+    sub.epilog = f"{sub.epilog}\n\nsettings and their defaults:"
+    sub.listed = _settings
 
     sub = command(
         "evaluate", _evaluate, "measure a run on unseen classes and write the result as JSON",
@@ -87,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
-        "n3 table table2 --dataset cub --data-root DIR",
+        "n3 table table2 --dataset cub --data-root DIR", goes_on=True,
     )  # fmt: skip
     sub.add_argument("name", help="table2, sce or table6")
     sub.add_argument("--dataset", default="", help="one of the table's: cub, awa2, nabirds, ...")
@@ -109,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
-        "n3 study mu --variant relative-1-0.001 --seed 0",
+        "n3 study mu --variant relative-1-0.001 --seed 0", goes_on=True,
     )  # fmt: skip
     sub.add_argument("name", help="mu, conditioning, dialects, backbones, ablation (which needs --data-root)")
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
@@ -122,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "search", _search, "random search of hyperparameters, chosen on validation; goes on where it stopped",
-        "n3 search configs/aviary.yaml -o runs/search-aviary",
+        "n3 search configs/aviary.yaml -o runs/search-aviary", goes_on=True,
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; a setting that is overridden is not searched")
     sub.add_argument(
@@ -143,7 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "bench", _bench, "measure what N3 costs beside plain fine-tuning; measures only what the file lacks",
-        "n3 bench",
+        "n3 bench", goes_on=True,
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
@@ -167,21 +186,34 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings() -> list[str]:
+    from n3lib.config import settings
+
+    return settings()
+
+
 def _overrides(options: argparse.Namespace) -> list[str]:
     roots = [f"--data.root={options.data_root}"] if options.data_root else []
     return [*roots, *options.overrides]
 
 
+def _command() -> str:
+    """The command as it was typed; bytes that are not UTF-8, which no JSON file holds, are escaped."""
+    import shlex
+
+    return printable(shlex.join(["n3", *sys.argv[1:]]))
+
+
 def _train(options: argparse.Namespace) -> None:
+    from n3lib.config import read_config
     from n3lib.run import train
 
     run = train(read_config(options.config, _overrides(options)), options.output)
-    print(f"trained: {run.folder}")
+    tell(f"trained: {run.folder}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     import dataclasses
-    import shlex
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate
@@ -194,16 +226,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         data = dataclasses.replace(data, root=options.data_root)
     how = (options.part, options.ways, options.permutations, options.control, options.alike)
     result = evaluate(run, load_data(data), *how)
-    result["command"] = shlex.join(["n3", *sys.argv[1:]])
+    result["command"] = _command()
     output = options.output or options.run / "result.json"
     write_json(output, result)
     told = result["metrics"]
-    print(
+    tell(
         f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, "
         f"{result['ways']}-way: "
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
-        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)\n{output}"
+        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)"
     )
+    tell(output)
 
 
 def _table(options: argparse.Namespace) -> None:
@@ -222,7 +255,8 @@ def _table(options: argparse.Namespace) -> None:
         )
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
-    print(show_table(options.name, options.output, options.dataset))
+    for line in str(show_table(options.name, options.output, options.dataset)).split("\n"):
+        tell(line)
 
 
 def _study(options: argparse.Namespace) -> None:
@@ -245,8 +279,6 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _saliency(options: argparse.Namespace) -> None:
-    import shlex
-
     from n3lib.box_saliency import measure
     from n3lib.files import write_json
     from n3lib.run import Run
@@ -254,9 +286,10 @@ def _saliency(options: argparse.Namespace) -> None:
     result = measure(Run.load(options.run), options.data_root)
     name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
     output = options.output or Path("results/saliency") / name
-    write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
+    write_json(output, result | {"command": _command()})
     told = result["metrics"]
-    print(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures\n{output}")
+    tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
+    tell(output)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -272,9 +305,9 @@ def _synthesize(options: argparse.Namespace) -> None:
 
     classes, run = read_classes(options.classes), Run.load(options.run)
     for line in remarks(run, classes):
-        print(f"n3: {line}", file=sys.stderr)
+        tell(f"n3: {line}", sys.stderr)
     save(synthesize(run, classes), options.output, options.onnx)
-    print(f"a network for {len(classes)} classes: {options.output}")
+    tell(f"a network for {len(classes)} classes: {options.output}")
 
 
 def _classify(options: argparse.Namespace) -> None:
@@ -291,12 +324,11 @@ def _classify(options: argparse.Namespace) -> None:
         except N3Error as error:
             problems.append(error)
             continue
-        print(path)
+        tell(path)
         for label, share in best:
-            # A network may come from anybody: its labels are not to steer the terminal.
-            print(f"  {100 * share:5.1f} %  {label if label.isprintable() else ascii(label)}")
-    # After the answers, among which they would be lost; `main` tells the last one.
+            tell(f"  {100 * share:5.1f} %  {label}")
+    # After the answers, among which they would be lost; `main` reports the last one.
     for problem in problems[:-1]:
-        print(f"n3: {problem}", file=sys.stderr)
+        tell(f"n3: {problem}", sys.stderr)
     if problems:
         raise problems[-1]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from n3lib.console import tell
 from n3lib.errors import N3Error
 
 
@@ -12,8 +13,10 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     """The subcommands of `n3 data`; `command` adds one to those that are given."""
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    def action(name: str, call: Callable[[argparse.Namespace], None], text: str, example: str) -> Any:
-        sub = command(name, call, text, f"n3 data {name} {example}", actions)
+    def action(
+        name: str, call: Callable[[argparse.Namespace], None], text: str, example: str, goes_on: bool = False
+    ) -> Any:
+        sub = command(name, call, text, f"n3 data {name} {example}", actions, goes_on)
         sub.add_argument(
             "name", help="aviary, dialects, cub, cub2010, awa2, nabirds, flowers or flowers-species"
         )
@@ -25,14 +28,16 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     sub.add_argument("--split", default="", help="such as PS, SS or SCE (default: the dataset's first)")
     sub.add_argument("--text", default="", help=text_help)
 
-    sub = action("download", _download, "fetch a dataset, check its hash, unpack it", "cub --root DIR")
+    sub = action(
+        "download", _download, "fetch a dataset, check its hash, unpack it", "cub --root DIR", goes_on=True
+    )
     sub.add_argument("--from", dest="source", type=Path, help="folder or archive that you have already")
 
     action("verify", _verify, "count and decode everything", "cub --root DIR")
 
     sub = action(
         "describe", _describe, "collect the text of every class from Wikipedia; goes on where it stopped",
-        "cub --root DIR --section all --contact you@example.org",
+        "cub --root DIR --section all --contact you@example.org", goes_on=True,
     )  # fmt: skip
     sub.add_argument("--section", default="Description", help="a section (default: Description), or `all`")
     sub.add_argument("--contact", required=True, help="your address, which Wikipedia asks of its readers")
@@ -42,7 +47,10 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
         "-o", "--output", type=Path, help="the JSON file (default: the dataset's own, in the root)"
     )
 
-    sub = action("embed", _embed, "encode the descriptions into the cache", "cub --root DIR --encoder bert")
+    sub = action(
+        "embed", _embed, "encode the descriptions into the cache", "cub --root DIR --encoder bert",
+        goes_on=True,
+    )  # fmt: skip
     sub.add_argument("--encoder", required=True, help="bert, glove:NAME, elmo:FOLDER, a name or a folder")
     sub.add_argument(
         "--context", choices=["sentence", "paragraph"], default="sentence", help="what is read at once"
@@ -62,11 +70,11 @@ def _info(options: argparse.Namespace) -> None:
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)
-    print(f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.images)} images")
+    tell(f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.images)} images")
     for part in ("train", "val", "test"):
         ids = dataset.split.part(part)
-        print(f"  {dataset.split.name} {part}: {len(ids)} classes, {len(dataset.indices(ids))} images")
-    print(f"  words a description: {words[0]} to {words[-1]}, median {words[len(words) // 2]}")
+        tell(f"  {dataset.split.name} {part}: {len(ids)} classes, {len(dataset.indices(ids))} images")
+    tell(f"  words a description: {words[0]} to {words[-1]}, median {words[len(words) // 2]}")
 
 
 def _download(options: argparse.Namespace) -> None:
@@ -75,7 +83,8 @@ def _download(options: argparse.Namespace) -> None:
 
     source = find_source(options.name)
     fetch(source.archives, find_root(source, options.root), options.source, source.terms)
-    print(f"{source.title}\n{source.terms}\nin {options.root}; next: n3 data verify {source.name}")
+    for line in (source.title, source.terms, f"in {options.root}; next: n3 data verify {source.name}"):
+        tell(line)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -85,9 +94,10 @@ def _verify(options: argparse.Namespace) -> None:
     source = find_source(options.name)
     problems = verify(source, find_root(source, options.root))
     if problems:
-        print("\n".join(problems))
+        for problem in problems:
+            tell(problem)
         raise N3Error(f"{options.root} does not hold {source.name} as published", "See the lines above")
-    print(f"{source.name}: {source.classes} classes, {source.images} images, all of them sound")
+    tell(f"{source.name}: {source.classes} classes, {source.images} images, all of them sound")
 
 
 def _describe(options: argparse.Namespace) -> None:
@@ -102,7 +112,7 @@ def _describe(options: argparse.Namespace) -> None:
     output = options.output or root / source.text
     classes = source.index(root).classes
     collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
-    print(collected)
+    tell(collected)
     collected.require_all()
 
 
@@ -117,7 +127,7 @@ def _embed(options: argparse.Namespace) -> None:
     encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))
     tokens = sum(len(one.embeddings) for text in encoded for one in text)
     size = f"{tokens:,} tokens of {encoder.width} numbers"
-    print(f"{encoder.name}: {len(texts)} descriptions, {size} in the cache")
+    tell(f"{encoder.name}: {len(texts)} descriptions, {size} in the cache")
 
 
 def _backbone(options: argparse.Namespace) -> None:

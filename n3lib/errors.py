@@ -1,5 +1,7 @@
 """The one error a user is meant to see: what is wrong, where, and how to mend it."""
 
+from n3lib.console import printable
+
 
 class N3Error(Exception):
     """Bad input, told in one line.
@@ -11,7 +13,7 @@ class N3Error(Exception):
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         # Errors of other libraries, quoted in a problem, may run over several lines.
-        problem, remedy = (" ".join(text.splitlines()) for text in (problem, remedy))
+        problem, remedy = (printable(" ".join(text.splitlines())) for text in (problem, remedy))
         self.problem, self.remedy = problem.rstrip("."), remedy.rstrip(".")
         super().__init__(f"{self.problem}. {self.remedy}." if remedy else f"{self.problem}.")
 

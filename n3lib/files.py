@@ -81,9 +81,17 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` atomically, as UTF-8."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write `text` atomically, as UTF-8.
+
+    Raises:
+        N3Error: it holds half a character, as a file name that is not UTF-8 does.
+    """
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except UnicodeEncodeError as error:
+        part = text[: error.end].rpartition("\n")[2].strip()[-80:]
+        raise N3Error(f"{path} cannot hold {part}, which is not UTF-8", "Rename what is called so") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, fold_batchnorm
+from n3lib.console import printable, tell
 from n3lib.data.aviary import aviary
 from n3lib.errors import N3Error
 from n3lib.files import write_tensors
@@ -64,7 +65,7 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
         return head(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
 
     rng = np.random.default_rng(SEED)
-    bar = tqdm(total=steps, desc=name)
+    bar = tqdm(total=steps, desc=printable(name))
     for _ in range(epochs):
         order = training[torch.from_numpy(rng.permutation(len(training)))]
         for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
@@ -82,5 +83,5 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
     accuracy = (guesses == labels[held]).float().mean().item()
     features = fold_batchnorm(body)
     write_tensors(path or AVIARY_WEIGHTS, features.state_dict(), {"accuracy": f"{accuracy:.4f}"})
-    print(f"{path or AVIARY_WEIGHTS}: {100 * accuracy:.1f} % of held-out images named, of {SPECIES} species")
+    tell(f"{path or AVIARY_WEIGHTS}: {100 * accuracy:.1f} % of held-out images named, of {SPECIES} species")
     return accuracy

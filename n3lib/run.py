@@ -273,7 +273,9 @@ def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
     installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
     try:
         command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
-        git = subprocess.run(command, cwd=here, capture_output=True, text=True).stdout.strip()
+        git = subprocess.run(
+            command, cwd=here, capture_output=True, encoding="utf-8", errors="replace"
+        ).stdout.strip()
     except OSError:  # there is no git here
         git = ""
     return {

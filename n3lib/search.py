@@ -29,6 +29,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from n3lib.config import read_config
+from n3lib.console import tell
 from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import Diverged, N3Error
@@ -77,7 +78,7 @@ def search(
     overrides: Sequence[str] = (),
     trials: int = TRIALS,
     results: Path = Path("results/search"),
-    told: Callable[[str], None] = print,
+    told: Callable[[str], None] = tell,
 ) -> dict[str, Any] | None:
     """Search, or go on with a search; whoever finishes the last trial tests the best.
 

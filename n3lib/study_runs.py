@@ -11,6 +11,7 @@ import numpy as np
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
 from n3lib.conditioning import layer_swaps
 from n3lib.config import RunConfig, read_config
+from n3lib.console import tell
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.files import read_json, read_tensors, write_json
@@ -29,7 +30,7 @@ def run_study(
     variants: Iterable[str] = (),
     seeds: Iterable[int] = SEEDS,
     runs: Path = Path("runs"),
-    told: Callable[[str], None] = print,
+    told: Callable[[str], None] = tell,
 ) -> None:
     """Measure what a study still lacks; what is in `folder` already is left as it is.
 

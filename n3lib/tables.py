@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.config import read_config
+from n3lib.console import tell
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
 from n3lib.freshness import note
@@ -154,7 +155,7 @@ def run_table(
     methods: Sequence[str] = (),
     seeds: Sequence[int] = tuple(range(SEEDS)),
     runs: Path = Path("runs"),
-    told: Callable[[str], None] = print,
+    told: Callable[[str], None] = tell,
 ) -> None:
     """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
 

@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_state
+from n3lib.console import printable
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import atomic, sweep, write_tensors, writing
 
@@ -155,7 +156,7 @@ def _loop(
     stops: list[int],
 ) -> None:
     optimizer = optimizer_for(model, config)
-    step, best = resume(model, optimizer, folder)
+    step, best = resume(model, optimizer, folder, chief)
     if chief:
         _forget_after(folder, step)
     bare = model.to(accelerator.device)
@@ -183,7 +184,7 @@ def _loop(
     if step < 0:  # there was nothing to resume
         step = 0
         checkpoint()
-    bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=folder.name, unit="step")
+    bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=printable(folder.name), unit="step")
     clock = time.perf_counter()
     while step < config.steps and not stops:
         wrapped.train()
@@ -294,11 +295,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`."""
     path = Path(folder) / "metrics.jsonl"
     # What follows the last line break was cut off when the run was stopped.
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]] if path.exists() else []
 
 
 def _forget_after(folder: Path, step: int) -> None:
     """Drop the lines logged after the checkpoint: those steps are done again."""
     lines = [line for line in read_metrics(folder) if line["step"] <= step]
     with atomic(folder / "metrics.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -1,12 +1,18 @@
 """`n3`: each command does its work and says so; bad input costs one line and exit code 2."""
 
 import dataclasses
+import importlib.metadata
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +24,11 @@ from n3lib.config import RunConfig
 from n3lib.data.classes import AWA2_NAMES
 from n3lib.data.wikipedia import Collected
 from n3lib.errors import N3Error
-from n3lib.files import write_json
+from n3lib.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.synthesis import load
 
+ROOT = Path(__file__).parent.parent
 COMMANDS = ("data", "train", "evaluate", "table", "synthesize", "classify")
 
 
@@ -114,6 +121,20 @@ def test_train_with_overrides_then_evaluate(
     assert result["command"].startswith("n3 ")
     assert result["orders_measured"] == 2
     assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
+
+
+def test_a_result_s_command_may_hold_a_name_that_is_not_utf_8(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / os.fsdecode(b"\xff.json")
+    arguments = ["evaluate", str(tiny_run.folder), "--ways", "4", "--permutations", "1", "-o", str(output)]
+    monkeypatch.setattr(sys, "argv", ["n3", *arguments])
+    try:
+        output.touch()
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system has no such names")
+    assert main(arguments) == 0
+    assert "\\udcff.json" in read_json(output)["command"]
 
 
 def test_a_table_is_run_and_shown(
@@ -242,15 +263,141 @@ def test_no_class_of_an_image_is_one_line(
     assert out == "" and err.count("\n") == 1 and f"top {top}" in err
 
 
-def test_an_interrupt_says_how_to_go_on(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+GOES_ON = {
+    "train": "train {config} -o {new}",
+    "search": "search {config} -o {new}",
+    "study": "study mu",
+    "table": "table sce --dataset cub",
+    "bench": "bench",
+    "download": "data download awa2",
+    "describe": "data describe awa2 --contact me",
+    "embed": "data embed awa2 --encoder bert",
+}
+ENDS = {
+    "evaluate": "evaluate {new}",
+    "synthesize": "synthesize {new} {new} -o {new}",
+    "saliency": "saliency {new}",
+    "classify": "classify {new} {new}",
+    "info": "data info awa2",
+    "verify": "data verify awa2",
+    "backbone": "data backbone",
+}
+
+
+@pytest.mark.parametrize("name", [*GOES_ON, *ENDS])
+def test_an_interrupt_says_whether_the_command_goes_on(
+    name: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("n3lib.cli._train", interrupted)
-    assert main(["train", str(config), "-o", str(tmp_path / "run")]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    command = (GOES_ON | ENDS)[name].format(config=config, new=tmp_path / "new")
+    module = "cli_data" if command.startswith("data") else "cli"
+    monkeypatch.setattr(f"n3lib.{module}._{name}", interrupted)
+    assert main(command.split()) == 130
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert ("goes on" in err) is (name in GOES_ON)
+
+
+def n3(*arguments: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess:
+    """`n3` in a process of its own."""
+    command = [sys.executable, "-m", "n3lib", *arguments]
+    return subprocess.run(
+        command, env=os.environ | environment, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE
+    )
+
+
+def test_an_interrupt_while_libraries_are_imported_costs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise KeyboardInterrupt")
+    ran = n3("data", "info", "aviary", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (130, b"", 1)
+    assert ran.stderr.startswith(b"n3: ")
+
+
+def test_a_table_is_shown_on_a_terminal_without_utf_8() -> None:
+    ran = n3("table", "sce", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert " +/- " in ran.stdout.decode("ascii")
+
+
+LABELS = ("Café", "می\u200cخواهم", "e\u0301\u00a0🐦")
+FILES = {
+    "\x1b[2Jphoto.png": "\\x1b[2Jphoto.png",
+    "two\nlines.png": "two\\nlines.png",
+    "turned\u202egnp.png": "turned\\u202egnp.png",
+    os.fsdecode(b"\xff.png"): "\\udcff.png",
+    "مرغ.png": "مرغ.png",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "utf-16"])
+def test_labels_and_file_names_steer_no_terminal_and_break_no_console(
+    encoding: str, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "odd.json", {name: f"A bird, {name}." for name in LABELS})
+    paths = [str(tmp_path / name) for name in FILES]
+    try:
+        for path in paths:
+            Image.new("RGB", (8, 8)).save(path, "PNG")
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system has no such names")
+    stream = io.TextIOWrapper(raw := io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    network = str(tmp_path / "net")
+    assert main(["synthesize", str(tiny_run.folder), str(tmp_path / "odd.json"), "-o", network]) == 0
+    assert main(["classify", network, *paths]) == 0
+    lines = [line.split("%")[-1].strip() for line in raw.getvalue().decode(encoding).split("\n")[1:-1]]
+    told = [f"{tmp_path}/{name}" for name in FILES.values()]
+    expected = [line for name in told for line in (name, *LABELS)]
+    if encoding in ("ascii", "cp1252"):
+        expected = [line.encode(encoding, "backslashreplace").decode(encoding) for line in expected]
+    assert sorted(lines) == sorted(expected)
+
+
+def test_an_error_line_steers_no_terminal(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    for name in ("\x1b[31mred", "turned\u202egnp", os.fsdecode(b"\xff")):
+        assert main(["evaluate", str(tmp_path / name)]) == 2
+        with pytest.raises(SystemExit):
+            main(["data", "info", "aviary", f"--{name}"])
+        with pytest.raises(SystemExit):
+            main([name])
+    err = capsys.readouterr().err
+    assert err.count("\n") == len(err.splitlines()) == 9
+    assert err.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "data info --help"])
+def test_a_pipe_that_nobody_reads_ends_quietly(arguments: str, unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = n3(*arguments.split(), stdout=writer, PYTHONUNBUFFERED=unbuffered)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_output_without_room_is_one_line_and_exit_code_2(arguments: str, unbuffered: str) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = n3(arguments, stdout=full, PYTHONUNBUFFERED=unbuffered)
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (2, 1)
+    assert ran.stderr.startswith(b"n3: ")
+
+
+def test_of_processes_that_train_together_the_first_is_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["table", "sce", "-o", str(tmp_path)]) == 0
+        out, err = capsys.readouterr()
+        assert (bool(out), err) == (rank == "0", "")
+        assert main(["evaluate", str(tmp_path)]) == 2
+        assert capsys.readouterr().err.startswith("n3: ")
 
 
 ACTIONS = ("info", "download", "verify", "describe", "embed", "backbone")
@@ -270,12 +417,50 @@ def test_help_of_train_lists_the_settings(capsys: pytest.CaptureFixture) -> None
     assert "--model.d=128\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["sing"], ["train"], ["evaluate", "run", "--wings"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+WRONG = (
+    "",
+    "sing",
+    "train",
+    "data",
+    "data sing",
+    "data info",
+    "evaluate run --wings",
+    "evaluate run --part x",
+)
+WRONG += (
+    "evaluate run --ways x",
+    "classify net",
+    "classify net a.png --top",
+    "--versions",
+    "data info cub x",
+)
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        main(arguments.split())
     assert caught.value.code == 2
-    assert "usage: n3" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("n3: ")
+    assert "--help" in err
+
+
+@pytest.mark.parametrize("command", ["evaluate {new}", "data info dodo", "train {new}.yaml -o {new}"])
+def test_debug_is_taken_before_and_after_the_command(command: str, tmp_path: Path) -> None:
+    arguments = command.format(new=tmp_path / "new").split()
+    for place in (0, 1, len(arguments)):
+        with pytest.raises(N3Error, match="."):
+            main([*arguments[:place], "--debug", *arguments[place:]])
+    assert main(arguments) == 2
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"n3 {importlib.metadata.version('n3lib')}\n"
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and what is wrong with one is told in one line."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_name_that_is_not_utf_8_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"root": "birds"})
+    with pytest.raises(N3Error, match=r"root.*birds-\\udcff"):
+        write_json(tmp_path / "a.json", {"root": os.fsdecode(b"birds-\xff")})
+    assert read_json(tmp_path / "a.json") == {"root": "birds"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:

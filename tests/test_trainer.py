@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.checkpoint import checkpoints
+from n3lib.checkpoint import checkpoints, resume
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import PARTIAL, read_tensors, write_tensors
 from n3lib.trainer import (
@@ -184,6 +184,20 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
         N3Error, match="checkpoint-8.safetensors is damaged.*no checkpoint before it is sound"
     ):
         fit(Regression(), points, CONFIG, tmp_path)
+
+
+def test_of_several_processes_one_tells_of_damage_and_removes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    fit(Regression(), points, CONFIG, tmp_path)
+    damaged = tmp_path / "checkpoint-12.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    capsys.readouterr()
+    for chief in (False, True):
+        model = Regression()
+        assert resume(model, optimizer_for(model, CONFIG), tmp_path, chief)[0] == 8
+        assert damaged.exists() is not chief
+        assert ("checkpoint-12" in capsys.readouterr().err) is chief
 
 
 def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:

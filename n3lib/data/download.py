@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
+from n3lib.console import printable
 from n3lib.errors import N3Error
 from n3lib.files import check_space, read_json, write_json, writing
 
@@ -183,7 +184,7 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
                 write_json(note, known)
             size = max(total, have) or None
             with tqdm(
-                desc=part.stem, total=size, initial=have, unit="B", unit_scale=True, disable=None
+                desc=printable(part.stem), total=size, initial=have, unit="B", unit_scale=True, disable=None
             ) as bar:
                 # As the pieces come: collecting them into larger ones would lose the last one to a cut.
                 for chunk in response.iter_raw():

@@ -17,6 +17,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from n3lib.console import printable
 from n3lib.errors import N3Error
 from n3lib.files import check_space
 
@@ -61,7 +62,9 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
             folder.mkdir(parents=True, exist_ok=True)
             todo = {name: file for name, file in files.items() if not _is_there(folder / name, file.size)}
             check_space(folder, sum(file.size for file in todo.values()))
-            for name, file in tqdm(todo.items(), desc=f"unpacking {archive_path.name}", disable=None):
+            for name, file in tqdm(
+                todo.items(), desc=printable(f"unpacking {archive_path.name}"), disable=None
+            ):
                 _place(file, folder / name)
     except (*_DAMAGE, NotImplementedError) as error:
         raise N3Error(

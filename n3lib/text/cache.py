@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from n3lib.console import printable
 from n3lib.data.base import check_sentences
 from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
@@ -23,7 +24,7 @@ def encode_texts(
 
     Arguments and errors are those of `encode_cached`.
     """
-    bar = tqdm(texts, desc=f"encoding texts ({encoder.name})", disable=None)
+    bar = tqdm(texts, desc=printable(f"encoding texts ({encoder.name})"), disable=None)
     return [encode_cached(encoder, text, cache) for text in bar]
 
 
