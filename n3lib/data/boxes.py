@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from n3lib.data.cub import CUB
-from n3lib.data.photos import check_same_images, read_pairs
+from n3lib.data.lists import check_same_images, read_pairs
 from n3lib.errors import N3Error
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
