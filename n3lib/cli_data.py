@@ -93,14 +93,14 @@ def _verify(options: argparse.Namespace) -> None:
 def _describe(options: argparse.Namespace) -> None:
     from n3lib.data import find_root, find_source
     from n3lib.data.titles import TITLES
-    from n3lib.data.wikipedia import describe
-    from n3lib.files import read_json
+    from n3lib.data.wikipedia import describe, read_titles
 
     source = find_source(options.name)
-    titles = TITLES[source.name] | (read_json(options.titles) if options.titles else {})
     root = find_root(source, options.root)
     output = options.output or root / source.text
     classes = source.index(root).classes
+    # The user's last: of two titles for one class, the last counts.
+    titles = TITLES[source.name] | (read_titles(options.titles, classes) if options.titles else {})
     collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
     print(collected)
     collected.require_all()

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from n3lib.data.archives import Archive
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.data.images import THREADS, image_array, load_image
-from n3lib.data.texts import human_name, read_texts
+from n3lib.data.names import human_name
+from n3lib.data.texts import read_texts
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
 
