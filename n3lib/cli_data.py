@@ -71,10 +71,11 @@ def _info(options: argparse.Namespace) -> None:
 
 def _download(options: argparse.Namespace) -> None:
     from n3lib.data import find_root, find_source
-    from n3lib.data.archives import fetch
+    from n3lib.data.photos import fetch
 
     source = find_source(options.name)
-    fetch(source.archives, find_root(source, options.root), options.source, source.terms)
+    for odd in fetch(source, find_root(source, options.root), options.source):
+        print(f"{odd}, but holds the whole dataset")
     print(f"{source.title}\n{source.terms}\nin {options.root}; next: n3 data verify {source.name}")
 
 

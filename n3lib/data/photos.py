@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from n3lib.data import archives
 from n3lib.data.archives import Archive
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.data.images import THREADS, image_array, load_image
@@ -168,6 +169,26 @@ def read_text(
     return read_texts(path, index.classes, visual), sha256_file(path)
 
 
+def fetch(source: Source, root: Path | str, given: Path | None = None) -> list[str]:
+    """Bring a dataset into `root` and unpack it, see `n3lib.data.archives.fetch`.
+
+    Args:
+        source: which dataset.
+        root: the folder that is to hold it.
+        given: an archive that is on the disk already, or the folder that holds it. With another hash than the
+            published one, it is taken if `verify` finds nothing wrong with what it holds.
+
+    Returns:
+        What is odd about the archives, a line each.
+
+    Raises:
+        N3Error: see `n3lib.data.archives.fetch`; or `given` is the dataset itself, unpacked already.
+    """
+    if given is not None and _is_unpacked(source, given):
+        raise N3Error(f"{given} holds {source.name} unpacked", f"Fetch nothing: use --root {given}")
+    return archives.fetch(source.archives, Path(root), given, source.terms, lambda: verify(source, root))
+
+
 def verify(source: Source, root: Path | str) -> list[str]:
     """Look at every file of a dataset; takes minutes.
 
@@ -220,6 +241,17 @@ def reduced(index: Index, split: Split) -> np.ndarray:
         images.sort(key=lambda i: hashlib.sha256(_relative(index, i).encode()).digest())
         stay[images[: len(images) // 5]] = False
     return np.flatnonzero(stay)
+
+
+def _is_unpacked(source: Source, folder: Path) -> bool:
+    """Whether a folder holds a dataset and none of its archives."""
+    packed = [archive for archive in source.archives if archive.unpack]
+    if not folder.is_dir() or archives.found_in(packed, folder):
+        return False
+    try:
+        return source.index(folder).paths[0].is_file()  # the lists alone are no dataset
+    except N3Error:
+        return False
 
 
 def _relative(index: Index, image: int) -> str:
