@@ -59,10 +59,12 @@ def in_square(
 
 def _box(line: str, path: Path, image: str) -> list[float]:
     try:
-        left, top, width, height = map(float, line.split())
+        box = [float(number) for number in line.split()]
     except ValueError:
-        raise N3Error(f"{path}: {line[:80]!r} of image {image} is no box", _REMEDY) from None
-    return [left, top, width, height]
+        box = []
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise N3Error(f"{path}: {line[:80]!r} of image {image} is no box", _REMEDY)
+    return box
 
 
 def _size(path: Path) -> tuple[int, int]:
