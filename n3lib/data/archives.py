@@ -79,7 +79,7 @@ def fetch(
         )
     if given is not None and waiting and not named:
         raise N3Error(
-            f"{given} holds none of {_listed(archives)}",
+            f"{given} holds no archive of this dataset ({_listed(archives)})",
             "Name the folder that does, or none to download them",
         )
 

@@ -28,7 +28,7 @@ from n3lib.errors import N3Error
 _SAMPLE = 1000  # lines from which the number of numbers is told
 _LONGEST = 1 << 20  # bytes of a line: 4,096 numbers of 20 digits have a tenth
 _AGAIN = "Download it again, or unpack it yourself"
-_FORM = "Give a text file of lines `word number number ...`"
+_FORM = "Give a text file of lines `word number number ...`; what a browser saved may be a web page instead"
 
 
 class VectorFile:
@@ -60,7 +60,7 @@ class VectorFile:
         self.width = int(first[1]) if self._binary else found.most_common(1)[0][0]
         if self.width < 1:
             raise self._error(
-                f"line {sample[0][0]}", f"{sample[0][1][:60]!r} is not a word and its numbers", _FORM
+                f"line {sample[0][0]}", f"{_shown(sample[0][1])} is not a word and its numbers", _FORM
             )
         if header and self.width != int(first[1]):
             raise self._error(
@@ -109,7 +109,7 @@ class VectorFile:
                     raise ValueError
                 yield place, word, list(map(float, fields))
             except ValueError:
-                shown = f"{line[:60].strip()!r} is not a word and {self.width} numbers"
+                shown = f"{_shown(line)} is not a word and {self.width} numbers"
                 raise self._error(place, shown, "Correct or remove this line") from None
 
     def _binary_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, np.ndarray]]:
@@ -162,6 +162,10 @@ def _lines(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
         line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not line.isspace() and line:
             yield number, line
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:60].decode("utf-8", "replace").strip())
 
 
 def _word(file: BufferedIOBase) -> bytes:
