@@ -1,4 +1,4 @@
-"""`jcache` with kernels that listen on sockets in the file system: none of them opens a port of the machine."""
+"""`jcache` with kernels that listen on sockets in the file system: none opens a port of the machine."""
 
 import sys
 

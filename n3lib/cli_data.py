@@ -79,11 +79,16 @@ def _info(options: argparse.Namespace) -> None:
 
 def _download(options: argparse.Namespace) -> None:
     from n3lib.data import find_root, find_source
-    from n3lib.data.archives import fetch
+    from n3lib.data.photos import fetch
 
     source = find_source(options.name)
-    fetch(source.archives, find_root(source, options.root), options.source, source.terms)
-    for line in (source.title, source.terms, f"in {options.root}; next: n3 data verify {source.name}"):
+    odd = fetch(source, find_root(source, options.root), options.source)
+    for line in (
+        *(f"{one}, but holds the whole dataset" for one in odd),
+        source.title,
+        source.terms,
+        f"in {options.root}; next: n3 data verify {source.name}",
+    ):
         tell(line)
 
 
@@ -103,14 +108,14 @@ def _verify(options: argparse.Namespace) -> None:
 def _describe(options: argparse.Namespace) -> None:
     from n3lib.data import find_root, find_source
     from n3lib.data.titles import TITLES
-    from n3lib.data.wikipedia import describe
-    from n3lib.files import read_json
+    from n3lib.data.wikipedia import describe, read_titles
 
     source = find_source(options.name)
-    titles = TITLES[source.name] | (read_json(options.titles) if options.titles else {})
     root = find_root(source, options.root)
     output = options.output or root / source.text
     classes = source.index(root).classes
+    # The user's last: of two titles for one class, the last counts.
+    titles = TITLES[source.name] | (read_titles(options.titles, classes) if options.titles else {})
     collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
     tell(collected)
     collected.require_all()

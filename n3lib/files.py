@@ -19,9 +19,11 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 
-# No file of descriptions comes near: the articles about NABirds' 404 species have 20 MB.
-MAX_JSON = 256 * 2**20
+# No text comes near: the articles about NABirds' 404 species have 20 MB.
+MAX_TEXT = 256 * 2**20
 PARTIAL = ".n3-partial"  # ends the names of files that are being written, and of no others
+
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 @contextmanager
@@ -118,29 +120,55 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
             raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file, or say in one line what is wrong with it.
+def read_text(path: Path) -> str:
+    """Read a text file as people's programs save it: as UTF-8, or as UTF-16 with a byte order mark.
+
+    Other encodings do not say which they are, and a wrong guess turns letters into others unseen.
 
     Raises:
-        N3Error: it is not there, not JSON, larger than `MAX_JSON`, or has one key twice, a number that is not
-            finite, or half of a character: `json` takes these, but nobody means them.
+        N3Error: it is not there, cannot be read, is larger than `MAX_TEXT` bytes, or is in another encoding.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_JSON + 1)
-        if len(text) > MAX_JSON:
-            raise N3Error(f"{path} is larger than {MAX_JSON >> 20} MB", "Divide it, or check what it is")
-        value = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
-        if re.search(r"\\u[dD][89a-fA-F]", text):
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_TEXT + 1)
     except FileNotFoundError:
         raise N3Error(f"{path} does not exist", "Check the path") from None
     except OSError as error:
         raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the path") from None
+    if len(raw) > MAX_TEXT:
+        raise N3Error(f"{path} is larger than {MAX_TEXT >> 20} MB", "Divide it, or check what it is")
+    codec = _UTF16.get(raw[:2], "utf-8")
+    try:
+        text = raw.decode(codec)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].decode(codec, "ignore").count("\n") + 1
+        name = "UTF-8" if codec == "utf-8" else "UTF-16"
+        raise N3Error(
+            f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {name}",
+            "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged",
+        ) from None
+    if "\0" in text:  # UTF-16 without its mark is UTF-8 by its bytes, but a NUL stands after each letter
+        line = text[: text.index("\0")].count("\n") + 1
+        raise N3Error(f"{path}, line {line}: a NUL character: this is no text in UTF-8", "Save it as UTF-8")
+    return text.removeprefix("\ufeff")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, or say in one line what is wrong with it.
+
+    Raises:
+        N3Error: `read_text` refuses it, or it is not JSON, or has one key twice, a number that is not finite,
+            or half of a character: `json` takes these, but nobody means them.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except KeyError as error:
         raise N3Error(f"{path} has {error} twice", "Keep one of them") from None
-    except (ValueError, RecursionError) as error:  # ValueError: of JSON, UTF-8 or a number of 5,000 digits
+    except (ValueError, RecursionError) as error:  # ValueError: of JSON, or a number of 5,000 digits
         raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
 
 

@@ -81,6 +81,14 @@ def test_a_dataset_from_its_archive_to_the_cache(
     assert len(list((tmp_path / "cache" / "text").rglob("*.safetensors"))) == 50
 
 
+def test_download_tells_of_an_archive_with_another_hash(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.data.photos.fetch", lambda *_: ["mine.zip has MD5 1 instead of 2"])
+    assert main(["data", "download", "cub", "--root", str(tmp_path), "--from", str(tmp_path)]) == 0
+    assert [line for line in capsys.readouterr().out.split("\n") if "mine.zip" in line]
+
+
 def test_describe_passes_on_what_was_asked(
     animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

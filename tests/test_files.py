@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from n3lib import files
 from n3lib.errors import N3Error
-from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, sweep, write_json, write_tensors
+from n3lib.files import (
+    atomic,
+    read_json,
+    read_tensors,
+    read_text,
+    sha256,
+    sha256_file,
+    sweep,
+    write_json,
+    write_tensors,
+)
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -103,3 +114,43 @@ def test_hashes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     # The first test vector of FIPS 180-2.
     assert sha256_file(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark", "utf-16-be with a mark"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_texts_as_editors_save_them(tmp_path: Path, encoding: str) -> None:
+    codec, _, mark = encoding.partition(" ")
+    text = '{"Café 鳥 \U0001f426": ["größer"]}\r\n'
+    (tmp_path / "a.json").write_bytes((("\ufeff" if mark else "") + text).encode(codec))
+    assert read_text(tmp_path / "a.json") == text
+    assert read_json(tmp_path / "a.json") == {"Café 鳥 \U0001f426": ["größer"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("one\ntwo\ncafé".encode("latin-1"), "line 3"),
+        ("one\n“two”".encode("cp1252"), "line 2"),
+        ("one\ntwo\n".encode("utf-16-le"), "line 1"),  # without its mark
+        ("one\ntwo".encode("utf-16")[:-1], "line 2"),  # cut in a character
+        (b"\xff\xfeo\0\n\0\x00\xd8o\0", "line 2"),  # half of a character
+        (b"\x89PNG\r\n\x1a\n\0\0", "line 1"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_text, read_json])
+def test_other_encodings_are_refused_with_their_line(read, tmp_path: Path, content: bytes, line: str) -> None:
+    (tmp_path / "birds").write_bytes(content)
+    with pytest.raises(N3Error, match=rf"birds, {line}\b") as error:
+        read(tmp_path / "birds")
+    assert "UTF-8" in error.value.remedy
+
+
+def test_no_text_is_read_beyond_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_TEXT", 8)
+    (tmp_path / "large").write_text('["1234"]')
+    assert read_json(tmp_path / "large") == ["1234"]
+    (tmp_path / "large").write_text('["12345"]')
+    with pytest.raises(N3Error, match="large"):
+        read_json(tmp_path / "large")

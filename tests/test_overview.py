@@ -9,7 +9,7 @@ import pytest
 from n3lib import overview
 from n3lib.data import sources
 from n3lib.data.classes import CUB_NAMES
-from n3lib.data.texts import human_name
+from n3lib.data.names import human_name
 from n3lib.errors import N3Error
 from n3lib.files import write_json
 

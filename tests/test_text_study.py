@@ -30,10 +30,7 @@ def test_encoders_that_are_not_here_are_not_fetched(monkeypatch: pytest.MonkeyPa
     assert "make elmo" in shown["elmo"][1]
 
 
-# gensim leaves the closing of a gzipped file to the garbage collector.
-@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 def test_vectors_in_a_cache_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("gensim")
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path))
     (tmp_path / "small").mkdir()
     with gzip.open(tmp_path / "small" / "small.gz", "wt") as file:

@@ -9,7 +9,8 @@ import httpx
 import wikipediaapi
 
 from n3lib.data.download import TRIES, wait
-from n3lib.data.texts import human_name, sentences
+from n3lib.data.names import human_name
+from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
 
 LICENSE = "CC BY-SA 4.0"

@@ -14,7 +14,8 @@ import numpy as np
 
 from n3lib.data.archives import Archive
 from n3lib.data.classes import AWA2_NAMES
-from n3lib.data.photos import Index, Source, find_folder, read_pairs
+from n3lib.data.lists import find_folder, paths_in, read_pairs
+from n3lib.data.photos import Index, Source
 from n3lib.data.splits import AWA2_SPLITS, awa2_split
 from n3lib.errors import N3Error
 from n3lib.files import sha256
@@ -34,18 +35,18 @@ def _index(root: Path) -> Index:
         raise N3Error(f"{folder / 'classes.txt'} names a class twice", _REMEDY)
     images = folder / "JPEGImages"
     try:
-        folders = {path.name for path in images.iterdir() if path.is_dir()}
+        # A name that starts with a dot is a leftover of another system, of a folder as of a file.
+        folders = {path.name for path in images.iterdir() if path.is_dir() and path.name[0] != "."}
     except OSError as error:
         raise N3Error(f"{images} cannot be read: {error.strerror}", _REMEDY) from None
     if folders - set(names.values()):
         raise N3Error(f"{images / min(folders - set(names.values()))} is no class in classes.txt", _REMEDY)
     paths: list[Path] = []
     labels: list[int] = []
-    for label, name in enumerate(names.values()):
-        # A name that starts with a dot is a leftover of another system.
-        found = sorted(p for p in (images / name).glob("[!.]*") if p.suffix.lower() == ".jpg")
+    for label, place in enumerate(paths_in(images, names.values(), folder / "classes.txt", _REMEDY)):
+        found = sorted(p for p in place.glob("[!.]*") if p.suffix.lower() == ".jpg")
         if not found:
-            raise N3Error(f"{images / name} is missing or holds no .jpg", _REMEDY)
+            raise N3Error(f"{place} is missing or holds no .jpg", _REMEDY)
         paths += found
         labels += [label] * len(found)
     listed = [path.relative_to(folder).as_posix() for path in paths]

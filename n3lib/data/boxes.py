@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from n3lib.data.cub import CUB
-from n3lib.data.photos import check_same_images, read_pairs
+from n3lib.data.lists import check_same_images, read_pairs
 from n3lib.errors import N3Error
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
@@ -59,10 +59,12 @@ def in_square(
 
 def _box(line: str, path: Path, image: str) -> list[float]:
     try:
-        left, top, width, height = map(float, line.split())
+        box = [float(number) for number in line.split()]
     except ValueError:
-        raise N3Error(f"{path}: {line[:80]!r} of image {image} is no box", _REMEDY) from None
-    return [left, top, width, height]
+        box = []
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise N3Error(f"{path}: {line[:80]!r} of image {image} is no box", _REMEDY)
+    return box
 
 
 def _size(path: Path) -> tuple[int, int]:

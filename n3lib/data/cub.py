@@ -21,15 +21,8 @@ import numpy as np
 
 from n3lib.data.archives import Archive
 from n3lib.data.classes import CUB_NAMES
-from n3lib.data.photos import (
-    Index,
-    Source,
-    check_same_images,
-    find_folder,
-    hash_lists,
-    read_lines,
-    read_pairs,
-)
+from n3lib.data.lists import check_same_images, find_folder, hash_lists, paths_in, read_lines, read_pairs
+from n3lib.data.photos import Index, Source
 from n3lib.data.splits import CUB_SPLITS, cub_split
 from n3lib.errors import N3Error
 
@@ -55,7 +48,7 @@ def _index(root: Path) -> Index:
                 f"{lists[2]}: label {label!r} of image {image} is not in 1 to {len(names)}", _REMEDY
             )
         labels.append(int(label) - 1)
-    paths = [folder / "images" / name for name in images.values()]
+    paths = paths_in(folder / "images", images.values(), lists[1], _REMEDY)
     return Index(folder, tuple(names.values()), paths, np.array(labels, dtype=np.int64), hash_lists(*lists))
 
 
@@ -83,7 +76,7 @@ def _index_2010(root: Path) -> Index:
     # Most names are equal, which tells that the numbers mean the same classes.
     if len(names) == len(CUB_NAMES) and sum(map(str.__eq__, names, CUB_NAMES)) > 100:
         names = CUB_NAMES
-    paths = [folder / "images" / file for file in labels]
+    paths = paths_in(folder / "images", labels, lists[1], _REMEDY_2010)
     return Index(folder, names, paths, np.array(list(labels.values()), dtype=np.int64), hash_lists(*lists))
 
 

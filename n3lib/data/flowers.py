@@ -16,7 +16,8 @@ from scipy.io import loadmat
 
 from n3lib.data.archives import Archive
 from n3lib.data.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
-from n3lib.data.photos import Index, Source, find_folder, hash_lists
+from n3lib.data.lists import find_folder, hash_lists
+from n3lib.data.photos import Index, Source
 from n3lib.data.splits import (
     FLOWERS_SPECIES_SPLITS,
     FLOWERS_SPLITS,

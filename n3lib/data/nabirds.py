@@ -23,7 +23,8 @@ import numpy as np
 
 from n3lib.data.archives import Archive
 from n3lib.data.classes import NABIRDS_COUNTS, NABIRDS_NAMES
-from n3lib.data.photos import Index, Source, check_same_images, find_folder, hash_lists, read_pairs
+from n3lib.data.lists import check_same_images, find_folder, hash_lists, paths_in, read_pairs
+from n3lib.data.photos import Index, Source
 from n3lib.data.splits import NABIRDS_SPLITS, nabirds_split
 from n3lib.errors import N3Error
 
@@ -64,7 +65,7 @@ def _index(root: Path) -> Index:
         if category not in place:
             raise N3Error(f"{lists[3]}: label {category!r} of image {image} is no category", _REMEDY)
         labels.append(place[category])
-    paths = [folder / "images" / name for name in images.values()]
+    paths = paths_in(folder / "images", images.values(), lists[2], _REMEDY)
     return Index(folder, tuple(birds), paths, np.array(labels, dtype=np.int64), hash_lists(*lists))
 
 

@@ -18,10 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from n3lib.data import archives
 from n3lib.data.archives import Archive
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.data.images import THREADS, image_array, load_image
-from n3lib.data.texts import human_name, read_texts
+from n3lib.data.names import human_name
+from n3lib.data.texts import read_texts
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
 
@@ -167,6 +169,26 @@ def read_text(
     return read_texts(path, index.classes, visual), sha256_file(path)
 
 
+def fetch(source: Source, root: Path | str, given: Path | None = None) -> list[str]:
+    """Bring a dataset into `root` and unpack it, see `n3lib.data.archives.fetch`.
+
+    Args:
+        source: which dataset.
+        root: the folder that is to hold it.
+        given: an archive that is on the disk already, or the folder that holds it. With another hash than the
+            published one, it is taken if `verify` finds nothing wrong with what it holds.
+
+    Returns:
+        What is odd about the archives, a line each.
+
+    Raises:
+        N3Error: see `n3lib.data.archives.fetch`; or `given` is the dataset itself, unpacked already.
+    """
+    if given is not None and _is_unpacked(source, given):
+        raise N3Error(f"{given} holds {source.name} unpacked", f"Fetch nothing: use --root {given}")
+    return archives.fetch(source.archives, Path(root), given, source.terms, lambda: verify(source, root))
+
+
 def verify(source: Source, root: Path | str) -> list[str]:
     """Look at every file of a dataset; takes minutes.
 
@@ -221,66 +243,15 @@ def reduced(index: Index, split: Split) -> np.ndarray:
     return np.flatnonzero(stay)
 
 
-def find_folder(source: str, root: Path, names: tuple[str, ...], lists: tuple[str, ...], remedy: str) -> Path:
-    """The dataset's folder: `root` or one of `names` in it, known by any of the files `lists`."""
-    for folder in (root, *(root / name for name in names)):
-        if any((folder / name).is_file() for name in lists):
-            return folder
-    raise N3Error(f"no {source} in {root}: {lists[0]} is missing", remedy)
-
-
-def read_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
-    """The lines of a list that are not blank, stripped, with their numbers.
-
-    Raises:
-        N3Error: there is no such file, it cannot be read, or it says nothing.
-    """
+def _is_unpacked(source: Source, folder: Path) -> bool:
+    """Whether a folder holds a dataset and none of its archives."""
+    packed = [archive for archive in source.archives if archive.unpack]
+    if not folder.is_dir() or archives.found_in(packed, folder):
+        return False
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise N3Error(f"{path} does not exist", remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise N3Error(f"{path} cannot be read: {error}", remedy) from None
-    found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
-        raise N3Error(f"{path} is empty", remedy)
-    return found
-
-
-def read_pairs(path: Path, remedy: str, numbered: bool = True, spaces: bool = False) -> dict[str, str]:
-    """Read lines of `id value` as `{id: value}`, in the order of the file.
-
-    Args:
-        path: the list.
-        remedy: what the reader of an error can do.
-        numbered: whether ids must be whole numbers; their leading zeros go.
-        spaces: whether values may have spaces in them.
-
-    Raises:
-        N3Error: the file cannot be read, a line is not of that form, or an id stands there twice.
-    """
-    found: dict[str, str] = {}
-    for number, line in read_lines(path, remedy):
-        fields = line.split(maxsplit=1) if spaces else line.split()
-        if len(fields) != 2 or (numbered and not fields[0].isdecimal()):
-            raise N3Error(f"{path}, line {number}: {line[:80]!r} is not `id value`", remedy)
-        key = str(int(fields[0])) if numbered else fields[0]
-        if key in found:
-            raise N3Error(f"{path}, line {number}: id {key} stands there twice", remedy)
-        found[key] = fields[1]
-    return found
-
-
-def check_same_images(path: Path, labels: dict[str, str], images: dict[str, str], remedy: str) -> None:
-    """Refuse a list of labels that is not about the same images as the list of images."""
-    if labels.keys() != images.keys():
-        odd = min(labels.keys() ^ images.keys())
-        raise N3Error(f"{path} and images.txt do not agree on image {odd}", remedy)
-
-
-def hash_lists(*paths: Path) -> str:
-    """SHA-256 over files, wherever they lie."""
-    return sha256(*(path.read_bytes() for path in paths))
+        return source.index(folder).paths[0].is_file()  # the lists alone are no dataset
+    except N3Error:
+        return False
 
 
 def _relative(index: Index, image: int) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.data.base import HEAVIEST, LIGHTEST, Sentence
+from n3lib.data.names import ClassNames
 from n3lib.errors import N3Error
 from n3lib.files import read_json
 
@@ -51,18 +52,12 @@ def sentences(text: str) -> tuple[str, ...]:
     return _speaking(found)
 
 
-def human_name(official: str) -> str:
-    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`,
-    `grizzly bear` for `grizzly+bear`.
-    """
-    return re.sub(r"^\d+\.", "", official).replace("_", " ").replace("+", " ").strip()
-
-
 def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
     Args:
-        path: a JSON file in one of the forms above; its keys are names in `classes` or their `human_name`.
+        path: a JSON file in one of the forms above; its keys are names in `classes` in any spelling, see
+            `n3lib.data.names`.
         classes: class names, official or for people; the place in it is the class id.
         visual: keep only sentences marked at least this much as visual; a class without marks, or without any
             sentence marked so high, keeps all of them.
@@ -72,27 +67,18 @@ def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) ->
             classes without text.
     """
     path = Path(path)
-    place: dict[str, int] = {}
-    for index, name in enumerate(classes):
-        place.setdefault(human_name(name), index)
-    place.update({name: index for index, name in enumerate(classes)})
-
-    texts: list[tuple[str, ...]] = [()] * len(classes)
-    keys: dict[int, str] = {}
-    unknown = []
-    for key, value in _read_object(path).items():
-        found = place.get(key, place.get(human_name(key)))
-        if found is None:
-            unknown.append(key)
-            continue
-        if found in keys:
-            raise N3Error(f"{path} has one class twice, as {keys[found]!r} and {key!r}", "Keep one of them")
-        keys[found] = key
-        texts[found] = _description(str(path), key, value, visual)
-    if unknown:
-        raise N3Error(f"{path} has {_some(unknown)} not in the dataset", "Correct or remove these names")
+    found = _matched(path, classes, visual)
+    texts = tuple(found.get(place, ()) for place in range(len(classes)))
     _refuse_silent(str(path), dict(zip(classes, texts, strict=True)))
-    return tuple(texts)
+    return texts
+
+
+def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Read the descriptions of those classes that a file describes; else as `read_texts`."""
+    path = Path(path)
+    texts = {classes[place]: text for place, text in _matched(path, classes).items()}
+    _refuse_silent(str(path), texts)
+    return texts
 
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
@@ -107,6 +93,8 @@ def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
     """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
 
+    White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
+
     Args:
         value: class name to running text, sentences, or sentences with weights and marks.
         where: what errors name, such as the file.
@@ -117,11 +105,12 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     """
     classes: dict[str, tuple[str, ...]] = {}
     for key, description in value.items():
-        name = key.strip()
+        name = unicodedata.normalize("NFC", key.strip())
         if not name:
             raise N3Error(f"{where}: a class has no name", "Name every class")
         if any(unicodedata.category(character) == "Cc" for character in name):
             raise N3Error(f"{where}: the class name {name!r} holds a control character", "Remove it")
+        name = " ".join(name.split())
         if name in classes:
             raise N3Error(f"{where}: class {name!r} is described twice", "Keep one of them")
         classes[name] = _description(where, name, description)
@@ -129,6 +118,13 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
         raise N3Error(f"{where}: a classifier needs at least two classes", "Describe another class")
     _refuse_silent(where, classes)
     return classes
+
+
+def _matched(path: Path, classes: Sequence[str], visual: float = 0.0) -> dict[int, tuple[str, ...]]:
+    """The sentences of the classes that a file names, by class id."""
+    value = _read_object(path)
+    ids = ClassNames(classes).match(value, path)
+    return {place: _description(str(path), name, value[name], visual) for name, place in ids.items()}
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -196,10 +192,5 @@ def _abbreviated(word: str) -> bool:
 def _refuse_silent(where: str, texts: Mapping[str, Sequence[str]]) -> None:
     silent = [name for name, description in texts.items() if not description]
     if silent:
-        raise N3Error(f"{where}: no text for {_some(silent)}", "Give every class a description")
-
-
-def _some(names: Sequence[str]) -> str:
-    """The number of classes and the first five names."""
-    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({listed})"
+        count = f"{len(silent)} {'class' if len(silent) == 1 else 'classes'}"
+        raise N3Error(f"{where}: no text for {count} ({', '.join(silent)})", "Give every class a description")

@@ -79,6 +79,12 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
     return sorted({name.parts[0] for name in files})
 
 
+def leads_out(name: str) -> bool:
+    """Whether a relative path with `/` may end outside the folder that it is taken in, on any system."""
+    windows = PureWindowsPath(name)  # its parts end at both kinds of slash
+    return ".." in windows.parts or bool(windows.anchor) or "\\" in name or "\0" in name
+
+
 @dataclass(frozen=True)
 class _Member:
     name: str
@@ -148,8 +154,7 @@ def _check(path: Path, members: Iterator[_Member]) -> dict[PurePosixPath, _Membe
         if member.kind not in ("file", "folder"):
             raise N3Error(f"{path} holds a {member.kind}: {member.name!r}", _UNSAFE)
         place = PurePosixPath(member.name)
-        windows = PureWindowsPath(member.name)
-        if ".." in windows.parts or windows.anchor or "\\" in member.name or "\0" in member.name:
+        if leads_out(member.name):
             raise N3Error(f"{path} holds a name that leads out of its folder: {member.name!r}", _UNSAFE)
         taken = [str(parent) for parent in place.parents if parent.parts]
         if member.kind == "folder":

@@ -20,7 +20,8 @@ from typing import Any
 from tqdm import tqdm
 
 from n3lib.data.articles import Courteous, look_up, make_client, spaced, usable_title
-from n3lib.data.texts import human_name, read_texts
+from n3lib.data.names import ClassNames, human_name
+from n3lib.data.texts import read_some_texts
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json, writing
 
@@ -89,7 +90,8 @@ def describe(
         section: heading of the section to take, with what is below it. Without one of that name, a longer
             heading that has it is taken ("Description and ecology"); instead of "Description", also one of
             `ALIKE`. "all" takes the article without its references and lists of links.
-        titles: articles by class, such as `n3lib.data.titles.TITLES["cub"]`; other classes in it do nothing.
+        titles: articles by class, in any spelling, such as `n3lib.data.titles.TITLES["cub"]`; of two for one
+            class the last counts, other classes in it do nothing.
         fill: a JSON file (see `n3lib.data.texts`) with texts for some classes, which are not looked up then.
         contact: an e-mail address or web page, which Wikipedia wishes to know of every program.
         api: address of the `api.php` to ask.
@@ -99,14 +101,15 @@ def describe(
     """
     path = Path(path)
     names = _names(classes)
-    given = {human_name(name): usable_title(name, title) for name, title in titles.items()}
-    asked = {name: {"section": section, "title": given.get(name, "")} for name in names}
+    known = ClassNames(names)
+    given = {known.find(name): usable_title(name, title) for name, title in titles.items()}
+    asked = {name: {"section": section, "title": given.get(i, "")} for i, name in enumerate(names)}
     if not section.strip():
         raise N3Error("no section is named", 'Name one, such as "Description", or "all"')
 
     entries = _read(path, names)
     if fill is not None:
-        entries |= {name: list(text) for name, text in _read_fill(Path(fill), names).items()}
+        entries |= {name: list(text) for name, text in read_some_texts(fill, names).items()}
     _write(path, names, entries)  # before anything is asked: a file that cannot be written shows now
     by_hand = {name for name, entry in entries.items() if not _was_asked(entry)}
     todo = [name for name in names if name not in by_hand and not _was_asked(entries.get(name), asked[name])]
@@ -135,6 +138,19 @@ def describe(
     )
 
 
+def read_titles(path: Path | str, classes: Sequence[str]) -> dict[str, str]:
+    """Read a JSON file `{"class": "title of its article"}` about some of the classes.
+
+    Raises:
+        N3Error: it is not such a file, or names a class twice or one that is not in `classes`.
+    """
+    titles = read_json(Path(path))
+    if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
+        raise N3Error(f"{path} holds no titles", 'Write {"class": "title of its article"}')
+    ClassNames(classes).match(titles, Path(path))
+    return titles
+
+
 # The file.
 
 
@@ -152,14 +168,8 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no descriptions", "Name another file")
-    entries = {human_name(key): entry for key, entry in value.items()}
-    if len(entries) < len(value):
-        raise N3Error(f"{path} has a class twice", "Keep one of them")
-    unknown = sorted(entries.keys() - set(names))
-    if unknown:
-        raise N3Error(
-            f"{path} describes classes that are not asked for ({', '.join(unknown[:5])})", "Name another file"
-        )
+    ids = ClassNames(names).match(value, path)
+    entries = {names[place]: value[key] for key, place in ids.items()}
     return {key: entry for key, entry in entries.items() if _says_something(entry)}
 
 
@@ -167,13 +177,6 @@ def _says_something(entry: Any) -> bool:
     if isinstance(entry, dict):
         entry = entry.get("sentences")
     return bool(entry.strip()) if isinstance(entry, str) else bool(entry)
-
-
-def _read_fill(fill: Path, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    value = read_json(fill)
-    keys = {human_name(key) for key in value} if isinstance(value, dict) else set()
-    described = [name for name in names if name in keys]
-    return dict(zip(described, read_texts(fill, described), strict=True))
 
 
 def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:

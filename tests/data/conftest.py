@@ -14,8 +14,8 @@ from n3lib.data.awa2 import AWA2
 from n3lib.data.cub import CUB, CUB2010
 from n3lib.data.flowers import FLOWERS, FLOWERS_SPECIES
 from n3lib.data.nabirds import NABIRDS
+from n3lib.data.names import human_name
 from n3lib.data.photos import Source
-from n3lib.data.texts import human_name
 
 SOURCES = {source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
 

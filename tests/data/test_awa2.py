@@ -24,6 +24,8 @@ def test_index(awa2):
 def test_what_is_no_image_is_passed_over(awa2):
     for name in (".DS_Store", "._antelope_10001.jpg", "Thumbs.db", "antelope.txt"):
         (awa2.folder / "JPEGImages/antelope" / name).write_bytes(b"x")
+        (awa2.folder / "JPEGImages" / name).write_bytes(b"x")
+    (awa2.folder / "JPEGImages/.thumbnails").mkdir()
     assert AWA2.index(awa2.root).paths == awa2.images
 
 

@@ -456,7 +456,7 @@ UNPACKED = ["in/birds/jay/1.jpg", "in/birds/jay/2.jpg", "in/classes.txt"]
 
 def test_fetch(birds, site, tmp_path):
     root = tmp_path / "root"
-    assert fetch([birds], root) == root
+    assert fetch([birds], root) == []
     assert names(root) == [".birds.tgz.done", "birds.tgz", *UNPACKED]
     (root / "birds.tgz").unlink()
     fetch([birds], root)
@@ -502,6 +502,77 @@ def test_wrong_hash_on_the_disk(birds, tmp_path):
     with pytest.raises(N3Error, match=f"has MD5 .* instead of {birds.md5}"):
         fetch([birds], tmp_path / "root", path)
     assert path.exists() and not (tmp_path / "root").exists()
+
+
+REPACKED = {
+    "birds.zip": lambda path: make_zip(path, FILES),
+    "birds.tar": lambda path: make_tar(path, FILES, "w"),
+    "birds.tgz": lambda path: make_tar(path, FILES[::-1]),
+    "birds (1).tgz": lambda path: make_tar(path, FILES[::-1]),
+    "birds(2).tar.gz": lambda path: make_tar(path, FILES[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", REPACKED)
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_an_archive_that_was_packed_anew_is_taken_if_it_proves_whole(birds, site, tmp_path, name, in_folder):
+    """There are two archives, so that the name alone tells which one it is."""
+    root, other, labels = tmp_path / "root", tmp_path / "other", Archive("labels.tgz", site.url, birds.md5)
+    other.mkdir()
+    path = REPACKED[name](other / name)
+    (root / "labels").mkdir(parents=True)
+    proved = []
+
+    def prove():
+        proved.append([part for part in names(root) if part.startswith("in/")])
+        assert ".birds.tgz.done" not in names(root)
+        return []
+
+    (odd,) = fetch([birds, labels], root, other if in_folder else path, prove=prove)
+    assert str(path) in odd and birds.md5 in odd and proved == [UNPACKED]
+    assert fetch([birds, labels], root, path, prove=prove) == [] and len(proved) == 1
+
+
+def test_an_archive_that_was_packed_anew_and_does_not_prove_whole(birds, site, tmp_path):
+    path, root = make_zip(tmp_path / "mine.zip", FILES), tmp_path / "root"
+    for _ in range(2):  # it is not taken for done
+        with pytest.raises(N3Error, match=f"mine.zip has MD5 .* instead of {birds.md5}.*3 classes") as error:
+            fetch([birds], root, path, prove=lambda: ["3 classes, not 4", "..."])
+    assert str(root / "in/birds") in error.value.remedy and ".birds.tgz.done" not in names(root)
+    assert site.requests == [] and path.exists()
+
+
+def test_only_what_the_user_names_may_have_another_hash(birds, site, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    left = make_tar(root / "birds.tgz", FILES[::-1])
+    with pytest.raises(N3Error, match="has MD5"):
+        fetch([birds], root, prove=lambda: [])
+    left.unlink()
+    site.body = b"another file"
+    with pytest.raises(N3Error, match="arrived with MD5"):
+        fetch([birds], root, prove=lambda: [])
+    labels = Archive("labels.mat", site.url, "0" * 32, unpack=False)
+    (tmp_path / "labels.mat").write_bytes(b"other labels")
+    with pytest.raises(N3Error, match="labels.mat has MD5"):
+        fetch([labels], root, tmp_path, prove=lambda: [])
+
+
+def test_a_folder_without_the_archive_is_refused(birds, site, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "cats.tgz").write_bytes(b"")
+    dogs = Archive("dogs.tgz", site.url)
+    with pytest.raises(N3Error, match="folder .*birds.tgz, dogs.tgz"):
+        fetch([birds, dogs], tmp_path / "root", tmp_path / "folder")
+    assert site.requests == [] and not (tmp_path / "root").exists()
+
+
+def test_a_folder_whose_archive_is_done_still_serves(birds, site, tmp_path):
+    """Such as when the download of the other one was cut, and the same call is repeated."""
+    (tmp_path / "birds.tgz").write_bytes(site.body)
+    labels = Archive("labels.mat", site.url, unpack=False)
+    fetch([birds], tmp_path / "root", tmp_path)
+    assert fetch([birds, labels], tmp_path / "root", tmp_path) == [] and len(site.requests) == 1
 
 
 def test_by_hand(birds, site, tmp_path):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from n3lib.data import photos
 from n3lib.data.base import Split
-from n3lib.data.photos import Index, load, reduced, verify
+from n3lib.data.photos import Index, fetch, load, reduced, verify
 from n3lib.errors import N3Error
 
 OWN = Split("own", (0,), (1,), (2,))
@@ -224,6 +225,43 @@ def test_official_numbers(tree):
     for archive in source.archives:
         assert archive.url.endswith(archive.filename) or not archive.url
         assert len(archive.md5) in (0, 32)
+
+
+# Archives.
+
+
+def packed(tree, kind):
+    """The small dataset packed anew."""
+    return Path(shutil.make_archive(str(tree.root.parent / "mine"), kind, tree.root, tree.folder.name))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_a_dataset_that_was_packed_anew(make_tree, tmp_path, kind):
+    tree = make_tree("cub")
+    (odd,) = fetch(whole(tree), tmp_path / "new", packed(tree, kind))
+    assert "mine" in odd and tree.source.archives[0].md5 in odd
+    assert verify(whole(tree), tmp_path / "new") == []
+
+
+def test_a_dataset_that_was_packed_anew_and_is_not_whole(make_tree, tmp_path):
+    tree = make_tree("cub")
+    with pytest.raises(N3Error, match="mine.zip.* 3 classes, not 200"):
+        fetch(tree.source, tmp_path / "new", packed(tree, "zip"))
+    source = whole(tree)
+    tree.images[3].write_bytes(b"")
+    with pytest.raises(N3Error, match=f"mine.zip.*{tree.images[3].name}"):
+        fetch(source, tmp_path / "other", packed(tree, "zip"))
+
+
+def test_an_unpacked_dataset_needs_no_fetching(tree, tmp_path):
+    for folder in (tree.root, tree.folder):
+        with pytest.raises(N3Error, match=f"--root {folder}\\."):
+            fetch(tree.source, tmp_path / "new", folder)
+    shutil.rmtree(tree.folder)
+    with pytest.raises(N3Error, match=tree.source.archives[0].filename) as error:
+        fetch(tree.source, tmp_path / "new", tree.root)
+    assert str(tree.root) in error.value.problem
+    assert not (tmp_path / "new").exists()
 
 
 # The rule of the splits of appendix B.

@@ -1,0 +1,84 @@
+"""Class names, as datasets and people spell them."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from n3lib.errors import N3Error
+
+_APOSTROPHES = re.compile(r"['’‘ʼ`´]")
+_SEPARATORS = re.compile(r"[\s_+\-‐‑‒–—―−]+")
+
+
+def human_name(official: str) -> str:
+    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`,
+    `grizzly bear` for `grizzly+bear`.
+    """
+    return re.sub(r"^\d+\.", "", official).replace("_", " ").replace("+", " ").strip()
+
+
+def normal_name(name: str) -> str:
+    """The form that all spellings of a class name share: `black footed albatross`.
+
+    Case, apostrophes, an official number, the composition of Unicode, and which separators stand between the
+    words (spaces, hyphens, underscores, plus signs) make no difference.
+    """
+    folded = unicodedata.normalize("NFC", human_name(name).casefold())
+    return _SEPARATORS.sub(" ", _APOSTROPHES.sub("", folded)).strip()
+
+
+class ClassNames:
+    """Finds the classes of a dataset by any spelling of their names, see `normal_name`.
+
+    Where two classes have one normal form, each is known by its exact name alone.
+
+    Args:
+        classes: class names, official or for people; the place in it is the class id.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._exact = _unique(map(human_name, classes)) | _unique(classes)
+        self._normal = _unique(map(normal_name, classes))
+        self._people = {normal_name(name): human_name(name) for name in classes}
+
+    def find(self, name: str) -> int | None:
+        """The class id of a name, or None."""
+        return self._exact.get(name, self._normal.get(normal_name(name)))
+
+    def match(self, names: Iterable[str], path: Path) -> dict[str, int]:
+        """The class id of each of the names that stand in a file.
+
+        Raises:
+            N3Error: two of them mean one class, or some mean none: all of these are listed, each with the
+                classes that are spelled most alike.
+        """
+        ids = {name: self.find(name) for name in names}
+        unknown = [name for name, found in ids.items() if found is None]
+        if unknown:
+            listed = ", ".join(map(self._unknown, unknown))
+            raise N3Error(
+                f"{path} has {len(unknown)} {'name' if len(unknown) == 1 else 'names'} of no class: {listed}",
+                "Correct or remove these names",
+            )
+        first: dict[int, str] = {}
+        found = {name: place for name, place in ids.items() if place is not None}
+        for name, place in found.items():
+            if first.setdefault(place, name) != name:
+                raise N3Error(
+                    f"{path} has one class twice, as {first[place]!r} and {name!r}", "Keep one of them"
+                )
+        return found
+
+    def _unknown(self, name: str) -> str:
+        alike = [self._people[one] for one in get_close_matches(normal_name(name), self._people)]
+        return f"{name!r} (like {', '.join(alike)})" if alike else repr(name)
+
+
+def _unique(names: Iterable[str]) -> dict[str, int]:
+    """The places of the names that stand there once."""
+    names = list(names)
+    count = Counter(names)
+    return {name: place for place, name in enumerate(names) if count[name] == 1}

@@ -1,0 +1,195 @@
+"""Files of word vectors as they are published.
+
+- Text of lines `word number number ...`: GloVe (https://nlp.stanford.edu/projects/glove/) and fastText. A
+  word may have spaces in it, as in glove.840B (`. . .`, `at name@domain.com`): it is what stands before the
+  last numbers, which are equally many in every line.
+- The same with a first line `words numbers`, and word2vec's binary form, whose vectors are float32
+  (https://code.google.com/archive/p/word2vec/).
+
+Each plain, gzipped, or alone in a .zip. What a file is follows from its content, not from its name.
+"""
+
+import gzip
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
+from itertools import count, islice
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float16
+
+from n3lib.errors import N3Error
+
+_SAMPLE = 1000  # lines from which the number of numbers is told
+_LONGEST = 1 << 20  # bytes of a line: 4,096 numbers of 20 digits have a tenth
+_AGAIN = "Download it again, or unpack it yourself"
+_FORM = "Give a text file of lines `word number number ...`; what a browser saved may be a web page instead"
+
+
+class VectorFile:
+    """A file of word vectors, of which only the first lines are read at first.
+
+    Attributes:
+        width: numbers per word, e.
+
+    Raises:
+        N3Error: it cannot be read, or its first lines are no word vectors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as file:
+            sample = list(islice(_lines(file), _SAMPLE))
+        if not sample:
+            raise N3Error(f"word vectors {path}: the file is empty", _FORM)
+        first = sample[0][1].split()
+        # Only word2vec's files begin with a line of their counts: how many words, how many numbers each.
+        header = len(first) == 2 and all(field.isdigit() for field in first)
+        self._count = int(first[0]) if header else None
+        if header and len(sample) == 1:
+            raise self._error("line 1", "there are no words after this line", _AGAIN)
+        self._binary = header and _is_binary(b"".join(line for _, line in sample[1:]))
+        if not self._binary and _is_binary(b"".join(line for _, line in sample)):
+            raise N3Error(f"word vectors {path}: the file is neither text nor word2vec's", _FORM)
+        found = Counter(_numbers(line) for _, line in sample[header:])
+        self.width = int(first[1]) if self._binary else found.most_common(1)[0][0]
+        if self.width < 1:
+            raise self._error(
+                f"line {sample[0][0]}", f"{_shown(sample[0][1])} is not a word and its numbers", _FORM
+            )
+        if header and self.width != int(first[1]):
+            raise self._error(
+                "line 1", f"says {int(first[1])} numbers a word, but there are {self.width}", _AGAIN
+            )
+
+    def read(self, wanted: Callable[[str], bool]) -> dict[str, Float16[np.ndarray, "e"]]:
+        """The vectors of the words that are wanted; of a word that stands there twice, the first.
+
+        The whole file is gone through and checked, once; memory is needed for what is wanted alone.
+
+        Raises:
+            N3Error: a line is not a word and `width` finite numbers that float16 can hold, is not UTF-8, or
+                the words are not as many as the file itself says.
+        """
+        vectors: dict[str, Float16[np.ndarray, "e"]] = {}
+        total = 0
+        with self._opened() as file:
+            for place, word, numbers in self._binary_rows(file) if self._binary else self._text_rows(file):
+                total += 1
+                with np.errstate(over="ignore"):  # by way of float32, as gensim reads them
+                    row = np.asarray(numbers, dtype=np.float32).astype(np.float16)
+                if not np.isfinite(row).all():
+                    raise self._error(place, "a number is not finite, or beyond 65,504", "Correct this line")
+                try:
+                    text = word.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    byte = f"byte 0x{word[error.start]:02X} is not UTF-8"
+                    raise self._error(place, byte, "Convert the file to UTF-8, or remove this line") from None
+                if wanted(text):
+                    vectors.setdefault(text, row)
+        if self._count is not None and total != self._count:
+            raise self._error("line 1", f"says {self._count:,} words, but there are {total:,}", _AGAIN)
+        return vectors
+
+    def _text_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, list[float]]]:
+        for number, line in islice(_lines(file), self._count is not None, None):
+            place = f"line {number}"
+            word, *fields = line.rsplit(None, self.width)
+            try:
+                if len(fields) != self.width:
+                    raise ValueError
+                # One number more is another's mistake, not a word in two parts; `1 2` may be a word.
+                *first, last = word.split()
+                if first and _is_number(last) and not all(map(_is_number, first)):
+                    raise ValueError
+                yield place, word, list(map(float, fields))
+            except ValueError:
+                shown = f"{_shown(line)} is not a word and {self.width} numbers"
+                raise self._error(place, shown, "Correct or remove this line") from None
+
+    def _binary_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, np.ndarray]]:
+        file.readline()
+        # Some programs end each vector with a line end, which then stands before the next word.
+        for number in count(1):
+            if not (word := _word(file).lstrip(b"\n")):
+                return
+            row = file.read(4 * self.width)
+            if len(row) < 4 * self.width:
+                raise self._error(f"word {number}", "the file ends within it", _AGAIN)
+            yield f"word {number}", word, np.frombuffer(row, dtype="<f4")
+
+    def _error(self, place: str, problem: str, remedy: str) -> N3Error:
+        return N3Error(f"word vectors {self._path}, {place}: {problem}", remedy)
+
+    @contextmanager
+    def _opened(self) -> Iterator[BufferedIOBase]:
+        """What the file holds, unpacked."""
+        try:
+            with self._path.open("rb") as raw:
+                start = raw.read(4)
+                raw.seek(0)
+                if start.startswith(b"\x1f\x8b"):
+                    with gzip.open(raw) as file:
+                        yield file
+                elif start == b"PK\3\4":
+                    with zipfile.ZipFile(raw) as archive, archive.open(self._only(archive)) as file:
+                        yield cast(BufferedIOBase, file)
+                else:
+                    yield raw
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+            # RuntimeError: a .zip with a password, or packed in a way that is not known here.
+            raise N3Error(f"word vectors {self._path} cannot be read: {error}", _AGAIN) from None
+
+    def _only(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        if len(members) != 1:
+            names = ", ".join(info.filename for info in members) or "none"
+            raise N3Error(
+                f"word vectors {self._path} has not one file in it but {len(members)}: {names}",
+                "Unpack it and give one of them",
+            )
+        return members[0]
+
+
+def _lines(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, by their number from 1; a byte order mark is not part of the first."""
+    for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
+        line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if not line.isspace() and line:
+            yield number, line
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:60].decode("utf-8", "replace").strip())
+
+
+def _word(file: BufferedIOBase) -> bytes:
+    """Up to the next space, which is taken too; short of it at the end of the file."""
+    word = b""
+    while (byte := file.read(1)) not in (b" ", b"") and len(word) < _LONGEST:
+        word += byte
+    return word
+
+
+def _is_binary(content: bytes) -> bool:
+    """Whether there are control characters that no text has; in any 1,000 bytes of float32 there are some."""
+    return not frozenset(range(9)).isdisjoint(content)
+
+
+def _numbers(line: bytes) -> int:
+    """How many numbers a line ends with; its first field is a word whatever it looks like."""
+    fields = line.split()[1:]
+    return next((i for i, field in enumerate(reversed(fields)) if not _is_number(field)), len(fields))
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
