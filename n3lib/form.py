@@ -20,6 +20,7 @@ from n3lib import plots
 from n3lib.data.images import load_image
 from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
+from n3lib.lettering import plain
 from n3lib.results import Table
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
@@ -80,7 +81,7 @@ def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
         raise N3Error("there is no picture to classify", "Name a folder with image files, or upload some")
     shown = plots.predictions(network, pixels, [None] * len(names))
     for axis, name in zip(shown.figure.axes, names, strict=False):  # the upper row comes first
-        axis.set_title(name if len(name) < 18 else name[:16] + "…", size=8)
+        axis.set_title(plain(name, 1.0, 8.0), size=8)
     return shown
 
 

@@ -1,6 +1,5 @@
 """What there is to learn from: datasets and their texts on this machine, and splits."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from n3lib.data import find_source, sources
 from n3lib.data.photos import Source, read_text
 from n3lib.data.texts import read_classes
 from n3lib.errors import N3Error
+from n3lib.lettering import apart, literal, plain
 from n3lib.results import Table
 
 # Classes for training, validation and test in the paper's Table 1.
@@ -128,10 +128,12 @@ def pages(
 ) -> plots.Picture:
     """One image of each class beside its description, cut where it is long."""
     figure, axes = plots.canvas(len(classes), 2, (6.6, 1.35 * len(classes)), width_ratios=[1, 4])
-    for (name, sentences), image, (left, right) in zip(classes.items(), images, axes, strict=True):
+    names = apart(list(classes), 4.4, 8.5, weight="bold")
+    for name, sentences, image, (left, right) in zip(names, classes.values(), images, axes, strict=True):
         plots.show(left, image)
         right.set_axis_off()
-        right.text(0, 0.98, name, va="top", size=8.5, weight="bold", transform=right.transAxes)
-        text = textwrap.fill(textwrap.shorten(" ".join(sentences), 430), 92)
-        right.text(0, 0.82, text, va="top", size=7.5, transform=right.transAxes)
+        how = {"va": "top", "transform": right.transAxes}
+        text = plain(" ".join(sentences), 4.4, 7.5, 5)
+        literal([right.text(0, 0.98, name, size=8.5, weight="bold", **how)])
+        literal([right.text(0, 0.82, text, size=7.5, **how)])
     return plots.Picture(figure)
