@@ -23,7 +23,7 @@ def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Pi
         literal([told])
     names = f"support classes, text and images known: {', '.join(support)}"
     figure.suptitle("query classes: images to classify, by their descriptions alone", size=9, color=BLUE)
-    known = plain(names, 1.75 * len(query) - 0.2, 8.0, 3)
+    known = plain(names, 1.75 * len(query) - 0.4, 8.0, 3)
     literal([figure.supxlabel(known, size=8, color=RED)])
     return Picture(figure)
 

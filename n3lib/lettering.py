@@ -58,14 +58,17 @@ def plain(text: str, inches: float, size: float = 9.0, lines: int = 1, weight: s
 def apart(
     texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1, weight: str = "normal"
 ) -> list[str]:
-    """Several texts as `plain` draws them; different ones that then read the same get a number, from 1."""
+    """Several texts as `plain` draws them, each with its number, from 1, where that says nothing.
+
+    So it is where another text reads the same, and where no letter of it can be drawn.
+    """
     shown = [plain(text, inches, size, lines, weight) for text in texts]
     meant: dict[str, set[str]] = {}
     for text, drawn in zip(texts, shown, strict=True):
         meant.setdefault(drawn, set()).add(text)
     return [
         _fitted(_drawable(text, weight), f" ({number})", inches, size, lines, weight)
-        if len(meant[drawn]) > 1
+        if len(meant[drawn]) > 1 or (MISSING in drawn and not any(map(str.isalnum, drawn)))
         else drawn
         for number, (text, drawn) in enumerate(zip(texts, shown, strict=True), 1)
     ]

@@ -65,6 +65,7 @@ def test_names_that_read_the_same_are_numbered() -> None:
     first, wren, second = apart([long[0], "wren", long[1]], 1.5)
     assert first.endswith("… (1)") and second.endswith("… (3)") and wren == "wren"
     assert max(width(first), width(second)) <= 1.5
+    assert apart(["wren", "\U000f0000"], 2.0) == ["wren", f"{MISSING} (2)"]  # no letter of it can be read
     assert apart(["\U000f0000", "\U000f0001"], 2.0) == [f"{MISSING} (1)", f"{MISSING} (2)"]
 
 
