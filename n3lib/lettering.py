@@ -40,7 +40,7 @@ def literal(texts: Iterable[Text]) -> None:
         text.set(parse_math=False, fontfamily=families())
 
 
-def plain(text: str, inches: float, size: float = 9.0, lines: int = 1, weight: str = "normal") -> str:
+def plain(text: str, inches: float, size: float = 9.0, lines: int = 1) -> str:
     """A text as it can be drawn: what has no glyph here is `MISSING`, what does not fit ends in an ellipsis.
 
     Line breaks and control characters of the text do not count; it is broken where the room ends.
@@ -50,40 +50,37 @@ def plain(text: str, inches: float, size: float = 9.0, lines: int = 1, weight: s
         inches: room in a line.
         size: of the font, in points.
         lines: at most.
-        weight: of the font.
     """
-    return _fitted(_drawable(text, weight), "", inches, size, lines, weight)
+    return _fitted(_drawable(text), "", inches, size, lines)
 
 
-def apart(
-    texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1, weight: str = "normal"
-) -> list[str]:
+def apart(texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1) -> list[str]:
     """Several texts as `plain` draws them, each with its number, from 1, where that says nothing.
 
     So it is where another text reads the same, and where no letter of it can be drawn.
     """
-    shown = [plain(text, inches, size, lines, weight) for text in texts]
+    shown = [plain(text, inches, size, lines) for text in texts]
     meant: dict[str, set[str]] = {}
     for text, drawn in zip(texts, shown, strict=True):
         meant.setdefault(drawn, set()).add(text)
     return [
-        _fitted(_drawable(text, weight), f" ({number})", inches, size, lines, weight)
+        _fitted(_drawable(text), f" ({number})", inches, size, lines)
         if len(meant[drawn]) > 1 or (MISSING in drawn and not any(map(str.isalnum, drawn)))
         else drawn
         for number, (text, drawn) in enumerate(zip(texts, shown, strict=True), 1)
     ]
 
 
-def width(text: str, size: float = 9.0, weight: str = "normal") -> float:
+def width(text: str, size: float = 9.0) -> float:
     """The width of a line in inches."""
-    font = FontProperties(family=families(), size=size, weight=weight)
+    font = FontProperties(family=families(), size=size)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
-def _drawable(text: str, weight: str = "normal") -> str:
+def _drawable(text: str) -> str:
     """One line, every character of which some font has."""
     line = unicodedata.normalize("NFC", " ".join(text[:_MOST].split()))
-    known = _glyphs(tuple(families()), weight)
+    known = _glyphs(tuple(families()))
     seen = "".join(
         char if ord(char) in known and unicodedata.category(char) not in ("Cc", "Cs") else MISSING
         for char in line
@@ -100,18 +97,18 @@ def _invisible(char: str) -> bool:
 
 
 @cache
-def _glyphs(families: tuple[str, ...], weight: str) -> frozenset[int]:
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     """The characters that some font has."""
-    paths = [findfont(FontProperties(family=name, weight=weight)) for name in families]
+    paths = [findfont(FontProperties(family=[name])) for name in families]
     return frozenset().union(*(get_font(path).get_charmap() for path in paths))
 
 
-def _fitted(text: str, end: str, inches: float, size: float, lines: int, weight: str = "normal") -> str:
+def _fitted(text: str, end: str, inches: float, size: float, lines: int) -> str:
     """A text and an `end` that is always kept, broken into lines."""
     broken: list[str] = []
-    while width(text + end, size, weight) > inches:
+    while width(text + end, size) > inches:
         last = len(broken) == lines - 1
-        fits = _fitting(text, "…" + end if last else "", inches, size, weight)
+        fits = _fitting(text, "…" + end if last else "", inches, size)
         if last:
             text = text[:fits].rstrip() + ("…" if fits < len(text) else "")
             break
@@ -122,12 +119,12 @@ def _fitted(text: str, end: str, inches: float, size: float, lines: int, weight:
     return "\n".join([*broken, (text + end).lstrip()])
 
 
-def _fitting(text: str, tail: str, inches: float, size: float, weight: str) -> int:
+def _fitting(text: str, tail: str, inches: float, size: float) -> int:
     """How many of the first characters fit, with a `tail` behind them: the most, but one at least."""
     fits, too_long = 1, len(text) + 1
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if width(text[:middle] + tail, size, weight) <= inches:
+        if width(text[:middle] + tail, size) <= inches:
             fits = middle
         else:
             too_long = middle

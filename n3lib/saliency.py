@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from n3lib import plots
 from n3lib.data.aviary import draw_with_mask
 from n3lib.lettering import apart
-from n3lib.results import Table, mean_and_spread
+from n3lib.results import Table, escape, mean_and_spread
 from n3lib.synthesis import SynthesizedNetwork
 
 
@@ -78,7 +78,9 @@ def concentration(networks: Mapping[str, SynthesizedNetwork], birds: Birds) -> T
         gaps = [a - b for a, b in zip(shares[first], shares[name], strict=True)]
         ahead = sum(gap > 0 for gap in gaps)
         gap = f"{mean_and_spread(gaps)} points"
-        notes.append(f"{first} less {name}: {gap}, and more in {ahead} of {len(gaps)} classes.")
+        notes.append(
+            f"{escape(first)} less {escape(name)}: {gap}, and more in {ahead} of {len(gaps)} classes."
+        )
     return Table(["saliency of", "on the bird (%)", "accuracy (%)"], rows, " ".join(notes))
 
 
