@@ -65,7 +65,7 @@ def lines(
             axes[0, 0].set_yscale("symlog", linthresh=1.0)
     for axis in axes[:, 0]:
         axis.set(ylabel=_plain(ylabel, 2.8))
-    legend = figure.legend(drawn.values(), apart(list(drawn), 3.5), loc="outside right upper")
+    legend = figure.legend(list(drawn.values()), apart(list(drawn), 3.5), loc="outside right upper")
     literal(legend.get_texts())
     return figure
 
@@ -96,7 +96,7 @@ def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
         axis.set_ylim(0, None)
     if len(names) > 1:  # above the panels, where no line runs
         where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
-        literal(axes[0, 0].legend(drawn.values(), apart(list(drawn), 2.9), **where).get_texts())
+        literal(axes[0, 0].legend(list(drawn.values()), apart(list(drawn), 2.9), **where).get_texts())
     axes[-1, 0].set_xticks(range(len(order)))
     literal(axes[-1, 0].set_xticklabels(apart(order, 2.0), rotation=90))
     axes[-1, 0].set(xlabel="layer, from the image to the features")
