@@ -11,7 +11,7 @@ from torch import nn
 from n3lib import freshness, tables
 from n3lib.backbone import BackboneConfig, architecture, load_backbone
 from n3lib.model import N3, N3Config
-from n3lib.results import Table, accuracies, lead, load_results, mean_and_spread
+from n3lib.results import Markup, Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.studies import NETWORKS, measured
 
 TITLES = {
@@ -106,9 +106,8 @@ def cub_table(folder: Path) -> Table:
         else:
             settings = f"--backbone.name={name} --backbone.stages=4"
             runs = f"n3 table table2 --dataset cub --split SS --method exem --method n3 {settings}"
-            row.append(
-                f"needs a download of its published weights: `{runs} --data-root DIR -o results/{name}`"
-            )
+            command = f"`{runs} --data-root DIR -o results/{name}`"
+            row.append(Markup(f"needs a download of its published weights: {command}"))
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))

@@ -12,7 +12,7 @@ from n3lib.bench import run_bench
 from n3lib.bench_measures import BARS
 from n3lib.bench_setup import SIZES, Plain, make_backbone, make_n3, trained_numbers
 from n3lib.files import read_json
-from n3lib.results import Table
+from n3lib.results import Markup, Table
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
 ROWS = {
@@ -141,7 +141,7 @@ def profile_table(folder: Path, kind: str = "cpu") -> Table:
     if told is None:
         return Table(head, [], "Not measured yet: `n3 bench profile` does it.")
     rows = [
-        [f"`{one['operator']}`", str(one["calls"]), f"{one['seconds']:.2f}", f"{one['share']:.1f}"]
+        [Markup(f"`{one['operator']}`"), str(one["calls"]), f"{one['seconds']:.2f}", f"{one['share']:.1f}"]
         for one in told["operators"]["n3"]
     ]
     rate, floor = told["matrix_rate"]["median"], told["floor_seconds"]

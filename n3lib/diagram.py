@@ -1,12 +1,12 @@
 """Drawings that explain: N3 as a whole, and one training episode."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from n3lib.lettering import literal, plain
 from n3lib.plots import BLUE, GRAY, ORANGE, PAPER, RED, Picture, canvas, show
 
 INK = "#333333"
@@ -15,17 +15,16 @@ Number = int | float
 
 def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Picture:
     """An episode: images of query classes with their texts, and the support classes as names."""
-    pairs = [(image, textwrap.fill(textwrap.shorten(text, 150), 26)) for image, text in query]
-    figure, axes = canvas(2, len(pairs), (1.75 * len(pairs), 3.4), height_ratios=[1.5, 1.2])
-    for (image, text), (top, below) in zip(pairs, axes.T, strict=True):
+    figure, axes = canvas(2, len(query), (1.75 * len(query), 3.4), height_ratios=[1.5, 1.2])
+    for (image, text), (top, below) in zip(query, axes.T, strict=True):
         show(top, image)
         below.set_axis_off()
-        below.text(0, 1, text, va="top", size=7, transform=below.transAxes)
-    names = textwrap.shorten(", ".join(support), 230)
+        told = below.text(0, 1, plain(text, 1.55, 7.0, 6), va="top", size=7, transform=below.transAxes)
+        literal([told])
+    names = f"support classes, text and images known: {', '.join(support)}"
     figure.suptitle("query classes: images to classify, by their descriptions alone", size=9, color=BLUE)
-    figure.supxlabel(
-        textwrap.fill(f"support classes, text and images known: {names}", 115), size=8, color=RED
-    )
+    known = plain(names, 1.75 * len(query) - 0.4, 8.0, 3)
+    literal([figure.supxlabel(known, size=8, color=RED)])
     return Picture(figure)
 
 

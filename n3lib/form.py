@@ -6,6 +6,8 @@ in functions that need no widgets.
 
 import asyncio
 import html
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from n3lib import plots
 from n3lib.data.images import load_image
 from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
+from n3lib.lettering import plain
 from n3lib.results import Table
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
@@ -49,10 +52,11 @@ def image_files(folder: str | Path) -> list[Path]:
     Raises:
         N3Error: there is no such folder.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise N3Error(f"there is no folder {folder}", "Check the path")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    # os.path, not Path: it takes whatever is typed, also "~nobody".
+    found = os.path.expanduser(folder)
+    if not os.path.isdir(found):
+        raise N3Error(f"there is no folder {found}", "Check the path")
+    return sorted(path for path in Path(found).iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def read_pictures(files: Sequence[Path], size: int) -> Pictures:
@@ -80,7 +84,7 @@ def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
         raise N3Error("there is no picture to classify", "Name a folder with image files, or upload some")
     shown = plots.predictions(network, pixels, [None] * len(names))
     for axis, name in zip(shown.figure.axes, names, strict=False):  # the upper row comes first
-        axis.set_title(name if len(name) < 18 else name[:16] + "…", size=8)
+        axis.set_title(plain(name, 1.0, 8.0), size=8)
     return shown
 
 
@@ -129,7 +133,7 @@ class Form:
 
     Shown in JupyterLab. Where no kernel runs, as in a built book, its first answers are shown as a picture.
     What cannot be used (an empty description, one class, a broken image) is told in one line; what was typed
-    stays.
+    stays. Uploaded pictures come before those of the folder; the next upload takes their place.
 
     Args:
         run: a trained N3.
@@ -186,17 +190,24 @@ class Form:
 
     def update(self) -> None:
         """Write a network from what stands in the form, and show what it answers."""
+        lines: list[str] = []
         try:
             self._mark_unknown_words()
             network = synthesize(self.run, described([(row.name.value, row.text.value) for row in self.rows]))
             pictures = read_pictures(self._files(), self.run.image_size)
+            lines += pictures.problems
             self._draw(answers(network, pictures)._repr_jpeg_())
             count = len(pictures.names)
-            more = [f"The first {SHOWN} of {count} pictures are shown."] if count > SHOWN else []
-            self._tell(*pictures.problems, *more)
+            lines += [f"The first {SHOWN} of {count} pictures are shown."] if count > SHOWN else []
         except (N3Error, OSError) as error:  # an OSError: a folder that may not be read
-            self._tell(str(error))
+            lines.append(str(error))
             self._draw(b"")  # answers to another text would mislead
+        except Exception as error:
+            lines.append(f"{type(error).__name__}: {error}")
+            self._draw(b"")
+            raise  # into the log of the kernel
+        finally:
+            self._tell(*lines)
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
         """The widgets, and for pages without a kernel the answers as a picture."""
@@ -204,12 +215,16 @@ class Form:
         return {**bundle, "image/jpeg": bytes(self.picture.value)} if self.picture.value else bundle
 
     def _files(self) -> list[Path]:
-        """The pictures of the folder, and after them those that were uploaded."""
-        uploads = Path(self._uploaded.name)
-        for one in self.upload.value:
-            (uploads / Path(one["name"]).name).write_bytes(one["content"])
+        """The pictures that were uploaded last, and after them those of the folder."""
+        uploads = []
+        for number, one in enumerate(self.upload.value):
+            place = Path(self._uploaded.name) / str(number)  # each in a folder of its own: names may be equal
+            place.mkdir(exist_ok=True)
+            name = re.sub(r"[^\w$ .()+-]|^\.+", "_", Path(one["name"]).name)[-60:]
+            uploads.append(place / (name or "upload"))
+            uploads[-1].write_bytes(one["content"])
         folder = self.folder.value.strip()
-        return [*(image_files(folder) if folder else []), *sorted(uploads.iterdir())]
+        return [*uploads, *(image_files(folder) if folder else [])]
 
     def _mark_unknown_words(self) -> None:
         for row in self.rows:

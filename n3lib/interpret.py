@@ -133,7 +133,8 @@ class Evidence:
         ]
         # Dark on light of its own, whatever the page around it is.
         return (
-            f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em">'
+            f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em"'
+            ' class="tex2jax_ignore mathjax_ignore">'  # a "$" in a text is no mathematics
             f'<div><img src="data:image/png;base64,{_png(self.image)}" width="128" alt="the image"></div>'
             f'<div>{texts}<p style="margin:0;font-size:85%">{" ".join(swatches)} The stronger the color,'
             f" the more; each description has its own scale. Underlined: its top {TOP} words.</p></div></div>"

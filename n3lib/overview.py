@@ -1,6 +1,5 @@
 """What there is to learn from: datasets and their texts on this machine, and splits."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,8 @@ from n3lib.data import find_source, sources
 from n3lib.data.photos import Source, read_text
 from n3lib.data.texts import read_classes
 from n3lib.errors import N3Error
-from n3lib.results import Table
+from n3lib.lettering import apart, literal, plain
+from n3lib.results import Markup, Table, escape
 
 # Classes for training, validation and test in the paper's Table 1.
 _TABLE1 = {"cub": "100 / 50 / 50", "awa2": "30 / 10 / 10", "nabirds": "324 / 40 / 40"}
@@ -45,15 +45,16 @@ def datasets(root: str | Path | None) -> Table:
     rows, notes = [], []
     for source in sources().values():
         photographs, texts, problem = _state(source, root)
-        command = ""
+        command = Markup()
         if not photographs:
             by_hand = "" if all(archive.url for archive in source.archives) else " --from FOLDER"
-            command = f"`n3 data download {source.name} --root DIR{by_hand}`"
+            command = Markup(f"`n3 data download {source.name} --root DIR{by_hand}`")
         elif not texts:
-            command = f"`n3 data describe {source.name} --root DIR --section all --contact you@example.org`"
+            describe = f"n3 data describe {source.name} --root DIR --section all --contact you@example.org"
+            command = Markup(f"`{describe}`")
         size = [str(source.classes), f"{source.images:,}", ", ".join(source.splits)]
         rows.append([source.name, *size, _told(photographs), _told(texts), command])
-        notes += [problem] if problem else []
+        notes += [escape(problem)] if problem else []
     head = ["dataset", "classes", "images", "splits", "photographs", "texts", "what brings what is missing"]
     return Table(head, rows, "\n\n".join(notes))
 
@@ -128,10 +129,12 @@ def pages(
 ) -> plots.Picture:
     """One image of each class beside its description, cut where it is long."""
     figure, axes = plots.canvas(len(classes), 2, (6.6, 1.35 * len(classes)), width_ratios=[1, 4])
-    for (name, sentences), image, (left, right) in zip(classes.items(), images, axes, strict=True):
+    names = apart(list(classes), 4.4)
+    for name, sentences, image, (left, right) in zip(names, classes.values(), images, axes, strict=True):
         plots.show(left, image)
         right.set_axis_off()
-        right.text(0, 0.98, name, va="top", size=8.5, weight="bold", transform=right.transAxes)
-        text = textwrap.fill(textwrap.shorten(" ".join(sentences), 430), 92)
-        right.text(0, 0.82, text, va="top", size=7.5, transform=right.transAxes)
+        how = {"va": "top", "transform": right.transAxes}
+        text = plain(" ".join(sentences), 4.4, 7.5, 5)
+        literal([right.text(0, 0.98, name, size=9, color=plots.BLUE, **how)])
+        literal([right.text(0, 0.82, text, size=7.5, **how)])
     return plots.Picture(figure)

@@ -4,7 +4,6 @@ Every function gives a `Figure` or, where it shows photographs or drawings, a `P
 """
 
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from n3lib.lettering import apart, literal, plain, width
 from n3lib.synthesis import SynthesizedNetwork
 from n3lib.trainer import Progress, read_metrics
 
@@ -66,9 +66,12 @@ class Picture:
 
 
 def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.0), **how: Any) -> Any:
-    """A figure and its axes `(rows, columns)`; `size` in inches."""
+    """A figure of `size` inches and its axes `(rows, columns)`; their titles are no mathematics."""
     figure = Figure(figsize=size, layout="constrained", facecolor=PAPER)
-    return figure, figure.subplots(rows, columns, squeeze=False, **how)
+    axes = figure.subplots(rows, columns, squeeze=False, **how)
+    for axis in axes.flat:
+        literal([axis.title, axis.xaxis.label, axis.yaxis.label])
+    return figure, axes
 
 
 def gallery(
@@ -81,18 +84,19 @@ def gallery(
 
     Args:
         images: pixels `(H, W, 3)` as bytes, or masks `(H, W)`; sizes may differ.
-        titles: one for each image, or none.
+        titles: one for each image, or none; long ones are cut.
         columns: images in a row.
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    lines = max((len(_wrap(title).splitlines()) for title in titles), default=0)
+    titles = apart(titles, inches - 0.05, 8.0, 3)
+    lines = max((title.count("\n") + 1 for title in titles), default=0)
     figure, axes = canvas(rows, columns, (columns * inches, rows * (inches + 0.17 * lines)))
     for place, axis in enumerate(axes.flat):
         axis.set_axis_off()
         if place < len(images):
             show(axis, images[place])
-            axis.set_title(_wrap(titles[place]) if titles else "", size=8)
+            axis.set_title(titles[place] if titles else "", size=8)
     return Picture(figure)
 
 
@@ -106,10 +110,12 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
             wrong answer's is red.
     """
     shares = 100 * network.probabilities(images)  # (B, K)
+    labels = apart(network.labels, 2.4)
+    room = max(1.7, 0.35 + max(map(width, labels)))
     figure, axes = canvas(
         2,
         len(images),
-        (1.7 + 1.25 * len(images), 1.5 + 0.2 * len(network.labels)),
+        (room + 1.25 * len(images), 1.5 + 0.2 * len(network.labels)),
         height_ratios=[1.3, 0.22 * len(network.labels)],
     )
     for b, (image, share) in enumerate(zip(images, shares, strict=True)):
@@ -124,7 +130,7 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
         bars.set(xlim=(0, 100), xticks=(0, 50, 100), yticks=range(len(share)))
         bars.invert_yaxis()
         bars.tick_params(axis="y", length=0)
-        bars.set_yticklabels(network.labels if b == 0 else [])
+        literal(bars.set_yticklabels(labels if b == 0 else []))
     figure.supxlabel("probability of the class (%)", size=9)
     return Picture(figure)
 
@@ -132,9 +138,12 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
 def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
     """One bar a name; `label` says what it measures, with its unit."""
     figure, axes = canvas(size=(6.4, 0.6 + 0.24 * len(values)))
-    axes[0, 0].barh(list(values), list(values.values()), color=BLUE)
-    axes[0, 0].invert_yaxis()
-    axes[0, 0].set(xlabel=label, title=title)
+    axis = axes[0, 0]
+    axis.barh(range(len(values)), list(values.values()), color=BLUE)
+    axis.set_yticks(range(len(values)))
+    literal(axis.set_yticklabels(apart(list(values), 2.4)))
+    axis.invert_yaxis()
+    axis.set(xlabel=plain(label, 3.8, lines=2), title=plain(title, 3.8, 10.0, 2))
     return figure
 
 
@@ -144,18 +153,20 @@ def histogram(
     """How values are spread, as the share of each group; `unit` names what is counted."""
     figure, axes = canvas()
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(v) for v in groups.values()]), bins)
-    for name, values in groups.items():
+    outlines = []
+    for values in groups.values():
         weights = np.full(len(values), 100 / len(values))
-        axes[0, 0].hist(values, edges, weights=weights, histtype="step", linewidth=1.6, label=name)
-    axes[0, 0].set(xlabel=label, ylabel=f"share of the {unit} (%)")
-    axes[0, 0].legend()
+        outlines += axes[0, 0].hist(values, edges, weights=weights, histtype="step", linewidth=1.6)[2]
+    axes[0, 0].set(xlabel=plain(label, 5.0, lines=2), ylabel=plain(f"share of the {unit} (%)", 2.4, lines=2))
+    literal(axes[0, 0].legend(outlines, apart(list(groups), 2.5)).get_texts())
     return figure
 
 
 def columns(matrices: Mapping[str, Tensor]) -> Picture:
     """Parameters or their changes as the sequence of M columns that the decoders write, N numbers each."""
     figure, axes = canvas(len(matrices), 1, (6.4, 0.6 + 2.1 * len(matrices)))
-    for (title, matrix), axis in zip(matrices.items(), axes[:, 0], strict=True):
+    titles = apart(list(matrices), 5.0, 10.0)
+    for title, matrix, axis in zip(titles, matrices.values(), axes[:, 0], strict=True):
         values = matrix.detach().cpu().numpy().T  # (N, M): a column stands upright
         limit = 3 * float(values.std()) or 1.0
         shown = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -240,10 +251,6 @@ def show(axis: Axes, image: Any) -> None:
     axis.set_axis_off()
     pixels = image.numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
     axis.imshow(pixels, interpolation="lanczos" if pixels.ndim == 3 else "nearest", cmap="gray")
-
-
-def _wrap(title: str) -> str:
-    return textwrap.fill(title, 20, break_long_words=False)
 
 
 def _curves(lines: Sequence[Mapping[str, Any]], window: int) -> Figure:

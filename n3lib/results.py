@@ -1,5 +1,6 @@
 """Results as `n3lib.evaluate` writes them, one JSON each, and tables of them."""
 
+import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,35 @@ from n3lib.files import read_json
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 
 
+class Markup(str):
+    """Text that is Markdown already; a table shows it as it is."""
+
+
+def escape(text: str) -> Markup:
+    """Markdown, in one line, that reads as this text, also in a cell of a table.
+
+    It holds in CommonMark, on GitHub, in JupyterLab and in Jupyter Book. JupyterLab looks for mathematics
+    before it reads Markdown and once more in the page that comes of it, where no backslash protects a `$`: an
+    element of its own does.
+    """
+    line = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    return Markup(_MARKS.sub(lambda found: _ESCAPED.get(found[0], "\\" + found[0]), line))
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# An underscore within a word, as in `per_class`, marks nothing.
+_MARKS = re.compile(r"[\\$|`*\[~<]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_ESCAPED = {"<": "&lt;", "&": "&amp;", "$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text under a head; a notebook shows it as a table, `print` as Markdown.
 
     Attributes:
         head: one title a column.
-        rows: one text a cell.
-        note: a line below it; empty for none.
+        rows: one text a cell; shown as it is written, except that `Markup` is Markdown.
+        note: Markdown below it; empty for none.
     """
 
     head: Sequence[str]
@@ -28,7 +50,7 @@ class Table:
 
     def __str__(self) -> str:
         lines = [self.head, ["---"] * len(self.head), *self.rows]
-        text = "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines)
+        text = "\n".join("| " + " | ".join(_shown(cell) or " " for cell in line) + " |" for line in lines)
         return (text if self.rows else "") + (f"\n\n{self.note}" if self.note else "")
 
     def __repr__(self) -> str:
@@ -36,6 +58,10 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         return str(self).replace(" ± ", "\u00a0±\u00a0")  # a mean stays in one line with its spread
+
+
+def _shown(cell: str) -> str:
+    return cell if isinstance(cell, Markup) else escape(cell)
 
 
 def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from n3lib import plots
 from n3lib.data.aviary import draw_with_mask
-from n3lib.results import Table, mean_and_spread
+from n3lib.lettering import apart
+from n3lib.results import Table, escape, mean_and_spread
 from n3lib.synthesis import SynthesizedNetwork
 
 
@@ -77,7 +78,9 @@ def concentration(networks: Mapping[str, SynthesizedNetwork], birds: Birds) -> T
         gaps = [a - b for a, b in zip(shares[first], shares[name], strict=True)]
         ahead = sum(gap > 0 for gap in gaps)
         gap = f"{mean_and_spread(gaps)} points"
-        notes.append(f"{first} less {name}: {gap}, and more in {ahead} of {len(gaps)} classes.")
+        notes.append(
+            f"{escape(first)} less {escape(name)}: {gap}, and more in {ahead} of {len(gaps)} classes."
+        )
     return Table(["saliency of", "on the bird (%)", "accuracy (%)"], rows, " ".join(notes))
 
 
@@ -99,7 +102,8 @@ def maps(networks: Mapping[str, SynthesizedNetwork], birds: Birds, places: Seque
     figure, axes = plots.canvas(1 + len(networks), len(places), size)
     for axis, image in zip(axes[0], some.images, strict=True):
         plots.show(axis, image)
-    for row, (name, network) in zip(axes[1:], networks.items(), strict=True):
+    names = apart(list(networks), 1.2, lines=2)
+    for row, name, network in zip(axes[1:], names, networks.values(), strict=True):
         row[0].set_ylabel(name)
         found = saliency(network, some.images, some.labels)
         for axis, values, mask in zip(row, found.numpy(), some.masks.numpy(), strict=True):

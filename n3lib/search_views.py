@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter
 
 from n3lib import plots
 from n3lib.files import read_json
-from n3lib.results import Table
+from n3lib.results import Markup, Table
 
 
 def committed(path: Path) -> Mapping[str, Any] | None:
@@ -25,7 +25,7 @@ def space_table(space: Mapping[str, Any]) -> Table:
         drawn = (
             f"one of {', '.join(map(str, some))}" if listed else "{:g} to {:g}, on a log scale".format(*some)
         )
-        rows.append([f"`{name}`", drawn])
+        rows.append([Markup(f"`{name}`"), drawn])
     return Table(["setting", "drawn from"], rows)
 
 
@@ -39,7 +39,7 @@ def trial_table(result: Mapping[str, Any] | None) -> Table:
         values = one["parameters"] or told["configured_values"]
         reached = "diverged" if one["validation"] is None else f"{one['validation']:.1f}"
         row = [str(one["trial"]), *(f"{values[name]:g}" for name in told["space"]), reached]
-        rows.append([f"**{cell}**" for cell in row] if one["trial"] == told["best"] else row)
+        rows.append([Markup(f"**{cell}**") for cell in row] if one["trial"] == told["best"] else row)
     note = f"Trial 0 is the configuration as it stands; trial {told['best']} is chosen."
     # Without the section: the columns fit the page, and no reader takes "train.lr" for an address in Liberia.
     names = [name.partition(".")[2] for name in told["space"]]

@@ -20,7 +20,7 @@ from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
 from n3lib.features import extract
 from n3lib.freshness import note
-from n3lib.results import Table, load_results, table
+from n3lib.results import Markup, Table, load_results, table
 from n3lib.scoring import metrics
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
@@ -61,7 +61,7 @@ def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = 
             command = f"n3 data embed aviary --encoder {spec}"
             if spec.startswith("elmo"):
                 command = "make elmo NAME=aviary CONTEXT=sentence"
-            rows.append([spec, "", f"not on this machine: `{command}`", ""])
+            rows.append([spec, "", Markup(f"not on this machine: `{command}`"), ""])
             continue
         tokens = " ".join(alone[place].words)
         rows.append([encoder.name, str(encoder.width), tokens, _agreement(encoder, description, alone)])

@@ -58,3 +58,27 @@ def test_a_logarithmic_y_axis_reaches_zero_only_where_there_are_zeros() -> None:
         for low in (0.0, 2.0)
     }
     assert scale == {0.0: "symlog", 2.0: "log"}
+
+
+def test_names_in_charts_are_text() -> None:
+    one = [{"$a_$b": 1.0, "日": 2.0}]
+    figure = charts.layers({"$a_$b": {"_x": one, "$a_$b": one}})
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    ticks = axis.get_xticklabels()
+    assert ticks[0].get_text() == axis.get_ylabel() == "$a_$b"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["_x", "$a_$b"]
+    one = [{1: 1.0, 2: 900.0}]
+    figure = charts.lines(
+        {"$a_$b": {"_x": one, "$a_$b": one}}, "$a_$b", "$c_$d", level=(5.0, "日"), log_y=True
+    )
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    assert (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) == ("$a_$b", "$a_$b", "$c_$d")
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["_x", "$a_$b"]
+    assert all(text.get_parse_math() for text in axis.get_yticklabels())  # powers of ten
+
+
+def test_lines_of_a_title_stay_lines() -> None:
+    figure = charts.lines({"a\nb": {"x": [{1: 1.0}]}}, "x", "y")
+    assert figure.axes[0].get_title() == "a\nb"

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from n3lib import form
@@ -142,15 +144,85 @@ def test_the_form_tells_what_is_wrong_and_keeps_what_was_typed(made: Form, folde
     assert made.picture.value == first  # the others are shown
 
 
+def upload(name: str, content: bytes) -> dict[str, object]:
+    """A file as a browser gives it to the form."""
+    fields = {"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)}
+    return {**fields, "last_modified": datetime.now(UTC)}
+
+
 def test_uploaded_pictures_are_shown_too(made: Form, folder: Path) -> None:
     first = made.picture.value
-    content = memoryview((folder / "b.png").read_bytes())
-    upload = {"name": "../c.png", "type": "image/png", "size": len(content), "content": content}
-    made.upload.value = ({**upload, "last_modified": datetime.now(UTC)},)
+    made.upload.value = (upload("../c.png", (folder / "b.png").read_bytes()),)
     assert made.picture.value not in (first, b"")
     assert not (folder.parent / "c.png").exists()  # an upload stays among the uploads
     made.folder.value = ""
     assert not shown_message(made)
+
+
+def test_uploads_come_first_where_not_all_pictures_fit(made: Form, folder: Path) -> None:
+    for k in range(form.SHOWN):
+        (folder / f"c{k}.png").write_bytes((folder / "b.png").read_bytes())
+    made.update()
+    full = made.picture.value
+    made.upload.value = (upload("z.png", (folder / "A.JPG").read_bytes()),)
+    assert made.picture.value != full
+    assert shown_message(made) == f"The first {form.SHOWN} of {form.SHOWN + 3} pictures are shown."
+
+
+def test_the_newest_uploads_replace_those_before(made: Form, folder: Path) -> None:
+    first, good = made.picture.value, (folder / "b.png").read_bytes()
+    made.upload.value = (upload("broken.png", b"no pixels"),)
+    assert "broken.png" in shown_message(made) and made.picture.value == first
+    made.folder.value = ""
+    assert "broken.png" in shown_message(made) and not made.picture.value
+    made.folder.value = str(folder)
+    made.upload.value = (upload("c.png", good),)
+    assert not shown_message(made)
+    made.upload.value = ()
+    assert made.picture.value == first
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/", "a\0b.png", "x" * 300 + ".png", "$5 or $10.png", "\n.png"])
+def test_an_upload_may_have_any_name(made: Form, folder: Path, name: str) -> None:
+    first = made.picture.value
+    made.upload.value = (upload(name, (folder / "b.png").read_bytes()),)
+    assert made.picture.value not in (first, b"") and not shown_message(made)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/pictures", "a\0b", "x" * 5000, "a\nb"])
+def test_a_folder_may_be_called_anything(made: Form, name: str) -> None:
+    made.folder.value = name
+    assert "no folder" in shown_message(made) and not made.picture.value
+
+
+def test_two_identical_texts_are_two_classes(made: Form) -> None:
+    made.rows[1].text.value = made.rows[0].text.value
+    assert made.picture.value and not shown_message(made)
+
+
+@settings(
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.text(), st.text())
+@example("$100 bill_or_$50", "It costs $5 or $10.")
+@example("日本の鳥", "青い翼。")
+def test_any_name_and_text_are_answered_or_told(made: Form, name: str, text: str) -> None:
+    made.rows[0].name.value, made.rows[0].text.value = name, text
+    assert bool(made.picture.value) != bool(shown_message(made))
+
+
+def test_what_nobody_foresaw_is_told_too(made: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of <memory>")
+
+    monkeypatch.setattr(form, "synthesize", fail)
+    with pytest.raises(RuntimeError):  # for the log of the kernel
+        made.update()
+    assert "memory" in shown_message(made) and "<memory>" not in shown_message(made)
+    assert not made.picture.value
 
 
 def test_more_pictures_than_fit(made: Form, folder: Path) -> None:

@@ -242,6 +242,7 @@ def test_a_page_is_escaped_and_readable_on_any_background() -> None:
     assert "<script>" not in page and "<b>x" not in page
     assert "b &lt;script&gt;" in page and "&lt;b&gt;" in page
     assert page.startswith('<div style="background:#ffffff;color:#111')
+    assert "mathjax_ignore" in page.partition(">")[0]  # JupyterLab looks for "$" in pages
     assert 'src="data:image/png;base64,' in page
     spans = dict(re.findall(r'<span style="background:(#\w+)[^"]*">(cap|x|y)</span>', page))
     assert spans == {"#56b4e9": "y", "#e69f00": "x"}  # the largest of each description, for and against

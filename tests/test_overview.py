@@ -91,3 +91,16 @@ def test_a_page_for_each_class() -> None:
     figure = overview.pages({"redcap": ["A red cap."], "other": ["Gray."] * 200}, images).figure
     assert [axis.texts[0].get_text() for axis in figure.axes if axis.texts] == ["redcap", "other"]
     assert max(len(axis.texts[1].get_text()) for axis in figure.axes if axis.texts) <= 440
+
+
+def test_odd_names_and_texts_have_pages() -> None:
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    classes = {
+        "$100 bill_or_$50": ["It costs $5 or $10."],
+        "日本の鳥": ["鳥" * 500],
+        "x" * 200: ["y\x00" * 500],
+    }
+    figure = overview.pages(classes, images).figure
+    figure.draw_without_rendering()
+    name, text = next(axis.texts for axis in figure.axes if axis.texts)
+    assert (name.get_text(), text.get_text()) == ("$100 bill_or_$50", "It costs $5 or $10.")

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
@@ -129,3 +131,59 @@ def test_bars_and_histogram_say_what_they_measure() -> None:
 def test_diagrams_are_drawn() -> None:
     assert any("Tokens2Label" in text.get_text() for text in diagram().axes[0].texts)
     assert is_jpeg(task_diagram([(IMAGES[0], "A small bird."), (IMAGES[1], "A large one.")], ["c", "d"]))
+
+
+ODD = ["$100 bill_or_$50", "日本の鳥", "🐦 robin", "_hidden", "two\nlines\x00", "$", "x" * 200, "W" * 200]
+
+
+def shown(figure: Figure) -> list[str]:
+    """The names beside the first bars, as they are drawn."""
+    axis = next(axis for axis in figure.axes if axis.patches)
+    assert not any(text.get_parse_math() for text in axis.get_yticklabels())
+    return [text.get_text() for text in axis.get_yticklabels()]
+
+
+def test_names_are_text_wherever_they_are_drawn() -> None:
+    figure = plots.bars(dict.fromkeys(ODD, 1.0), "cost ($5 or $10)", "from $5 to $10")
+    figure.draw_without_rendering()
+    names, axis = shown(figure), figure.axes[0]
+    assert names[0] == ODD[0] and names[3] == "_hidden" and len(set(names)) == len(ODD)
+    assert (axis.get_xlabel(), axis.get_title()) == ("cost ($5 or $10)", "from $5 to $10")
+    assert not axis.title.get_parse_math() and not axis.xaxis.label.get_parse_math()
+    figure = plots.histogram({name: [1, 2] for name in ODD}, "$5 or $10", "$1 and $2")
+    figure.draw_without_rendering()
+    (legend,) = [axis.get_legend() for axis in figure.axes]
+    assert [text.get_text() for text in legend.get_texts()][:4:3] == [ODD[0], "_hidden"]
+    assert is_jpeg(plots.gallery(IMAGES, ODD[:7], columns=4))
+    assert is_jpeg(plots.columns({name: torch.randn(3, 4) for name in ODD[:2]}))
+    assert is_jpeg(task_diagram([(IMAGES[0], text) for text in (ODD[0], "x" * 999)], ODD))
+
+
+def test_long_names_leave_room_for_the_bars(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
+    texts = list(unseen.values())
+    network = synthesize(tiny_run, dict(zip(["W" * 200, "W" * 199 + "V", "x $1 y $2"], texts, strict=False)))
+    figure = plots.predictions(network, torch.zeros(1, 32, 32, 3, dtype=torch.uint8), [None]).figure
+    figure.draw_without_rendering()
+    first, second, third = shown(figure)
+    assert first != second and third == "x $1 y $2"
+    assert figure.axes[1].get_window_extent().width > figure.dpi  # an inch
+    assert figure.get_size_inches()[0] < 4.5
+
+
+def test_a_title_stays_above_its_image() -> None:
+    figure = plots.gallery(IMAGES[:3], ["a bird " * 30, "w" * 200, "wren"]).figure
+    figure.draw_without_rendering()
+    left, middle, right = (axis.title.get_window_extent() for axis in figure.axes)
+    assert left.x1 < middle.x0 and middle.x1 < right.x0
+    assert figure.get_size_inches()[1] < 2.0
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(st.lists(st.text(st.characters()), min_size=2, max_size=4, unique=True))
+def test_any_name_is_drawn(tiny_run: Run, names: list[str]) -> None:
+    network = synthesize(tiny_run, {str(k): ("A red bird.",) for k in range(len(names))})
+    network.labels = tuple(names)
+    image = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    assert is_jpeg(plots.predictions(network, image, [names[0]]))
+    assert is_jpeg(plots.gallery(IMAGES[: len(names)], names))
+    plots.bars(dict.fromkeys(names, 1.0), names[0], names[1]).draw_without_rendering()

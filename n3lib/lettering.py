@@ -1,0 +1,133 @@
+"""Text in pictures: names and sentences as somebody wrote them, in the room that there is.
+
+Names of classes and files come from anybody. Matplotlib takes `$` for mathematics, warns of characters that
+its font lacks, and lets a long text push everything else out of the picture.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+
+MISSING = "\N{REPLACEMENT CHARACTER}"
+# Fonts for the scripts that Matplotlib's own lacks, on Linux, macOS and Windows. None with colors: Matplotlib
+# cannot draw them.
+_FALLBACKS = (
+    ["Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Micro Hei", "IPAexGothic"]
+    + ["Hiragino Sans", "PingFang SC", "Heiti TC", "Apple SD Gothic Neo", "Arial Unicode MS"]
+    + ["Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"]
+    + ["Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "FreeSans"]
+    + ["Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"]
+)
+_MOST = 5000  # characters that are looked at; no picture has room for so many
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
+def families() -> list[str]:
+    """The fonts in which a character is looked for, in this order; all of them are on this machine."""
+    installed = {font.name for font in fontManager.ttflist}
+    # DejaVu Sans comes with Matplotlib and has `MISSING` and the ellipsis.
+    return [*rcParams["font.family"], "DejaVu Sans", *(name for name in _FALLBACKS if name in installed)]
+
+
+def literal(texts: Iterable[Text]) -> None:
+    """Draw these texts as they are written, without mathematics."""
+    for text in texts:
+        text.set(parse_math=False, fontfamily=families())
+
+
+def plain(text: str, inches: float, size: float = 9.0, lines: int = 1) -> str:
+    """A text as it can be drawn: what has no glyph here is `MISSING`, what does not fit ends in an ellipsis.
+
+    Line breaks and control characters of the text do not count; it is broken where the room ends.
+
+    Args:
+        text: whatever somebody wrote.
+        inches: room in a line.
+        size: of the font, in points.
+        lines: at most.
+    """
+    return _fitted(_drawable(text), "", inches, size, lines)
+
+
+def apart(texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1) -> list[str]:
+    """Several texts as `plain` draws them, each with its number, from 1, where that says nothing.
+
+    So it is where another text reads the same, and where no letter of it can be drawn.
+    """
+    shown = [plain(text, inches, size, lines) for text in texts]
+    meant: dict[str, set[str]] = {}
+    for text, drawn in zip(texts, shown, strict=True):
+        meant.setdefault(drawn, set()).add(text)
+    return [
+        _fitted(_drawable(text), f" ({number})", inches, size, lines)
+        if len(meant[drawn]) > 1 or (MISSING in drawn and not any(map(str.isalnum, drawn)))
+        else drawn
+        for number, (text, drawn) in enumerate(zip(texts, shown, strict=True), 1)
+    ]
+
+
+def width(text: str, size: float = 9.0) -> float:
+    """The width of a line in inches."""
+    font = FontProperties(family=families(), size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def _drawable(text: str) -> str:
+    """One line, every character of which some font has."""
+    line = unicodedata.normalize("NFC", " ".join(text[:_MOST].split()))
+    known = _glyphs(tuple(families()))
+    seen = "".join(
+        char if ord(char) in known and unicodedata.category(char) not in ("Cc", "Cs") else MISSING
+        for char in line
+        if not _invisible(char)
+    )
+    return seen if seen.strip(_JOINERS) or not text else MISSING  # something is there
+
+
+def _invisible(char: str) -> bool:
+    """Marks of direction and variants: they would act on what stands around the text, or have no glyph."""
+    return (unicodedata.category(char) == "Cf" and char not in _JOINERS) or (
+        "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+    )
+
+
+@cache
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+    """The characters that some font has."""
+    paths = [findfont(FontProperties(family=[name])) for name in families]
+    return frozenset().union(*(get_font(path).get_charmap() for path in paths))
+
+
+def _fitted(text: str, end: str, inches: float, size: float, lines: int) -> str:
+    """A text and an `end` that is always kept, broken into lines."""
+    broken: list[str] = []
+    while width(text + end, size) > inches:
+        last = len(broken) == lines - 1
+        fits = _fitting(text, "…" + end if last else "", inches, size)
+        if last:
+            text = text[:fits].rstrip() + ("…" if fits < len(text) else "")
+            break
+        at = max(text.rfind(" ", 0, fits + 1), text.rfind("-", 0, fits) + 1)
+        at = at if at > 0 and fits < len(text) else fits
+        broken.append(text[:at].rstrip())
+        text = text[at:].lstrip()
+    return "\n".join([*broken, (text + end).lstrip()])
+
+
+def _fitting(text: str, tail: str, inches: float, size: float) -> int:
+    """How many of the first characters fit, with a `tail` behind them: the most, but one at least."""
+    fits, too_long = 1, len(text) + 1
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if width(text[:middle] + tail, size) <= inches:
+            fits = middle
+        else:
+            too_long = middle
+    while 1 < fits < len(text) and (text[fits] in _JOINERS or unicodedata.category(text[fits])[0] == "M"):
+        fits -= 1  # an accent stays with its letter
+    return fits
