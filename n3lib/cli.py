@@ -183,8 +183,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     import shlex
 
     from n3lib.data import load_data
-    from n3lib.evaluation import evaluate
-    from n3lib.files import write_json
+    from n3lib.evaluation import evaluate, question
+    from n3lib.files import check_writable
+    from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
     run = Run.load(options.run)
@@ -192,16 +193,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
     how = (options.part, options.ways, options.permutations, options.control, options.alike)
-    result = evaluate(run, load_data(data), *how)
+    dataset, output = load_data(data), options.output or options.run / "result.json"
+    answered(output, question(run, dataset, *how), data)
+    check_writable(output)
+    print(f"the result goes to {output}", flush=True)
+    result = evaluate(run, dataset, *how)
     result["command"] = shlex.join(["n3", *sys.argv[1:]])
-    output = options.output or options.run / "result.json"
-    write_json(output, result)
+    write_result(output, result)
     told = result["metrics"]
     print(
         f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, "
         f"{result['ways']}-way: "
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
-        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)\n{output}"
+        f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)"
     )
 
 
@@ -244,18 +248,24 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _saliency(options: argparse.Namespace) -> None:
+    import dataclasses
     import shlex
 
-    from n3lib.box_saliency import measure
-    from n3lib.files import write_json
+    from n3lib.box_saliency import measure, question, result_path
+    from n3lib.files import check_writable
+    from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
-    result = measure(Run.load(options.run), options.data_root)
-    name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
-    output = options.output or Path("results/saliency") / name
-    write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
+    run = Run.load(options.run)
+    data = dataclasses.replace(run.config.data, root=options.data_root or run.config.data.root)
+    output, asked = options.output or result_path(run), question(run)
+    answered(output, asked, data)
+    check_writable(output)
+    print(f"the result goes to {output}", flush=True)
+    result = measure(run, data.root)
+    write_result(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
     told = result["metrics"]
-    print(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures\n{output}")
+    print(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -266,10 +276,12 @@ def _search(options: argparse.Namespace) -> None:
 
 def _synthesize(options: argparse.Namespace) -> None:
     from n3lib.data.texts import read_classes
+    from n3lib.files import check_writable
     from n3lib.run import Run
     from n3lib.synthesis import save, synthesize
 
     classes = read_classes(options.classes)
+    check_writable(options.output, folder=True)
     network = synthesize(Run.load(options.run), classes)
     save(network, options.output, options.onnx)
     print(f"a network for {len(classes)} classes: {options.output}")

@@ -108,12 +108,15 @@ def _describe(options: argparse.Namespace) -> None:
 
 def _embed(options: argparse.Namespace) -> None:
     from n3lib.data import DataConfig, read_descriptions
+    from n3lib.data.images import cache_dir
+    from n3lib.files import check_writable
     from n3lib.text.cache import encode_texts
     from n3lib.text.encoders import make_encoder
     from n3lib.text.reader import TextConfig, arranged
 
     texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
     encoder = make_encoder(options.encoder)
+    check_writable(cache_dir() / "text", folder=True)
     encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))
     tokens = sum(len(one.embeddings) for text in encoded for one in text)
     size = f"{tokens:,} tokens of {encoder.width} numbers"

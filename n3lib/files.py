@@ -66,6 +66,27 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
         raise N3Error(f"{folder} cannot be written: {error.strerror or error}", remedy) from None
 
 
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
+
+    Args:
+        path: the file.
+        folder: whether `path` is a folder, which is made.
+
+    Raises:
+        N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.exists() and path.is_dir() != folder:
+        kinds = ("a file", "a folder")
+        raise N3Error(f"{path} is {kinds[not folder]}, not {kinds[folder]}", "Choose another name")
+    home = path if folder else path.parent
+    with writing(path, "Choose a writable folder"):
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+
+
 def check_space(folder: Path, needed: int) -> None:
     """Refuse what a disk has no room for, before it is begun; `needed` in bytes.
 

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and what is wrong with one is told in one line."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -7,7 +8,16 @@ import pytest
 import torch
 
 from n3lib.errors import N3Error
-from n3lib.files import atomic, read_json, read_tensors, sha256, sha256_file, write_json, write_tensors
+from n3lib.files import (
+    atomic,
+    check_writable,
+    read_json,
+    read_tensors,
+    sha256,
+    sha256_file,
+    write_json,
+    write_tensors,
+)
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -19,6 +29,28 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_where_a_file_can_go_is_known_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("old")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "below" / "file")
+    check_writable(tmp_path / "folder", folder=True)
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "new", "below", "folder"}
+    for path, folder in [("folder", False), ("file", True), ("file/below", False), ("file/below", True)]:
+        with pytest.raises(N3Error, match=path):
+            check_writable(tmp_path / path, folder)
+    assert (tmp_path / "file").read_text() == "old"
+
+    def refused(*_: object, **how: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{how['dir']}/tmpabcdefgh")
+
+    monkeypatch.setattr("n3lib.files.tempfile.TemporaryFile", refused)
+    with pytest.raises(N3Error, match="new/result.json cannot be written: Permission denied") as caught:
+        check_writable(tmp_path / "new" / "result.json")
+    assert "tmpabcdefgh" not in str(caught.value)
 
 
 def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:
