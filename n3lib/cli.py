@@ -82,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
-    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
+    sub.add_argument(
+        "-o", "--output", type=Path, help="the JSON file (default: RUN/result.json, the run's last)"
+    )
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
@@ -193,9 +195,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
     how = (options.part, options.ways, options.permutations, options.control, options.alike)
-    dataset, output = load_data(data), options.output or options.run / "result.json"
-    answered(output, question(run, dataset, *how), data)
+    output = options.output or options.run / "result.json"
     check_writable(output)
+    dataset = load_data(data)
+    asked = question(run, dataset, *how)
+    # A file that the user named belongs to one question; the run's own holds its last result.
+    answered(output, asked if options.output else {"study": "main"}, data if options.output else None)
     print(f"the result goes to {output}", flush=True)
     result = evaluate(run, dataset, *how)
     result["command"] = shlex.join(["n3", *sys.argv[1:]])
@@ -259,8 +264,8 @@ def _saliency(options: argparse.Namespace) -> None:
     run = Run.load(options.run)
     data = dataclasses.replace(run.config.data, root=options.data_root or run.config.data.root)
     output, asked = options.output or result_path(run), question(run)
-    answered(output, asked, data)
     check_writable(output)
+    answered(output, asked, data)
     print(f"the result goes to {output}", flush=True)
     result = measure(run, data.root)
     write_result(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})

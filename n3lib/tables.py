@@ -193,11 +193,11 @@ def run_table(
         configs = {method: own.get(method, shared) for method in methods or TITLES}
         lacking[split] = _lacking(folder, configs, seeds)
     for split, results in lacking.items():
-        if results:
-            told(f"{folder}: {len(results)} results of {dataset} {split} to measure")
-        bench: Benchmark | None = None
+        if not results:
+            continue
+        bench = Benchmark(results[0][1])
+        told(f"{folder}: {len(results)} results of {dataset} {split} to measure")
         for method, settled, path in results:
-            bench = bench or Benchmark(settled)
             if method in N3_FORMS:
                 bench.config = settled
                 result = bench.measure_n3(method, settled.seed, runs / path.parent.name / path.stem)

@@ -54,7 +54,9 @@ def test_make_passes_a_folder_with_spaces_on_as_one(target: str, count: int) -> 
     places = [words[i + 1] for i, word in enumerate(words) if word in ("--data-root", "--root")]
     assert places == ["my data"] * count
     if target == "results-text":
-        encoders = {word.partition("=")[2] for word in words if word.startswith("--text.encoder=")}
+        encoders = {
+            word.partition("=")[2].rstrip(";") for word in words if word.startswith("--text.encoder=")
+        }
         assert encoders == {"my models/minilm", "glove:my vectors.txt", "words"}
 
 
