@@ -82,9 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
-    sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: RUN/result.json, the run's last)"
-    )
+    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json, the last)")
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",

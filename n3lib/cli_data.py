@@ -134,7 +134,7 @@ def _embed(options: argparse.Namespace) -> None:
     from n3lib.text.encoders import make_encoder
     from n3lib.text.reader import TextConfig, arranged
 
-    check_writable(cache_dir() / "text", folder=True)
+    check_writable(cache_dir() / "text", True, "Set N3_CACHE to a writable folder")
     encoder = make_encoder(options.encoder)
     texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
     encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))

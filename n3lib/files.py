@@ -66,12 +66,13 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
         raise N3Error(f"{folder} cannot be written: {error.strerror or error}", remedy) from None
 
 
-def check_writable(path: Path, folder: bool = False) -> None:
+def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
     """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
 
     Args:
         path: the file.
         folder: whether `path` is a folder, which is made.
+        remedy: what to do where it cannot be written.
 
     Raises:
         N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
@@ -81,7 +82,9 @@ def check_writable(path: Path, folder: bool = False) -> None:
         kinds = ("a file", "a folder")
         raise N3Error(f"{path} is {kinds[not folder]}, not {kinds[folder]}", "Choose another name")
     home = path if folder else path.parent
-    with writing(path, "Choose a writable folder"):
+    if home.is_file():
+        raise N3Error(f"{path} cannot be written: {home} is a file", remedy)
+    with writing(path, remedy):
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
             pass

@@ -320,7 +320,7 @@ BAD = {
     "no.json does not exist": "synthesize {run} {new}/no.json -o {new}",
     "at least two": "synthesize {run} {one} -o {new}",
     "no text for 1 class (owl)": "synthesize {run} {mute} -o {new}",
-    "Not a directory": "synthesize {run} {classes} -o {classes}/net",
+    "classes.json is a file": "synthesize {run} {classes} -o {classes}/net",
     "no synthesized network": "classify {run} {classes}",
 }
 
