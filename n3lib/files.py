@@ -82,8 +82,8 @@ def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a wri
         kinds = ("a file", "a folder")
         raise N3Error(f"{path} is {kinds[not folder]}, not {kinds[folder]}", "Choose another name")
     home = path if folder else path.parent
-    if home.is_file():
-        raise N3Error(f"{path} cannot be written: {home} is a file", remedy)
+    if blocking := next((place for place in (home, *home.parents) if place.is_file()), None):
+        raise N3Error(f"{path} cannot be written: {blocking} is a file", remedy)
     with writing(path, remedy):
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):

@@ -5,12 +5,13 @@ import errno
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from n3lib import search as search_module
 from n3lib.benchmark import N3_FORMS
@@ -19,6 +20,7 @@ from n3lib.data import DataConfig
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
+from n3lib.model import N3
 from n3lib.result_files import answered, difference, edition, write_result
 from n3lib.search import search
 from n3lib.studies import FROZEN, STUDIES
@@ -87,9 +89,19 @@ def test_a_setting_younger_than_the_file_has_its_default_there() -> None:
     assert difference(old, config(train={"steps": 7})) == ""
 
 
-def test_the_scale_of_what_is_written_counts_only_where_layers_are_written() -> None:
-    there, here = ({"adapt": "classifier", "initial_mu": value} for value in (0.1, 2.0))
+@pytest.mark.parametrize("adapt", ["classifier", "constant"])
+def test_the_scale_of_what_is_written_counts_only_where_layers_are_written(
+    adapt: str, make_n3: Callable[..., N3]
+) -> None:
+    there, here = ({"adapt": adapt, "initial_mu": value} for value in (0.1, 2.0))
     assert difference(config(model=there), config(model=here)) == ""
+    states = []
+    for settings in (there, here, {**there, "mu": "absolute"}):
+        torch.manual_seed(0)
+        states.append(make_n3(**settings).state_dict())
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all(torch.equal(value, states[0][name]) for name, value in state.items())
 
 
 # What is asked before the work, and what is left when writing fails
