@@ -102,41 +102,41 @@ results-aviary: setup
 # CUB_ARGS=... passes settings on, such as --text.encoder=FOLDER --backbone.weights=FILE for local files.
 results-cub: setup
 	for seed in 0 1 2; do \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root $(DATA) -o runs/cub-ps-$$seed --seed=$$seed $(CUB_ARGS) && \
+	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-$$seed --seed=$$seed $(CUB_ARGS) && \
 	  $(BIN)/n3 evaluate runs/cub-ps-$$seed -o results/cub-ps/all-exemplar-seed$$seed.json && \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root $(DATA) -o runs/cub-ps-frozen-$$seed --seed=$$seed $(CUB_ARGS) \
+	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-frozen-$$seed --seed=$$seed $(CUB_ARGS) \
 	    --model.adapt=classifier --train.steps=0 && \
 	  $(BIN)/n3 evaluate runs/cub-ps-frozen-$$seed -o results/cub-ps/frozen-ridge-seed$$seed.json && \
-	  $(BIN)/n3 train configs/cub-ps-paper.yaml --data-root $(DATA) -o runs/cub-ps-paper-$$seed --seed=$$seed $(CUB_ARGS) && \
+	  $(BIN)/n3 train configs/cub-ps-paper.yaml --data-root "$(DATA)" -o runs/cub-ps-paper-$$seed --seed=$$seed $(CUB_ARGS) && \
 	  $(BIN)/n3 evaluate runs/cub-ps-paper-$$seed -o results/cub-ps/paper-seed$$seed.json || exit 1; \
 	done
 
 # What reads the text: each encoder alone, in closed form and trained. The ridge was chosen on validation classes.
 MINILM ?= sentence-transformers/all-MiniLM-L6-v2
 GLOVE ?= glove-wiki-gigaword-50
+FROZEN_ARGS := --model.adapt=classifier --train.steps=0
+MINILM_ARGS = --text.encoder="$(MINILM)" --text.lexical=false --model.ridge=0.3
+GLOVE_ARGS = --text.encoder="glove:$(GLOVE)" --text.lexical=false --model.ridge=1.0
 results-text: setup
 	set -e; one() { out=results/text-encoders/$$1-seed$$2.json run=runs/text-$$1-$$2 seed=$$2 && shift 2 && \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root $(DATA) -o $$run --seed=$$seed $(CUB_ARGS) "$$@" && \
+	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o $$run --seed=$$seed $(CUB_ARGS) "$$@" && \
 	  $(BIN)/n3 evaluate $$run -o $$out; }; \
-	frozen="--model.adapt=classifier --train.steps=0"; \
-	minilm="--text.encoder=$(MINILM) --text.lexical=false --model.ridge=0.3"; \
-	glove="--text.encoder=glove:$(GLOVE) --text.lexical=false --model.ridge=1.0"; \
-	one frozen-minilm 0 $$minilm $$frozen; one frozen-glove 0 $$glove $$frozen; \
-	one frozen-tfidf 0 --text.encoder=words $$frozen; \
-	one frozen-names 0 --text.encoder=words --data.text=names $$frozen; \
-	for seed in 0 1 2; do one minilm $$seed $$minilm; one glove $$seed $$glove; \
+	one frozen-minilm 0 $(MINILM_ARGS) $(FROZEN_ARGS); one frozen-glove 0 $(GLOVE_ARGS) $(FROZEN_ARGS); \
+	one frozen-tfidf 0 --text.encoder=words $(FROZEN_ARGS); \
+	one frozen-names 0 --text.encoder=words --data.text=names $(FROZEN_ARGS); \
+	for seed in 0 1 2; do one minilm $$seed $(MINILM_ARGS); one glove $$seed $(GLOVE_ARGS); \
 	  one tfidf $$seed --text.encoder=words; done
 
 # Every method, three seeds, on the splits of Table 2 and Figure 5; what is in results/benchmark is not run again.
 # Then what N3's settings are worth, and N3 on another network (LITE0_ARGS: as CUB_ARGS, with that one's weights).
 results-benchmark: setup
-	$(BIN)/n3 table table2 --dataset cub --data-root $(DATA) $(CUB_ARGS)
-	$(BIN)/n3 table sce --dataset cub --data-root $(DATA) $(CUB_ARGS)
-	$(BIN)/n3 table table6 --dataset cub --data-root $(DATA) $(CUB_ARGS)
-	$(BIN)/n3 study ablation --data-root $(DATA) $(CUB_ARGS)
+	$(BIN)/n3 table table2 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
+	$(BIN)/n3 table sce --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
+	$(BIN)/n3 table table6 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
+	$(BIN)/n3 study ablation --data-root "$(DATA)" $(CUB_ARGS)
 	for table in table2 sce; do \
 	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark-lite0 \
-	    --method exem --method n3 --method n3-constant --method finetune --data-root $(DATA) $(LITE0_ARGS) || exit 1; \
+	    --method exem --method n3 --method n3-constant --method finetune --data-root "$(DATA)" $(LITE0_ARGS) || exit 1; \
 	done
 
 # The ablations of the book, three seeds each; what results/ has of them is not run again.
@@ -147,7 +147,7 @@ results-studies: setup
 	for name in googlenet resnet18 squeezenet1_1; do file=runs/backbones/$$name.safetensors; \
 	  test -e $$file || $(BIN)/n3 data backbone --name $$name -o $$file || exit 1; done
 	$(BIN)/n3 study backbones
-	$(BIN)/n3 search configs/aviary.yaml -o runs/search/aviary
+	$(BIN)/n3 search configs/aviary.yaml -o runs/search/aviary --train.steps=120 --train.every=60
 
 # AllenNLP, which runs ELMo, needs an environment of its own. The others then find its embeddings in the cache.
 .venv-elmo/installed: pyproject.toml requirements-elmo.txt

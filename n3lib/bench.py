@@ -17,7 +17,8 @@ from n3lib.bench_measures import BARS, MEASUREMENTS, Sizes
 from n3lib.bench_setup import CONFIG, SIZES
 from n3lib.console import tell
 from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json
+from n3lib.files import check_writable, read_json
+from n3lib.result_files import answered, write_result
 
 
 def run_bench(
@@ -34,27 +35,27 @@ def run_bench(
         names: of the measurements; all by default, but those whose library is not installed.
         sizes: `paper`, `small` and `aviary`.
         repeats: rounds of each comparison.
-        told: is given a line for each measurement.
+        told: is given a line for the file, and one for each measurement.
 
     Returns:
         What the file holds: `environment`, and `measurements` by name.
 
     Raises:
-        N3Error: there is no such measurement, or the file was made on another machine or version.
+        N3Error: there is no such measurement, or the file was made on another machine or version, is of
+            another kind, or cannot be written.
     """
     names = list(names)
     for name in names:
         if name not in MEASUREMENTS:
             raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
     here = environment()
-    found = read_json(output) if output.exists() else {"environment": here, "measurements": {}}
-    if found["environment"] != here:
-        raise N3Error(
-            f"{output} was measured elsewhere: its environment differs", "Name another file with -o"
-        )
-    for name in names or MEASUREMENTS:
-        if name in found["measurements"]:
-            continue
+    there = answered(output, {"environment": here}, mark="measurements")
+    found = read_json(output) if there else {"environment": here, "measurements": {}}
+    lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
+    if lacking:
+        check_writable(output)
+        told(f"{output}: {len(lacking)} measurements to make")
+    for name in lacking:
         try:
             result = MEASUREMENTS[name](sizes, repeats)
         except ImportError as error:
@@ -63,7 +64,7 @@ def run_bench(
             told(f"{name}: left out, {error.name} is not installed")
             continue
         found["measurements"][name] = result
-        write_json(output, found)
+        write_result(output, found)
         told(f"{name}: {_line(name, result)}")
     return found
 

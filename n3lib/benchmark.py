@@ -189,14 +189,12 @@ class Benchmark:
             "adaptation": magnitude_over_halves(run, self.dataset, run.reader.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
-            "training": self._settings("model", "episodes", "train"),
         }
 
     def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
         split = self.dataset.split
         return {
-            "study": "benchmark",
-            "method": name,
+            **question(self.config, name),
             "dataset": self.config.data.name,
             "split": split.name,
             "ways": len(split.test),
@@ -204,13 +202,22 @@ class Benchmark:
             "text": "own",
             "seed": seed,
             "metrics": result,
-            "config": self._settings("data", "text", "backbone") | {"mirror": self.config.mirror},
             "environment": environment(self.dataset),
             "seconds": round(time.perf_counter() - started, 1),
         }
 
-    def _settings(self, *parts: str) -> dict[str, Any]:
-        return {part: dataclasses.asdict(getattr(self.config, part)) for part in parts}
+
+def question(config: RunConfig, name: str) -> dict[str, Any]:
+    """What decides a method's result, but for its seed, as the result itself says it."""
+    settings = dataclasses.asdict(config)
+
+    def some(*parts: str) -> dict[str, Any]:
+        return {part: settings[part] for part in parts}
+
+    asked = {"study": "benchmark", "method": name, "config": some("data", "text", "backbone", "mirror")}
+    if name in N3_FORMS:
+        asked["training"] = some("model", "episodes", "train", "fit", "exemplar_images")
+    return asked
 
 
 def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> dict[str, float]:

@@ -27,6 +27,27 @@ TITLES = {
 }
 
 
+def result_path(run: Run) -> Path:
+    """Where a run's result is kept: `results/saliency/n3-all-exemplar-SS-seed1.json`."""
+    name = f"{method_name(run)}-{run.config.data.split}-seed{run.config.seed}.json"
+    return Path("results/saliency") / name
+
+
+def question(run: Run) -> dict[str, Any]:
+    """What decides a run's result, as the result itself says it.
+
+    Raises:
+        N3Error: the run's data are no photographs with boxes.
+    """
+    config = run.config
+    if config.data.name != "cub" or "/" in config.data.split:
+        raise N3Error(
+            f"{config.data.name} {config.data.split} has no boxes", "Use a run on cub: PS, SS or SCE"
+        )
+    asked = {"study": "saliency", "method": method_name(run), "dataset": "cub", "split": config.data.split}
+    return asked | {"seed": config.seed, "config": dataclasses.asdict(config)}
+
+
 def measure(run: Run, root: str = "") -> dict[str, Any]:
     """A result: every image of the test classes, under the network written for all of them.
 
@@ -41,11 +62,7 @@ def measure(run: Run, root: str = "") -> dict[str, Any]:
     Raises:
         N3Error: the run's data are no photographs with boxes.
     """
-    config = run.config
-    if config.data.name != "cub" or "/" in config.data.split:
-        raise N3Error(
-            f"{config.data.name} {config.data.split} has no boxes", "Use a run on cub: PS, SS or SCE"
-        )
+    config, asked = run.config, question(run)
     data = load_data(dataclasses.replace(config.data, root=root or config.data.root))
     classes = list(data.split.test)
     network = synthesize(run, {data.classes[c]: data.texts[c] for c in classes})
@@ -64,15 +81,10 @@ def measure(run: Run, root: str = "") -> dict[str, Any]:
         right.append(_percent(torch.cat(hit)))
     means = {"inside": inside, "even": even, "per_class_accuracy": right}
     return {
-        "study": "saliency",
-        "method": method_name(run),
-        "dataset": "cub",
-        "split": data.split.name,
+        **asked,
         "ways": len(classes),
-        "seed": config.seed,
         "metrics": {name: float(np.mean(values)) for name, values in means.items()},
         "by_class": {name: [round(v, 3) for v in values] for name, values in means.items()},
-        "config": dataclasses.asdict(config),
         "environment": environment(data),
     }
 

@@ -102,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
-    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
+    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json, the last)")
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
@@ -216,8 +216,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     import dataclasses
 
     from n3lib.data import load_data
-    from n3lib.evaluation import evaluate
-    from n3lib.files import write_json
+    from n3lib.evaluation import evaluate, question
+    from n3lib.files import check_writable
+    from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
     run = Run.load(options.run)
@@ -225,10 +226,16 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
     how = (options.part, options.ways, options.permutations, options.control, options.alike)
-    result = evaluate(run, load_data(data), *how)
-    result["command"] = _command()
     output = options.output or options.run / "result.json"
-    write_json(output, result)
+    check_writable(output)
+    dataset = load_data(data)
+    asked = question(run, dataset, *how)
+    # A file that the user named belongs to one question; the run's own holds its last result.
+    answered(output, asked if options.output else {"study": "main"}, data if options.output else None)
+    tell(f"the result goes to {output}")
+    result = evaluate(run, dataset, *how)
+    result["command"] = _command()
+    write_result(output, result)
     told = result["metrics"]
     tell(
         f"{result['method']} on {result['dataset']} {result['split']} {result['part']}, "
@@ -236,7 +243,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"per-class accuracy {told['per_class_accuracy']:.1f} %, top-5 {told['top5']:.1f} %, "
         f"average precision {told['average_precision']:.1f} % (chance {result['chance']:.1f} %)"
     )
-    tell(output)
 
 
 def _table(options: argparse.Namespace) -> None:
@@ -279,17 +285,23 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _saliency(options: argparse.Namespace) -> None:
-    from n3lib.box_saliency import measure
-    from n3lib.files import write_json
+    import dataclasses
+
+    from n3lib.box_saliency import measure, question, result_path
+    from n3lib.files import check_writable
+    from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
-    result = measure(Run.load(options.run), options.data_root)
-    name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
-    output = options.output or Path("results/saliency") / name
-    write_json(output, result | {"command": _command()})
+    run = Run.load(options.run)
+    data = dataclasses.replace(run.config.data, root=options.data_root or run.config.data.root)
+    output, asked = options.output or result_path(run), question(run)
+    check_writable(output)
+    answered(output, asked, data)
+    tell(f"the result goes to {output}")
+    result = measure(run, data.root)
+    write_result(output, result | {"command": _command()})
     told = result["metrics"]
     tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
-    tell(output)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -300,10 +312,13 @@ def _search(options: argparse.Namespace) -> None:
 
 def _synthesize(options: argparse.Namespace) -> None:
     from n3lib.data.texts import read_classes
+    from n3lib.files import check_writable
     from n3lib.run import Run
     from n3lib.synthesis import remarks, save, synthesize
 
-    classes, run = read_classes(options.classes), Run.load(options.run)
+    classes = read_classes(options.classes)
+    check_writable(options.output, folder=True)
+    run = Run.load(options.run)
     for line in remarks(run, classes):
         tell(f"n3: {line}", sys.stderr)
     save(synthesize(run, classes), options.output, options.onnx)

@@ -114,6 +114,7 @@ def _describe(options: argparse.Namespace) -> None:
     root = find_root(source, options.root)
     output = options.output or root / source.text
     classes = source.index(root).classes
+    _check_section(output, options.section)
     # The user's last: of two titles for one class, the last counts.
     titles = TITLES[source.name] | (read_titles(options.titles, classes) if options.titles else {})
     collected = describe(classes, output, options.section, titles, options.fill, contact=options.contact)
@@ -121,14 +122,36 @@ def _describe(options: argparse.Namespace) -> None:
     collected.require_all()
 
 
+def _check_section(path: Path, section: str) -> None:
+    """Refuse texts of another section, which would be asked for anew and replaced one by one."""
+    from n3lib.files import read_json
+
+    told = read_json(path) if path.is_file() else {}
+    asked = [entry["asked"] for entry in _dicts(told) if isinstance(entry.get("asked"), dict)]
+    sections = {str(one.get("section")) for one in asked}
+    if sections and section not in sections:
+        held = ", ".join(sorted(sections))
+        raise N3Error(
+            f"{path} holds the section {held!r}, and {section!r} is asked for",
+            "Choose another -o, or delete this file",
+        )
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value.values() if isinstance(one, dict)] if isinstance(value, dict) else []
+
+
 def _embed(options: argparse.Namespace) -> None:
     from n3lib.data import DataConfig, read_descriptions
+    from n3lib.data.images import cache_dir
+    from n3lib.files import check_writable
     from n3lib.text.cache import encode_texts
     from n3lib.text.encoders import make_encoder
     from n3lib.text.reader import TextConfig, arranged
 
-    texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
+    check_writable(cache_dir() / "text", True, "Set N3_CACHE to a writable folder")
     encoder = make_encoder(options.encoder)
+    texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
     encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))
     tokens = sum(len(one.embeddings) for text in encoded for one in text)
     size = f"{tokens:,} tokens of {encoder.width} numbers"

@@ -56,17 +56,8 @@ def evaluate(
     started = time.perf_counter()
     config = run.config
     dataset = dataset or load_data(config.data)
-    classes = np.array(dataset.split.part(part))
-    most = min(map(len, dataset.by_group(classes.tolist())))
-    ways = ways or most
-    if not 2 <= ways <= most or permutations < 1:
-        raise N3Error(
-            f"{permutations} tasks of {ways} ways are asked of {most} {part} classes",
-            "Ask for at least 1 task, and for 2 ways or more, up to the number of classes",
-        )
-    trained = set(dataset.split.part(config.fit)) & set(classes.tolist())
-    if trained:
-        raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
+    asked = question(run, dataset, part, ways, permutations, control, alike)
+    classes, ways = np.array(dataset.split.part(part)), asked["ways"]
     bank = bank or run.reader.bank(dataset.texts, names=dataset.classes)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
@@ -86,25 +77,54 @@ def evaluate(
         if confusion is None:
             confusion = _measures().multiclass_confusion_matrix(logits, labels, ways).tolist()
     return {
-        "study": "main",
-        "method": method_name(run),
-        "dataset": config.data.name,
-        "split": dataset.split.name,
-        "part": part,
-        "ways": ways,
+        **asked,
         "chance": 100 / ways,
-        "tasks": "look-alikes" if alike else "random",
-        "text": control,
-        "seed": config.seed,
         "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
         "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
-        "permutations": permutations,
         "orders_measured": len(scores),
         "adaptation": magnitude(run.model, map(bank.batch, described)),
         "confusion": {"classes": tasks[0], "counts": confusion},
-        "config": dataclasses.asdict(config),
         "environment": environment(dataset),
         "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def question(
+    run: Run,
+    dataset: ZeroShotDataset,
+    part: str = "test",
+    ways: int = 0,
+    permutations: int = 10,
+    control: TextControl = "own",
+    alike: bool = False,
+) -> dict[str, Any]:
+    """What decides a result of `evaluate`, whose arguments these are, as the result itself says it.
+
+    Raises:
+        N3Error: see `evaluate`.
+    """
+    classes = dataset.split.part(part)
+    most = min(map(len, dataset.by_group(classes)))
+    ways = ways or most
+    if not 2 <= ways <= most or permutations < 1:
+        raise N3Error(
+            f"{permutations} tasks of {ways} ways are asked of {most} {part} classes",
+            "Ask for at least 1 task, and for 2 ways or more, up to the number of classes",
+        )
+    if set(dataset.split.part(run.config.fit)) & set(classes):
+        raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
+    return {
+        "study": "main",
+        "method": method_name(run),
+        "dataset": run.config.data.name,
+        "split": dataset.split.name,
+        "part": part,
+        "ways": ways,
+        "permutations": permutations,
+        "tasks": "look-alikes" if alike else "random",
+        "text": control,
+        "seed": run.config.seed,
+        "config": dataclasses.asdict(run.config),
     }
 
 

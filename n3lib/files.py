@@ -29,12 +29,12 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it only when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-    os.close(handle)
-    temporary = Path(name)
+    path, temporary = Path(path), None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
@@ -46,8 +46,13 @@ def atomic(path: Path) -> Iterator[Path]:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+    except OSError as error:
+        if str(error.filename).endswith(PARTIAL):  # a name that nobody knows
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
@@ -67,6 +72,30 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise N3Error(f"{folder} cannot be written: {error.strerror or error}", remedy) from None
+
+
+def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
+    """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
+
+    Args:
+        path: the file.
+        folder: whether `path` is a folder, which is made.
+        remedy: what to do where it cannot be written.
+
+    Raises:
+        N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.exists() and path.is_dir() != folder:
+        kinds = ("a file", "a folder")
+        raise N3Error(f"{path} is {kinds[not folder]}, not {kinds[folder]}", "Choose another name")
+    home = path if folder else path.parent
+    if blocking := next((place for place in (home, *home.parents) if place.is_file()), None):
+        raise N3Error(f"{path} cannot be written: {blocking} is a file", remedy)
+    with writing(path, remedy):
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -15,7 +15,7 @@ from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, fold_ba
 from n3lib.console import printable, tell
 from n3lib.data.aviary import aviary
 from n3lib.errors import N3Error
-from n3lib.files import write_tensors
+from n3lib.files import check_writable, read_tensors, write_tensors, writing
 
 SPECIES, IMAGES, BATCH, SEED = 200, 40, 64, 1
 # Epochs and peak learning rate. The large ones learn in fewer epochs; SqueezeNet has no batch norm, which a
@@ -34,12 +34,15 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
         Accuracy on one held-out image in eight, in 0..1.
 
     Raises:
-        N3Error: there is no recipe for this network, or no place for its weights is given.
+        N3Error: there is no recipe for this network, no place for its weights is given, or that place cannot
+            be written or holds something else.
     """
     if name not in RECIPES:
         raise N3Error(f"there is no recipe to pretrain {name!r}", f"Use one of {', '.join(RECIPES)}")
     if path is None and name != "aviary":
         raise N3Error(f"{name} does not come with the package", "Say with -o where its weights go")
+    path = path or AVIARY_WEIGHTS
+    _check_place(path, name)
     epochs, lr = RECIPES[name]
     torch.manual_seed(SEED)
     data = aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
@@ -82,6 +85,19 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
         guesses = torch.cat([logits(picks).argmax(1) for picks in held.nonzero()[:, 0].split(256)])
     accuracy = (guesses == labels[held]).float().mean().item()
     features = fold_batchnorm(body)
-    write_tensors(path or AVIARY_WEIGHTS, features.state_dict(), {"accuracy": f"{accuracy:.4f}"})
-    tell(f"{path or AVIARY_WEIGHTS}: {100 * accuracy:.1f} % of held-out images named, of {SPECIES} species")
+    with writing(path, "Make room there, or choose another -o"):
+        write_tensors(path, features.state_dict(), {"accuracy": f"{accuracy:.4f}", "network": name})
+    tell(f"{path}: {100 * accuracy:.1f} % of held-out images named, of {SPECIES} species")
     return accuracy
+
+
+def _check_place(path: Path, name: str) -> None:
+    """Refuse what could not be written, or would replace anything but earlier weights of this network."""
+    check_writable(path)
+    if not path.exists():
+        return
+    metadata = read_tensors(path)[1]
+    # The first files did not say whose weights they hold.
+    if "accuracy" not in metadata or metadata.get("network", name) != name:
+        whose = metadata.get("network", "something else")
+        raise N3Error(f"{path} holds {whose}, not {name}", "Choose another -o, or delete this file")

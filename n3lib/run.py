@@ -26,7 +26,7 @@ from n3lib.data.texts import parse_classes
 from n3lib.episodes import Episodes
 from n3lib.errors import N3Error
 from n3lib.features import extract
-from n3lib.files import read_json, read_shapes, write_json, write_tensors, writing
+from n3lib.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.model import N3, Adaptation
 from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
@@ -121,10 +121,11 @@ def train(
         dataset: the data, where the caller has loaded it already.
 
     Raises:
-        N3Error: bad configuration or data, or the folder holds a run of another configuration.
+        N3Error: bad configuration or data, or the folder holds a run of another configuration or
+            cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder, folder=True)
     if (folder / "config.json").exists():
         if config_from_dict(read_json(folder / "config.json"), str(folder / "config.json")) != config:
             raise N3Error(

@@ -30,11 +30,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from n3lib.config import read_config
 from n3lib.console import tell
-from n3lib.data import load_data
+from n3lib.data import DataConfig, load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate
-from n3lib.files import read_json, write_json
+from n3lib.files import check_writable, read_json, write_json
+from n3lib.result_files import answered, difference, edition, write_result
 from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 
@@ -90,31 +91,34 @@ def search(
         overrides: of the configuration; what is set here is not searched.
         trials: random ones, beside trial 0.
         results: where the result goes, named after the folder.
-        told: is given a line for each trial and for the result.
+        told: is given a line for where the result goes, for each trial and for the result.
 
     Returns:
         The result of the best trial on the test classes, with all trials under `search`; None while other
         processes are still at work.
 
     Raises:
-        N3Error: there are no validation classes to choose on, the folder holds another search, or no trial
-            has ended well.
+        N3Error: there are no validation classes to choose on, the folder or the result's file belongs to
+            another search, or no trial has ended well.
     """
     names, base = searched(overrides), read_config(config, overrides)
+    if trials < 1 or not names:
+        raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
+    what = {"config": dataclasses.asdict(base), "searched": names}
+    path = results / f"{folder.name}.json"
+    _check_result(path, what, trials, base.data)
     data = load_data(base.data)
     if base.fit != "train" or not data.split.val:
         raise N3Error(
             f"{config} leaves no validation classes to choose on", "Use fit: train and a split that has some"
         )
-    if trials < 1 or not names:
-        raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    check_writable(folder, folder=True)
     with FileLock(folder / "search.lock"):
-        what = {"config": dataclasses.asdict(base), "searched": names}
-        if not (folder / "search.json").exists():
-            write_json(folder / "search.json", what)
-        elif read_json(folder / "search.json") != what:
-            raise N3Error(f"{folder} holds another search", "Choose another folder, or delete this one")
+        own, other = folder / "search.json", "Choose another folder, or delete this one"
+        if not answered(own, what, mark="searched", remedy=other):
+            write_json(own, what)
+        told(f"{folder}: trial 0 to {trials}; the result goes to {path}")
         study = _open(folder, names, base.seed, trials)
     for number in range(trials + 1):
         with _claim(folder / f"trial-{number}.lock") as mine:
@@ -142,13 +146,13 @@ def search(
             {"trial": t.number, "parameters": t.params, "validation": t.value and round(t.value, 3)}
             for t in tried
         ]
-        path = results / f"{folder.name}.json"
+        _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
         if not path.exists() or read_json(path)["search"]["trials"] != trials_told:
             result = _conclude(folder, tried, data)
             values = {name: getattr(getattr(base, name.split(".")[0]), name.split(".")[1]) for name in names}
             result["search"] |= {"trials": trials_told, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
-            write_json(path, result | {"command": shlex.join(command)})
+            write_result(path, result | {"command": shlex.join(command)})
     result = read_json(path)
     told(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
     return result
@@ -157,6 +161,28 @@ def search(
 def validation(folder: Path) -> float:
     """What a run's checkpoint was chosen by: its highest accuracy on the validation classes, in percent."""
     return max(line["validation"] for line in read_metrics(folder) if "validation" in line)
+
+
+def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfig) -> None:
+    """Refuse the result of another search, or of this one with more trials."""
+    other = "Search into a folder of another name, or delete this file"
+    if not answered(path, {"study": "search"}, remedy=other):
+        return
+    found = read_json(path)
+    # What was configured, in place of what was found.
+    configured = found["search"]["configured_values"]
+    config = {
+        part: {name: configured.get(f"{part}.{name}", value) for name, value in values.items()}
+        if isinstance(values, dict)
+        else values
+        for part, values in found["config"].items()
+    }
+    if differs := difference(found | {"config": config, "searched": list(configured)}, what | edition(data)):
+        raise N3Error(f"{path} belongs to another search: {differs}", other)
+    if (done := len(found["search"]["trials"]) - 1) > trials:
+        raise N3Error(
+            f"{path} holds {done} trials, more than {trials}", f"Ask for --trials {done}, or delete it"
+        )
 
 
 def _distributions(names: Sequence[str]) -> dict[str, Any]:

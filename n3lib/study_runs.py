@@ -14,7 +14,8 @@ from n3lib.config import RunConfig, read_config
 from n3lib.console import tell
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.files import read_json, read_tensors, write_json
+from n3lib.files import read_json, read_tensors
+from n3lib.result_files import answered, write_result
 from n3lib.run import train
 from n3lib.studies import SEEDS, Study, find_study
 from n3lib.trainer import read_metrics
@@ -34,6 +35,8 @@ def run_study(
 ) -> None:
     """Measure what a study still lacks; what is in `folder` already is left as it is.
 
+    Whether all that is there belongs to this study with these settings is checked before anything is run.
+
     Args:
         name: of the study.
         folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`. A
@@ -43,31 +46,36 @@ def run_study(
         variants: some of the study's; all by default.
         seeds: to run.
         runs: folder of the run folders.
-        told: is given a line for each result.
+        told: is given a line for what is lacking, and one for each result.
 
     Raises:
-        N3Error: there is no such study or variant.
+        N3Error: there is no such study or variant, or a file in `folder` was made with other settings.
     """
     study = find_study(name)
     for variant in variants:
         if variant not in study.variants:
             raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {', '.join(study.variants)}")
+    lacking = list[tuple[str, RunConfig, Path]]()
     for seed in seeds:
         for variant in variants or study.variants:
-            path = folder / name / f"{variant}-seed{seed}.json"
-            if path.exists():
-                continue
             settings = [*study.common, *overrides, *study.variants[variant], f"--seed={seed}"]
             config = read_config(configs / f"{study.config}.yaml", settings)
-            run_folder = runs / name / path.stem
-            try:
-                result = _measure(study, train(config, run_folder), study.swapped.get(variant))
-            except Diverged as error:  # a finding too
-                result = _unmeasured(config, run_folder, error)
-            result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
-            result["command"] = run_command(name, variant, seed, overrides)
-            write_json(path, result)
-            told(f"{path}: {_told(result)}")
+            path = folder / name / f"{variant}-seed{seed}.json"
+            question = {"study": name, "variant": variant, "seed": seed, "config": dataclasses.asdict(config)}
+            if not answered(path, question, config.data):
+                lacking.append((variant, config, path))
+    if lacking:
+        told(f"{folder / name}: {len(lacking)} results to measure")
+    for variant, config, path in lacking:
+        run_folder = runs / name / path.stem
+        try:
+            result = _measure(study, train(config, run_folder), study.swapped.get(variant))
+        except Diverged as error:  # a finding too
+            result = _unmeasured(config, run_folder, error)
+        result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
+        result["command"] = run_command(name, variant, config.seed, overrides)
+        write_result(path, result)
+        told(f"{path}: {_told(result)}")
 
 
 def run_command(name: str, variant: str, seed: int, overrides: Sequence[str] = ()) -> str:

@@ -2,15 +2,16 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from n3lib.config import read_config
+from n3lib.config import RunConfig, read_config
 from n3lib.console import tell
 from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json
+from n3lib.files import read_json
 from n3lib.freshness import note
+from n3lib.result_files import answered, edition, write_result
 from n3lib.results import Table, lead, load_results, mean_and_spread
 
 # Titles of the methods in the order of the tables.
@@ -169,10 +170,11 @@ def run_table(
         methods: some of `TITLES`; all by default.
         seeds: to run.
         runs: folder of N3's run folders.
-        told: is given a line for each result.
+        told: is given a line for what is lacking of a split, and one for each result.
 
     Raises:
-        N3Error: the table has no such dataset, split or method, or the data are not there.
+        N3Error: the table has no such dataset, split or method, the data are not there, or a file in `folder`
+            was made with other settings.
     """
     from n3lib.benchmark import N3_FORMS, Benchmark
 
@@ -184,30 +186,57 @@ def run_table(
             if one not in known:
                 raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
+    lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
     for split in splits or table.splits[dataset]:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
-        bench: Benchmark | None = None
-        for seed in seeds:
-            for method in methods or TITLES:
-                path = result_path(folder, dataset, split, method, seed)
-                if path.exists():
-                    continue
-                form = N3_FORMS.get(method)
-                own = read_config(config, [*settings, *(form or []), f"--seed={seed}"])
-                if bench is None:
-                    bench = Benchmark(own)
-                if form is None:
-                    others = sorted(path.parent.glob(f"{method}-seed*.json"))
-                    result = bench.measure(method, seed, earlier=read_json(others[0]) if others else None)
-                else:
-                    bench.config = own
-                    result = bench.measure_n3(method, seed, runs / path.parent.name / path.stem)
-                given = [setting for setting in overrides if not setting.startswith("--data.root=")]
-                if Path(config).name != "benchmark.yaml":
-                    given = ["--config", str(config), "-o", str(folder), *given]
-                result["command"] = run_command(name, dataset, split, method, seed, given)
-                write_json(path, result)
-                told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
+        shared = read_config(config, settings)
+        own = {form: read_config(config, [*settings, *changes]) for form, changes in N3_FORMS.items()}
+        configs = {method: own.get(method, shared) for method in methods or TITLES}
+        lacking[split] = _lacking(folder, configs, seeds)
+    for split, results in lacking.items():
+        if not results:
+            continue
+        bench = Benchmark(results[0][1])
+        told(f"{folder}: {len(results)} results of {dataset} {split} to measure")
+        for method, settled, path in results:
+            if method in N3_FORMS:
+                bench.config = settled
+                result = bench.measure_n3(method, settled.seed, runs / path.parent.name / path.stem)
+            else:
+                others = sorted(path.parent.glob(f"{method}-seed*.json"))
+                result = bench.measure(method, settled.seed, earlier=read_json(others[0]) if others else None)
+            given = [setting for setting in overrides if not setting.startswith("--data.root=")]
+            if Path(config).name != "benchmark.yaml":
+                given = ["--config", str(config), "-o", str(folder), *given]
+            result["command"] = run_command(name, dataset, split, method, settled.seed, given)
+            write_result(path, result)
+            told(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
+
+
+def _lacking(
+    folder: Path, configs: Mapping[str, RunConfig], seeds: Sequence[int]
+) -> list[tuple[str, RunConfig, Path]]:
+    """Method, configuration and path of the results on one split that are not there, seed by seed.
+
+    Raises:
+        N3Error: a result of one of the methods was made with other settings, whatever its seed: a table shows
+            the mean over seeds, and a method is searched once for all of them.
+    """
+    from n3lib.benchmark import question
+
+    data = next(iter(configs.values())).data
+    home = result_path(folder, data.name, data.split, "", 0).parent
+    there = [(path, method) for method in configs for path in sorted(home.glob(f"{method}-seed*.json"))]
+    texts = edition(data) if there else {}
+    for path, method in there:
+        answered(path, question(configs[method], method) | texts)
+    found = []
+    for seed in seeds:
+        for method, config in configs.items():
+            path = result_path(folder, data.name, data.split, method, seed)
+            if not answered(path, {"seed": seed}):
+                found.append((method, replace(config, seed=seed), path))
+    return found
 
 
 def run_command(

@@ -54,7 +54,7 @@ CPU_NAMES = [name for name in MEASUREMENTS if name not in ("inference", "library
 def test_every_measurement_ends_in_the_file_and_is_not_made_again(tmp_path: Path) -> None:
     output, told = tmp_path / "cpu.json", list[str]()
     run_bench(output, CPU_NAMES, SIZES, repeats=1, told=told.append)
-    assert [line.split(":")[0] for line in told] == CPU_NAMES
+    assert [line.split(":")[0] for line in told] == [str(output), *CPU_NAMES]
     first = read_json(output)
     for name, result in first["measurements"].items():
         if "ratio" in result:
@@ -63,7 +63,7 @@ def test_every_measurement_ends_in_the_file_and_is_not_made_again(tmp_path: Path
             assert result["curves"]["n3"]["x"] == sorted(result["curves"]["n3"]["x"])
     assert first["environment"]["threads"] == torch.get_num_threads()
     run_bench(output, CPU_NAMES, SIZES, repeats=1, told=told.append)
-    assert len(told) == len(CPU_NAMES)
+    assert len(told) == 1 + len(CPU_NAMES)
     assert read_json(output) == first
     profile = first["measurements"]["profile"]
     assert profile["flops"]["n3"] > profile["flops"]["plain"] > 0
@@ -74,8 +74,23 @@ def test_every_measurement_ends_in_the_file_and_is_not_made_again(tmp_path: Path
 def test_numbers_of_two_machines_do_not_mix(tmp_path: Path) -> None:
     output = tmp_path / "cpu.json"
     write_json(output, {"environment": {"device": "abacus"}, "measurements": {}})
-    with pytest.raises(N3Error, match="cpu.json was measured elsewhere"):
+    with pytest.raises(N3Error, match="cpu.json.*device is 'abacus' there and .* here.*-o"):
         run_bench(output, ["step-small"], SIZES)
+    write_json(output, {"owl": "A bird."})
+    with pytest.raises(N3Error, match="cpu.json"):
+        run_bench(output, ["step-small"], SIZES)
+    assert read_json(output) == {"owl": "A bird."}
+
+
+def test_where_no_result_can_go_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*_: object) -> dict:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("n3lib.bench.MEASUREMENTS", {"library": measure})
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path, tmp_path / "file" / "cpu.json"):
+        with pytest.raises(N3Error, match=output.name):
+            run_bench(output, sizes=SIZES)
 
 
 def test_an_unknown_measurement_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -92,7 +107,7 @@ def test_a_library_that_is_missing_is_left_out_unless_asked_for(
     monkeypatch.setattr("n3lib.bench.MEASUREMENTS", {"library": missing})
     told: list[str] = []
     assert run_bench(tmp_path / "a.json", sizes=SIZES, told=told.append)["measurements"] == {}
-    assert told == ["library: left out, hypnettorch is not installed"]
+    assert told[1:] == ["library: left out, hypnettorch is not installed"]
     with pytest.raises(N3Error, match="library needs hypnettorch.*pip install hypnettorch"):
         run_bench(tmp_path / "a.json", ["library"], SIZES)
 

@@ -19,8 +19,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from n3lib.box_saliency import question
 from n3lib.cli import main
 from n3lib.config import RunConfig
+from n3lib.data import DataConfig
+from n3lib.data.base import ZeroShotDataset
 from n3lib.data.classes import AWA2_NAMES
 from n3lib.data.wikipedia import Collected
 from n3lib.errors import N3Error
@@ -111,6 +114,23 @@ def test_describe_passes_on_what_was_asked(
     assert (titles["fox"], titles["cow"], kwargs) == ("Red fox", "Cattle", {"contact": "me@example.org"})
 
 
+def test_texts_of_another_section_are_not_replaced(
+    animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, texts = str(tmp_path / "data"), tmp_path / "texts.json"
+    collected = Collected(texts, found=("fox",), filled=())
+    monkeypatch.setattr("n3lib.data.wikipedia.describe", lambda *_, **__: collected)
+    asked = {"section": "Description", "title": ""}
+    write_json(texts, {"fox": {"by": "name", "asked": asked, "sentences": ["Red."]}, "ox": "By hand."})
+    main(["data", "download", "awa2", "--root", root, "--from", str(animals)])
+    capsys.readouterr()
+    command = ["data", "describe", "awa2", "--root", root, "--contact", "me", "-o", str(texts)]
+    assert main(command) == 0
+    assert main([*command, "--section", "all"]) == 2
+    err = capsys.readouterr().err
+    assert "texts.json" in err and "'Description'" in err and "'all'" in err
+
+
 def test_train_with_overrides_then_evaluate(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -125,7 +145,13 @@ def test_train_with_overrides_then_evaluate(
     out = capsys.readouterr().out
     assert "n3-all-exemplar on aviary aviary test, 4-way: per-class accuracy" in out
     assert "(chance 25.0 %)" in out
+    assert main(["evaluate", str(run), "--ways", "3", "--permutations", "2"]) == 0  # the run's last result
+    assert json.loads((run / "result.json").read_text())["ways"] == 3
+    assert main(["evaluate", str(run), "--ways", "4", "--permutations", "2"]) == 0
     result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text('{"owl": "A bird."}')
+    assert main(["evaluate", str(run), "--ways", "4"]) == 2
+    assert "owl" in (run / "result.json").read_text()
     assert result["command"].startswith("n3 ")
     assert result["orders_measured"] == 2
     assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
@@ -143,6 +169,125 @@ def test_a_result_s_command_may_hold_a_name_that_is_not_utf_8(
         pytest.skip("the file system has no such names")
     assert main(arguments) == 0
     assert "\\udcff.json" in read_json(output)["command"]
+
+
+def test_a_result_is_renewed_by_its_own_question_alone(
+    tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    output, run = tmp_path / "new" / "one.json", str(tiny_run.folder)
+    command = ["evaluate", run, "--ways", "4", "--permutations", "2", "-o"]
+    assert main([*command, str(output)]) == 0
+    first = json.loads(output.read_text())
+    assert main([*command, str(output)]) == 0
+    renewed = json.loads(output.read_text())
+    assert {**renewed, "seconds": 0, "environment": 0} == {**first, "seconds": 0, "environment": 0}
+    capsys.readouterr()
+    for name, values, other in [
+        ("ways", ("4", "5"), ["--ways", "5"]),
+        ("permutations", ("2", "3"), ["--permutations", "3"]),
+        ("tasks", ("'random'", "'look-alikes'"), ["--alike"]),
+        ("text", ("'own'", "'shuffled'"), ["--control", "shuffled"]),
+    ]:
+        assert main([*command, str(output), *other]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1
+        assert all(word in err for word in ("one.json", name, *values, "-o"))
+    assert main([*command, str(classes)]) == 2  # no result at all
+    assert main([*command, str(tiny_run.folder / "config.json")]) == 2
+    assert [line.count(".json") for line in capsys.readouterr().err.splitlines()] == [1, 1]
+    assert "wren" in classes.read_text()
+    assert json.loads(output.read_text()) == renewed
+
+
+def test_a_result_of_another_run_is_kept(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config = dataclasses.asdict(tiny_run.config)
+    config["model"]["d"] = 16
+    result = {"study": "main", "method": "n3-all-exemplar", "metrics": {}, "config": config}
+    write_json(tmp_path / "one.json", result)
+    assert main(["evaluate", str(tiny_run.folder), "-o", str(tmp_path / "one.json")]) == 2
+    assert "model.d is 16 there and 8 here" in capsys.readouterr().err
+
+
+def test_the_saliency_of_another_run_is_kept(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of one method, split and seed: by default, one file."""
+    data = DataConfig("cub", split="SS")
+    run = dataclasses.replace(tiny_run, config=dataclasses.replace(tiny_run.config, data=data))
+    longer = dataclasses.replace(run, config=dataclasses.replace(run.config, exemplar_images=3))
+
+    def measure(run: Run, root: str) -> dict[str, object]:
+        return question(run) | {"metrics": {"inside": 50.0, "even": 40.0}}
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("n3lib.box_saliency.measure", measure)
+    monkeypatch.setattr(Run, "load", lambda folder: {"run": run, "longer": longer}[folder.name])
+    assert main(["saliency", "run"]) == main(["saliency", "run"]) == 0
+    capsys.readouterr()
+    assert main(["saliency", "longer"]) == 2
+    path = Path("results/saliency/n3-all-exemplar-SS-seed0.json")
+    out, err = capsys.readouterr()
+    assert out == "" and str(path) in err and "exemplar_images is 2 there and 3 here" in err
+    assert json.loads(path.read_text())["config"]["exemplar_images"] == 2
+
+
+# Each command that writes, with a file where a folder has to be, or a folder where a file has to be.
+NOWHERE = {
+    "train": "train {config} -o {file}/below",
+    "train over a file": "train {config} -o {file}",
+    "evaluate": "evaluate {run} -o {file}/below",
+    "evaluate into a folder": "evaluate {run} -o {folder}",
+    "search": "search {config} -o {file}/below --fit=train",
+    "synthesize": "synthesize {run} {classes} -o {file}/below",
+    "synthesize over a file": "synthesize {run} {classes} -o {file}",
+    "bench": "bench -o {file}/below",
+    "bench into a folder": "bench -o {folder}",
+    "backbone": "data backbone -o {file}/below",
+    "backbone into a folder": "data backbone -o {folder}",
+    "download": "data download awa2 --root {file}/below --from {archive}",
+    "download over a file": "data download awa2 --root {file} --from {archive}",
+    "embed": "data embed aviary --encoder words:8",
+}
+
+
+@pytest.mark.parametrize("command", NOWHERE.values(), ids=NOWHERE)
+def test_where_nothing_can_be_written_no_work_is_begun(
+    command: str,
+    config: Path,
+    tiny_run: Run,
+    classes: Path,
+    animals: Path,
+    tmp_path: Path,
+    small_world: ZeroShotDataset,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("begun")
+
+    for name in (
+        "n3lib.run.load_data", "n3lib.evaluation.predict", "n3lib.search.train", "n3lib.synthesis.synthesize",
+        "n3lib.pretrain.aviary", "n3lib.data.archives.download", "n3lib.text.cache.encode_cached",
+    ):  # fmt: skip
+        monkeypatch.setattr(name, work)
+    monkeypatch.setattr("n3lib.bench.MEASUREMENTS", {"loader": work})
+    monkeypatch.setattr("n3lib.data.read_descriptions", lambda _: small_world.texts)
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("")
+    folder.mkdir()
+    if "embed" in command:
+        monkeypatch.setenv("N3_CACHE", str(file / "cache"))
+    monkeypatch.chdir(tmp_path)
+    names = {"config": config, "run": tiny_run.folder, "classes": classes, "archive": animals}
+    arguments = command.format(**names, file=file, folder=folder).split()
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    told = folder if "{folder}" in command else file
+    assert out == "" and err.count("\n") == 1 and str(told) in err
+    assert ".tmp" not in err and err.count(". ") == 1  # what is wrong, and a remedy
+    assert file.read_text() == "" and list(folder.iterdir()) == []
 
 
 def test_a_table_is_run_and_shown(
@@ -205,7 +350,7 @@ BAD = {
     "no.json does not exist": "synthesize {run} {new}/no.json -o {new}",
     "at least two": "synthesize {run} {one} -o {new}",
     "no text for 1 class (owl)": "synthesize {run} {mute} -o {new}",
-    "Not a directory": "synthesize {run} {classes} -o {classes}/net",
+    "classes.json is a file": "synthesize {run} {classes} -o {classes}/net",
     "no synthesized network": "classify {run} {classes}",
 }
 

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and what is wrong with one is told in one line."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from n3lib import files
 from n3lib.errors import N3Error
 from n3lib.files import (
     atomic,
+    check_writable,
     read_json,
     read_tensors,
     read_text,
@@ -34,12 +36,42 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_full_disk_is_reported_of_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, atomic(tmp_path / "result.json") as temporary:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+    assert caught.value.filename == str(tmp_path / "result.json")
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_name_that_is_not_utf_8_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"root": "birds"})
     with pytest.raises(N3Error, match=r"root.*birds-\\udcff"):
         write_json(tmp_path / "a.json", {"root": os.fsdecode(b"birds-\xff")})
     assert read_json(tmp_path / "a.json") == {"root": "birds"}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_where_a_file_can_go_is_known_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("old")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "below" / "file")
+    check_writable(tmp_path / "folder", folder=True)
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "new", "below", "folder"}
+    for path, folder in [("folder", False), ("file", True), ("file/below", False), ("file/below", True)]:
+        with pytest.raises(N3Error, match=path):
+            check_writable(tmp_path / path, folder)
+    assert (tmp_path / "file").read_text() == "old"
+
+    def refused(*_: object, **how: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{how['dir']}/tmpabcdefgh")
+
+    monkeypatch.setattr("n3lib.files.tempfile.TemporaryFile", refused)
+    with pytest.raises(N3Error, match="new/result.json cannot be written: Permission denied") as caught:
+        check_writable(tmp_path / "new" / "result.json")
+    assert "tmpabcdefgh" not in str(caught.value)
 
 
 def test_json_round_trip_and_no_nan(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import importlib
 import os
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -49,6 +50,22 @@ def test_every_direct_dependency_is_pinned_within_its_range() -> None:
 
 def test_every_direct_dependency_has_a_range() -> None:
     assert [r.name for r in DIRECT if not r.specifier] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "count"), [("results-cub", 3), ("results-text", 1), ("results-benchmark", 5), ("elmo", 1)]
+)
+def test_make_passes_a_folder_with_spaces_on_as_one(target: str, count: int) -> None:
+    command = ["make", "-n", target, "DATA=my data", "MINILM=my models/minilm", "GLOVE=my vectors.txt"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(told.replace("\\\n", " "))
+    places = [words[i + 1] for i, word in enumerate(words) if word in ("--data-root", "--root")]
+    assert places == ["my data"] * count
+    if target == "results-text":
+        encoders = {
+            word.partition("=")[2].rstrip(";") for word in words if word.startswith("--text.encoder=")
+        }
+        assert encoders == {"my models/minilm", "glove:my vectors.txt", "words"}
 
 
 def test_environment_is_the_same_installation() -> None:

@@ -103,11 +103,44 @@ def test_a_finished_trial_is_never_run_again(tmp_path: Path, begun: list[str]) -
     assert result["command"].endswith("--trials 2")
     longer = tried(tmp_path, trials=3)  # a search can be made longer
     assert begun[5] == "trial-3" and longer is not None and len(longer["search"]["trials"]) == 4
-    other = tried(tmp_path / "other", trials=3, overrides=["--seed=1"])
-    other_trials = other["search"]["trials"] if other else []
-    write_json(tmp_path / "results" / "few.json", other)  # left by another search of this name
-    again = tried(tmp_path, trials=3)
-    assert again is not None and again["search"]["trials"] == longer["search"]["trials"] != other_trials
+
+
+def test_two_searches_of_one_name_do_not_answer_for_each_other(tmp_path: Path, begun: list[str]) -> None:
+    first, results = tried(tmp_path / "a"), tmp_path / "a" / "results"
+    tried(tmp_path / "b", overrides=["--seed=1"])
+    del begun[:]
+    with pytest.raises(N3Error, match="few.json.*train.steps is 20 there and 30 here.*another name"):
+        search(CONFIG, tmp_path / "b" / "few", ["--train.steps=30"], 2, results, lambda line: None)
+    with pytest.raises(N3Error, match="few.json.*seed is 0 there and 1 here"):  # all of it is run already
+        search(CONFIG, tmp_path / "b" / "few", ["--seed=1"], 2, results, lambda line: None)
+    assert begun == [] and read_json(results / "few.json") == first
+
+
+def test_the_result_of_another_search_that_ended_meanwhile_is_kept(
+    tmp_path: Path, begun: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tried(tmp_path / "other", overrides=["--seed=1"])
+    real: Callable[..., Any] = module.train
+
+    def train(config: RunConfig, folder: Path, **how: Any) -> Any:
+        write_json(tmp_path / "results" / "few.json", other)
+        return real(config, folder, **how)
+
+    monkeypatch.setattr(module, "train", train)
+    with pytest.raises(N3Error, match="few.json.*seed"):
+        tried(tmp_path)
+    assert read_json(tmp_path / "results" / "few.json") == other
+
+
+def test_where_no_result_can_go_nothing_is_begun(tmp_path: Path, begun: list[str]) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(N3Error, match="few.json"):
+        tried(tmp_path)
+    (tmp_path / "results").unlink()
+    (tmp_path / "few").write_text("")
+    with pytest.raises(N3Error, match="few"):
+        tried(tmp_path)
+    assert begun == []
 
 
 def test_what_is_overridden_reaches_every_trial(tmp_path: Path, begun: list[str]) -> None:
@@ -125,10 +158,11 @@ def test_processes_share_the_trials_and_that_of_a_killed_one_is_run_again(
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, env=environ, **pipes) as other:  # type: ignore[call-overload]
+        assert "few.json" in other.stdout.readline()
         assert other.stdout.readline() == "trial-0\n"
         assert tried(tmp_path) is None
         assert begun == ["trial-1", "trial-2"]  # the other process is at work on the first
-        assert not (tmp_path / "results").exists()
+        assert not (tmp_path / "results" / "few.json").exists()
         other.kill()
     result = tried(tmp_path)
     assert result is not None and begun[2] == "trial-0" and len(begun) == 5
@@ -150,8 +184,8 @@ def test_the_choice_never_touches_the_test_classes(tmp_path: Path, monkeypatch: 
     told: list[str] = []
     with pytest.raises(N3Error, match="test classes are asked for"):  # at the end, when all is chosen
         search(CONFIG, tmp_path / "few", SHORT, 1, tmp_path / "results", told.append)
-    assert [line[:8] for line in told] == ["trial 0:", "trial 1:"]
-    found = float(told[1].split()[2])
+    assert [line[:8] for line in told[1:]] == ["trial 0:", "trial 1:"]
+    found = float(told[2].split()[2])
     assert found == pytest.approx(module.validation(tmp_path / "few" / "trial-1"), abs=0.051)
 
 
@@ -182,5 +216,5 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "few").exists()
     (tmp_path / "few").mkdir()
     (tmp_path / "few" / "search.json").write_text('{"config": {}, "searched": []}')
-    with pytest.raises(N3Error, match="few holds another search.*Choose another folder"):
+    with pytest.raises(N3Error, match="few.*searched.*Choose another folder"):
         search(CONFIG, tmp_path / "few")

@@ -57,7 +57,7 @@ def test_table_3_has_the_papers_pairs() -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
-    assert len(run(tmp_path, seeds=[1])) == 2
+    assert len(run(tmp_path, seeds=[1])) == 1 + 2
     result = read_json(tmp_path / "results" / "tiny" / "wide-seed1.json")
     assert (result["study"], result["variant"], result["seed"]) == ("tiny", "wide", 1)
     assert result["command"] == "n3 study tiny --variant wide --seed 1"
@@ -69,7 +69,7 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     assert result["measured"][1]["metrics"] == pytest.approx(result["measured"][3]["metrics"])
     assert result["config"]["model"]["d"] == 16
     assert run(tmp_path, seeds=[1]) == []
-    assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1
+    assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1 + 1
     found = measured(tmp_path / "results", "tiny")
     assert [(r["variant"], r["seed"]) for r in found] == [("narrow", 1), ("narrow", 2), ("wide", 1)]
 
@@ -77,7 +77,7 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
 def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wild = replace(TINY, variants={"wild": ["--train.lr=1e30"], "tame": TINY.variants["narrow"]})
     monkeypatch.setitem(studies.STUDIES, "tiny", wild)
-    told = run(tmp_path, seeds=[0])
+    told = run(tmp_path, seeds=[0])[1:]
     assert "finite" in told[0] or "nan" in told[0]
     assert told[1].endswith("%")  # the study went on
     result = measured(tmp_path / "results", "tiny")[0]
@@ -107,6 +107,23 @@ def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None
     run(tmp_path, seeds=[0], variants=["wide"], overrides=["--model.d=8", "--train.lr=0.002"])
     config = measured(tmp_path / "results", "tiny")[0]["config"]
     assert (config["model"]["d"], config["train"]["lr"]) == (16, 0.002)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_result_of_other_settings_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"])
+    assert run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"]) == []
+    with pytest.raises(N3Error, match=r"wide-seed0.json.*train.lr is 0.002 there and 0.001 here.*-o"):
+        run(tmp_path)
+    assert [path.name for path in (tmp_path / "runs" / "tiny").iterdir()] == ["wide-seed0"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_where_no_result_can_go_nothing_is_run(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(N3Error, match="narrow-seed0.json"):
+        run(tmp_path)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

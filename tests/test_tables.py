@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from n3lib.benchmark import question
 from n3lib.errors import N3Error
 from n3lib.files import read_json, write_json
 from n3lib.tables import TABLES, control_table, lead_table, measured, result_path, run_table, show_table
@@ -81,11 +82,12 @@ class FakeBenchmark:
     def measure(self, method: str, seed: int, earlier: Any = None) -> dict[str, Any]:
         assert earlier is None
         self.made.append((method, f"{self.config.data.name} {self.config.data.split} {seed}"))
-        return {"study": "benchmark", "metrics": {"per_class_accuracy": 1.0}}
+        told = {"dataset": self.config.data.name, "split": self.config.data.split, "seed": seed}
+        return question(self.config, method) | told | {"metrics": {"per_class_accuracy": 1.0}}
 
     def measure_n3(self, method: str, seed: int, folder: Path) -> dict[str, Any]:
         self.made.append((method, f"{folder.parent.name} {folder.name} {self.config.model.adapt}"))
-        return self.measure("", self.config.seed)
+        return self.measure(method, self.config.seed)
 
 
 def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +104,7 @@ def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert FakeBenchmark.made == [
         ("sae", "awa2 PS 1"),
         ("n3-constant", "awa2-PS n3-constant-seed1 constant"),
-        ("", "awa2 PS 1"),
+        ("n3-constant", "awa2 PS 1"),
     ]
     run()
     assert len(FakeBenchmark.made) == 3
@@ -110,6 +112,40 @@ def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (
         result["command"] == "n3 table table2 --dataset awa2 --split PS --method sae --seed 1 --data-root DIR"
     )
+
+
+def test_results_of_other_settings_are_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.benchmark.Benchmark", FakeBenchmark)
+    config = Path(__file__).parent.parent / "configs" / "benchmark.yaml"
+    lite0 = config.with_name("benchmark-lite0.yaml")
+
+    def run(config: Path, *overrides: str, methods: list[str], seeds: list[int], split: str = "PS") -> None:
+        run_table("table2", "awa2", tmp_path, config, overrides, [split], methods, seeds=seeds)
+
+    run(config, methods=["sae", "n3"], seeds=[1], split="PS")
+    FakeBenchmark.made = []
+    with pytest.raises(N3Error, match=r"sae-seed1.json.*data.size is 144 there and 208 here.*-o"):
+        run_table("table2", "awa2", tmp_path, lite0, methods=["exem", "sae"], seeds=[1])  # SS comes first
+    # Another seed would take its hyperparameters over, and stand in one mean with it.
+    with pytest.raises(N3Error, match=r"sae-seed1.json.*mirror"):
+        run(config, "--mirror=false", methods=["sae"], seeds=[2])
+    with pytest.raises(N3Error, match=r"n3-seed1.json.*exemplar_images is 10 there and 20 here"):
+        run(config, "--exemplar_images=20", methods=["n3"], seeds=[2])
+    assert FakeBenchmark.made == []
+    run(config, "--exemplar_images=20", "--data.root=elsewhere", methods=["eszsl"], seeds=[1])
+    assert FakeBenchmark.made == [("eszsl", "awa2 PS 1")]
+
+
+def test_where_no_result_can_go_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("n3lib.benchmark.Benchmark", FakeBenchmark)
+    FakeBenchmark.made = []
+    (tmp_path / "results").write_text("")
+    config = Path(__file__).parent.parent / "configs" / "benchmark.yaml"
+    with pytest.raises(N3Error, match="exem-seed0.json"):
+        run_table("table2", "awa2", tmp_path / "results", config, methods=["exem"])
+    assert FakeBenchmark.made == []
 
 
 def test_settings_of_another_file_are_named_in_the_command(

@@ -134,7 +134,7 @@ class VectorFile:
                 start = raw.read(4)
                 raw.seek(0)
                 if start.startswith(b"\x1f\x8b"):
-                    with gzip.open(raw) as file:
+                    with gzip.open(raw, "rb") as file:
                         yield file
                 elif start == b"PK\3\4":
                     with zipfile.ZipFile(raw) as archive, archive.open(self._only(archive)) as file:
