@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors
+from n3lib.ranges import Range, check_ranges
 
 Pool = Literal["avg", "avg+max"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -44,6 +45,11 @@ class BackboneConfig:
     stages: int = 4
     pool: Pool = "avg+max"
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "backbone", stages=Range(1, 4))
+        if self.stages != 4 and self.name != "resnet18":
+            raise N3Error(f"backbone.stages is for resnet18, not {self.name}", "Leave it out")
 
 
 class Backbone(nn.Module):
@@ -167,8 +173,6 @@ def architecture(
     name = config.name
     if config.pool not in ("avg", "avg+max"):
         raise N3Error(f"unknown pooling {config.pool!r}", "Use avg or avg+max")
-    if config.stages != 4 and name != "resnet18":
-        raise N3Error(f"stages is for resnet18, not {name}", "Leave it out")
     mean, std = IMAGENET
     model: nn.Module
     if name == "aviary":
@@ -176,8 +180,6 @@ def architecture(
     elif name in CUT:
         from n3lib._torchvision import models
 
-        if not 1 <= config.stages <= 4:
-            raise N3Error(f"resnet18 has stages 1 to 4, not {config.stages}", "Choose one of them")
         with _published_weights(name):
             if published:
                 model = getattr(models, name)(weights="IMAGENET1K_V1")

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_state
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import atomic, sweep, write_tensors, writing
+from n3lib.ranges import LARGE, LONG, Range, check_ranges
 
 _SLOWER = "Lower train.lr and train into another folder"
 
@@ -52,6 +53,11 @@ class TrainConfig:
     clip: float = 1.0
     every: int = 250
     precision: Literal["auto", "float32", "bf16"] = "auto"
+
+    def __post_init__(self) -> None:
+        steps, size = Range(0, LONG), Range(0, LARGE)
+        check_ranges(self, "train", steps=steps, warmup=steps, every=Range(1, LONG))
+        check_ranges(self, "train", lr=size, fast_lr=size, weight_decay=size, clip=size)
 
     @property
     def bf16(self) -> bool:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from n3lib.data.base import Split, ZeroShotDataset
+from n3lib.data.images import MAX_SIDE
 from n3lib.errors import N3Error
+from n3lib.ranges import SEED, Range, check_ranges
 
 if TYPE_CHECKING:
     from n3lib.data.photos import Source
@@ -24,6 +26,7 @@ __all__ = [
 
 
 GENERATED = ("aviary", "dialects")
+MOST_SPECIES = 9_000  # with those for validation, no more classes than a run can hold
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class DataConfig:
     split: str = "PS"
     text: str = ""
     visual: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "data", seed=Range(0, SEED), species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE))
+        check_ranges(self, "data", visual=Range(0, 1))
 
 
 def load_data(config: DataConfig) -> ZeroShotDataset:
