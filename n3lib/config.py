@@ -46,6 +46,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, exemplar_images=Range(1, LONG), seed=Range(0, SEED))
+        if self.exemplar_images == 1 and self.model.classifier == "exemplar":
+            raise N3Error(
+                "exemplar_images=1 tells nothing of how images of a class differ", "Set it to 2 or more"
+            )
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

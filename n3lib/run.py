@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from n3lib.backbone import load_backbone
-from n3lib.checkpoint import check_size
+from n3lib.checkpoint import check_size, checkpoints
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
@@ -110,6 +110,9 @@ def train(
 ) -> Run:
     """Train N3 into a run folder. A finished run is opened, an unfinished one goes on where it stopped.
 
+    The folder belongs to a run from its first checkpoint on, which is that of step 0; a start that fails
+    before leaves it free.
+
     Args:
         config: what to train on what.
         folder: of the run.
@@ -121,13 +124,9 @@ def train(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "config.json").exists():
-        if config_from_dict(read_json(folder / "config.json"), str(folder / "config.json")) != config:
-            raise N3Error(
-                f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
-            )
-        if (folder / "run.json").exists():
-            return Run.load(folder)
+    _refuse_another(folder, config)
+    if (folder / "run.json").exists():
+        return Run.load(folder)
     dataset = dataset or load_data(config.data)
     seen = dataset.split.part(config.fit)
     torch.manual_seed(config.seed)
@@ -137,8 +136,11 @@ def train(
     bank = reader.bank(dataset.texts)
     model = N3(backbone, encoder.width, len(reader.tfidf.vocabulary), len(seen), config.model)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
-    write_json(folder / "config.json", dataclasses.asdict(config))
-    write_json(folder / "environment.json", environment(dataset))
+
+    def begin() -> None:
+        _refuse_another(folder, config)  # meanwhile another process may have begun, and stopped
+        write_json(folder / "config.json", dataclasses.asdict(config))
+        write_json(folder / "environment.json", environment(dataset))
 
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
@@ -150,7 +152,7 @@ def train(
         scores = [metrics(*predict(model, dataset, bank, asked, config)) for asked in tasks]
         return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
-    fit(model, episodes, config.train, folder, config.seed, examine, watch)
+    fit(model, episodes, config.train, folder, config.seed, examine, watch, begin)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
@@ -168,6 +170,17 @@ def train(
             },
         )
     return Run.load(folder)
+
+
+def _refuse_another(folder: Path, config: RunConfig) -> None:
+    """Refuse a folder in which another configuration is trained; before a first checkpoint none is."""
+    path = folder / "config.json"
+    if not path.exists() or not (checkpoints(folder) or (folder / "run.json").exists()):
+        return
+    if config_from_dict(read_json(path), str(path)) != config:
+        raise N3Error(
+            f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
+        )
 
 
 def _told(path: Path) -> dict[str, Any]:

@@ -115,6 +115,17 @@ def test_train_with_overrides_then_evaluate(
     assert f"accuracy {result['metrics']['per_class_accuracy']:.1f} %" in out
 
 
+def test_a_setting_out_of_range_costs_no_folder(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    for setting in ("train.lr=-1", "train.steps=-1", "model.d=33", "episodes.batch_size=1000000000"):
+        assert main(["train", str(config), "-o", str(run), f"--{setting}"]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and setting.split("=")[0] in err and err.count("\n") == 1
+        assert not run.exists()
+
+
 def test_a_table_is_run_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,8 +101,8 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
         "episodes.sentence_dropout", "data.seed", "data.species", "data.size", "data.visual", "seed",
     ]  # fmt: skip
     one = {"train.every", "model.d", "model.heads", "model.t2l_layers", "model.l2a_layers", "model.slots"}
-    one |= {"episodes.batch_size", "text.max_tokens", "text.ngrams", "exemplar_images"}
-    rest = {"model.initial_mu", "model.scale", "episodes.ways", "backbone.stages"}
+    one |= {"episodes.batch_size", "text.max_tokens", "text.ngrams"}
+    rest = {"model.initial_mu", "model.scale", "episodes.ways", "backbone.stages", "exemplar_images"}
     assert {*zero} | one | rest == {*numbers(RunConfig())}
     for name in zero:
         made(name, 0)
@@ -121,6 +121,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
         with pytest.raises(N3Error, match=name):
             made(name, 1.01)
     made("episodes.ways", 2)
+    made("exemplar_images", 2)
     with pytest.raises(N3Error, match=r"episodes\.ways"):
         made("episodes.ways", 1)
 
@@ -133,6 +134,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
         (["--model.adapt=finetune"], "model.shared_mu"),
         (["--model.mu=absolute", "--model.shared_mu=1"], "model.mu"),
         (["--backbone.stages=3"], "backbone.stages"),
+        (["--exemplar_images=1"], "exemplar_images"),
         (["--backbone.name=resnet18", "--backbone.stages=5"], "backbone.stages"),
     ],
 )

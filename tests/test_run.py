@@ -16,7 +16,7 @@ from n3lib.config import RunConfig, TextConfig
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.features import extract
-from n3lib.files import read_json, read_tensors, write_json
+from n3lib.files import read_json, read_tensors, sha256_file, write_json
 from n3lib.model import N3
 from n3lib.run import Run, environment, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
@@ -97,6 +97,46 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny
     with pytest.raises(N3Error, match="holds a run of another configuration"):
         train(other, tiny_run.folder)
     assert times(tiny_run.folder) == before
+
+
+def unspread(config: RunConfig) -> RunConfig:
+    """Fails at the examination before the first step: a network of zeros tells no image from another."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, gamma=0.0))
+
+
+def test_a_start_that_failed_leaves_the_folder_free(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(N3Error, match="step 0"):
+        train(unspread(small_config), tmp_path / "run", dataset=small_world)
+    assert not {path.name for path in (tmp_path / "run").iterdir()} - {".lock"}
+    run = train(small_config, tmp_path / "run", dataset=small_world)
+    whole = train(small_config, tmp_path / "whole", dataset=small_world)
+    assert run.config == small_config
+    assert sha256_file(run.folder / "model.safetensors") == sha256_file(whole.folder / "model.safetensors")
+
+
+def test_a_folder_belongs_to_a_run_from_its_first_checkpoint_on(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    # Killed between the configuration and the first checkpoint: nothing was trained.
+    write_json(tmp_path / "config.json", dataclasses.asdict(small_config))
+    other = dataclasses.replace(small_config, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tmp_path, stop, small_world)
+    assert read_json(tmp_path / "config.json") == dataclasses.asdict(other)
+    for config in (small_config, unspread(small_config)):
+        with pytest.raises(N3Error, match="another configuration"):
+            train(config, tmp_path, never, small_world)
+    assert train(other, tmp_path, dataset=small_world).config == other
+    for path in tmp_path.glob("checkpoint-*"):
+        path.unlink()
+    assert train(other, tmp_path, never).config == other  # finished all the same
+    with pytest.raises(N3Error, match="another configuration"):
+        train(small_config, tmp_path, never, small_world)
 
 
 @pytest.fixture

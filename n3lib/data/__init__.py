@@ -58,7 +58,9 @@ class DataConfig:
     visual: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, "data", seed=Range(0, SEED), species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE))
+        check_ranges(
+            self, "data", seed=Range(0, SEED), species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE)
+        )
         check_ranges(self, "data", visual=Range(0, 1))
 
 
