@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors
+from n3lib.paths import expand
 from n3lib.ranges import Range, check_ranges
 
 Pool = Literal["avg", "avg+max"]
@@ -146,7 +147,7 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
     features, mean, std = architecture(config, published=pretrained and not config.weights)
     weights = config.weights or (str(AVIARY_WEIGHTS) if config.name == "aviary" else "")
     if pretrained and weights:
-        tensors, _ = read_tensors(Path(weights))
+        tensors, _ = read_tensors(expand(weights))
         if any(key.endswith("running_mean") for key in tensors):
             _load(features, tensors, weights)
             features = fold_batchnorm(features)

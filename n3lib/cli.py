@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from n3lib.cli_data import add_actions
+from n3lib.cli_data import add_actions, as_path
 from n3lib.config import read_config, settings
 from n3lib.errors import N3Error
 
+ENCODER = "file or folder of the run's text encoder, where it has moved"
 RawHelp = argparse.RawDescriptionHelpFormatter
 
 
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500",
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; any setting can be overridden: --model.d=64 --seed=1")
-    sub.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
+    sub.add_argument("-o", "--output", type=as_path, required=True, help="the run folder")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.epilog = "\n  ".join([f"{sub.epilog}\n\nsettings and their defaults:", *settings()])
 
@@ -75,14 +76,15 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", _evaluate, "measure a run on unseen classes and write the result as JSON",
         "n3 evaluate runs/aviary --ways 20 -o results/aviary-20.json",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
+    sub.add_argument("run", type=as_path, help="the run folder")
     sub.add_argument("--ways", type=int, default=0, help="classes of a task (default: all of the part)")
     sub.add_argument("--part", choices=["test", "val"], default="test", help="which classes (default: test)")
     sub.add_argument("--permutations", type=int, default=10, help="orders or tasks drawn (default: 10)")
     sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
-    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json)")
+    sub.add_argument("-o", "--output", type=as_path, help="the JSON file (default: RUN/result.json)")
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
@@ -100,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=as_path,
         default=Path("results/benchmark"),
         help="folder of the results (default: %(default)s)",
     )
@@ -115,7 +117,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o", "--output", type=Path, default=Path("results"), help="folder of the results (default: results)"
+        "-o",
+        "--output",
+        type=as_path,
+        default=Path("results"),
+        help="folder of the results (default: results)",
     )
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
@@ -125,7 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; a setting that is overridden is not searched")
     sub.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder of the search, which processes can share"
+        "-o", "--output", type=as_path, required=True, help="folder of the search, which processes can share"
     )
     sub.add_argument("--trials", type=int, default=10, help="random trials (default: 10)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
@@ -135,9 +141,10 @@ def build_parser() -> argparse.ArgumentParser:
         "synthesize", _synthesize, "write a network from descriptions",
         "n3 synthesize runs/aviary classes.json -o bird-net/",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
-    sub.add_argument("classes", type=Path, help='JSON file: {"class": "text" or ["sentence", ...], ...}')
-    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the network")
+    sub.add_argument("run", type=as_path, help="the run folder")
+    sub.add_argument("classes", type=as_path, help='JSON file: {"class": "text" or ["sentence", ...], ...}')
+    sub.add_argument("-o", "--output", type=as_path, required=True, help="folder for the network")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--onnx", action="store_true", help="write network.onnx too (needs the onnx extra)")
 
     sub = command(
@@ -146,22 +153,26 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
+        "-o", "--output", type=as_path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
     )
 
     sub = command(
         "saliency", _saliency, "how much of a network's saliency lies on CUB's birds, as JSON",
         "n3 saliency runs/cub-ps --data-root DIR",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
+    sub.add_argument("run", type=as_path, help="the run folder")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--data-root", default="", help="folder that holds the dataset, where it has moved")
     sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)"
+        "-o",
+        "--output",
+        type=as_path,
+        help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)",
     )
 
     sub = command("classify", _classify, "name what images show", "n3 classify bird-net/ photos/*.jpg")
-    sub.add_argument("network", type=Path, help="folder of a synthesized network")
-    sub.add_argument("images", nargs="+", type=Path, help="image files")
+    sub.add_argument("network", type=as_path, help="folder of a synthesized network")
+    sub.add_argument("images", nargs="+", type=as_path, help="image files")
     sub.add_argument("--top", type=int, default=5, help="classes an image (default: 5)")
     return parser
 
@@ -187,7 +198,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from n3lib.files import write_json
     from n3lib.run import Run
 
-    run = Run.load(options.run)
+    run = Run.load(options.run, options.encoder)
     data = run.config.data
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
@@ -250,7 +261,7 @@ def _saliency(options: argparse.Namespace) -> None:
     from n3lib.files import write_json
     from n3lib.run import Run
 
-    result = measure(Run.load(options.run), options.data_root)
+    result = measure(Run.load(options.run, options.encoder), options.data_root)
     name = f"{result['method']}-{result['split']}-seed{result['seed']}.json"
     output = options.output or Path("results/saliency") / name
     write_json(output, result | {"command": shlex.join(["n3", *sys.argv[1:]])})
@@ -270,7 +281,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     from n3lib.synthesis import save, synthesize
 
     classes = read_classes(options.classes)
-    network = synthesize(Run.load(options.run), classes)
+    network = synthesize(Run.load(options.run, options.encoder), classes)
     save(network, options.output, options.onnx)
     print(f"a network for {len(classes)} classes: {options.output}")
 

@@ -14,6 +14,7 @@ from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.errors import N3Error
 from n3lib.model import N3Config
+from n3lib.paths import expand
 from n3lib.ranges import LONG, SEED, Range, check_ranges
 from n3lib.text.reader import TextConfig
 from n3lib.trainer import TrainConfig
@@ -47,9 +48,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_ranges(self, exemplar_images=Range(1, LONG), seed=Range(0, SEED))
         if self.exemplar_images == 1 and self.model.classifier == "exemplar":
-            raise N3Error(
-                "exemplar_images=1 tells nothing of how images of a class differ", "Set it to 2 or more"
-            )
+            raise N3Error("exemplar_images=1 does not tell how a class varies", "Set it to 2 or more")
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -63,10 +62,11 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         N3Error: no such file, no such setting, a setting that stands twice, or a value of the wrong kind or
             outside its range.
     """
-    if not Path(path).is_file():
+    path = expand(path)
+    if not path.is_file():
         raise N3Error(f"there is no configuration {path}", "See the files in configs/")
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             text = file.read(MAX_FILE + 1)
         if len(text) > MAX_FILE:
             raise N3Error(f"{path} is larger than {MAX_FILE} characters", "See the files in configs/")

@@ -20,6 +20,7 @@ from n3lib import plots
 from n3lib.data.images import load_image
 from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
+from n3lib.paths import expand
 from n3lib.results import Table
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
@@ -49,7 +50,7 @@ def image_files(folder: str | Path) -> list[Path]:
     Raises:
         N3Error: there is no such folder.
     """
-    folder = Path(folder).expanduser()
+    folder = expand(folder)
     if not folder.is_dir():
         raise N3Error(f"there is no folder {folder}", "Check the path")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)

@@ -38,10 +38,9 @@ def check_ranges(settings: Any, section: str = "", **ranges: Range) -> None:
     kinds = {field.name: field.type for field in fields(settings)}
     for name, allowed in ranges.items():
         value, whole = getattr(settings, name), kinds[name] is int
-        sound = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not (sound and allowed.least <= value <= allowed.most) or (
-            allowed.open and value == allowed.least
-        ):
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        inside = number and allowed.least <= value <= allowed.most
+        if not inside or (allowed.open and value == allowed.least):
             full = f"{section}.{name}" if section else name
             kind = "a whole number" if whole else "a number"
             raise N3Error(f"{full} cannot be {value!r}", f"Set it to {kind} {allowed}")

@@ -15,6 +15,7 @@ from n3lib.data import load_data
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.files import read_tensors, write_json
+from n3lib.paths import expand
 from n3lib.run import environment, train
 from n3lib.studies import SEEDS, Study, find_study
 from n3lib.trainer import read_metrics
@@ -114,7 +115,7 @@ def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[st
 
 def _pretraining(config: BackboneConfig) -> float | None:
     """What a network named of held-out images before N3 came, in percent, where its weights tell it."""
-    path = Path(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
+    path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
     named = read_tensors(path)[1].get("accuracy") if path.is_file() else None
     return None if named is None else round(100 * float(named), 2)
 

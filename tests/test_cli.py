@@ -73,6 +73,52 @@ def test_a_dataset_from_its_archive_to_the_cache(
     assert len(list((tmp_path / "cache" / "text").rglob("*.safetensors"))) == 50
 
 
+def test_home_is_understood_in_every_path(
+    animals: Path, config: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("N3_CACHE", "~/cache")
+    write_json(tmp_path / "animals.json", {name: "An animal." for name in AWA2_NAMES})
+    root = ["--root", "~/data"]
+    assert main(["data", "download", "awa2", *root, "--from", "~/AwA2-data.zip"]) == 0
+    assert (tmp_path / "data" / "Animals_with_Attributes2").is_dir()
+    assert main(["data", "verify", "awa2", *root]) == 2
+    assert main(["data", "info", "awa2", *root, "--text", "~/animals.json"]) == 0
+    assert main(["train", "~/tiny.yaml", "-o", "~/run", "--train.steps=1"]) == 0
+    assert main(["evaluate", "~/run", "-o", "~/result.json"]) == 0
+    assert main(["synthesize", "~/run", "~/classes.json", "-o", "~/net"]) == 0
+    picture = next((tmp_path / "data").rglob("*.jpg"))
+    assert main(["classify", "~/net", f"~/{picture.relative_to(tmp_path)}"]) == 0
+    for name in ("cache/text", "run/run.json", "result.json", "net/card.json"):
+        assert (tmp_path / name).exists()
+
+
+def test_a_home_folder_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "~no-such-user/run"])
+    assert caught.value.code == 2
+    assert "~no-such-user/run" in capsys.readouterr().err
+    assert main(["data", "info", "cub", "--root", "~no-such-user/data"]) == 2
+    assert "~no-such-user/data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate RUN", "synthesize RUN CLASSES -o NET", "saliency RUN"])
+def test_a_run_is_opened_with_the_encoder_that_is_named(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "CLASSES", {"a": "A bird.", "b": "Another bird."})
+    monkeypatch.chdir(tmp_path)
+    opened = []
+
+    def open_run(folder: Path, encoder: str) -> None:
+        opened.append((folder, encoder))
+        raise N3Error("enough")
+
+    monkeypatch.setattr(Run, "load", open_run)
+    assert main([*command.split(), "--encoder", "some/bert"]) == main(command.split()) == 2
+    assert opened == [(Path("RUN"), "some/bert"), (Path("RUN"), "")]
+
+
 def test_describe_passes_on_what_was_asked(
     animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

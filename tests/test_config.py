@@ -199,6 +199,14 @@ def test_bad_settings_are_one_line_that_names_file_and_setting(
     assert "\n" not in message
 
 
+def test_a_configuration_in_the_home_folder(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write("seed: 3")
+    assert read_config("~/config.yaml").seed == 3
+    config = read_config("~/config.yaml", ["--data.root=~/data", "--text.encoder=~/bert"])
+    assert (config.data.root, config.text.encoder) == ("~/data", "~/bert")  # as it was written
+
+
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(N3Error, match="there is no configuration"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,75 @@ def test_a_moved_run_is_the_same_run(copied: Path, tiny_run: Run, unseen: dict) 
     assert run.image_size == 32
 
 
+@pytest.fixture
+def read_by_folder(
+    small_config: RunConfig,
+    small_world: ZeroShotDataset,
+    bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A run whose text encoder lies in `encoders/bert` of the folder `here`."""
+    shutil.copytree(bert, tmp_path / "here" / "encoders" / "bert")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = dataclasses.replace(small_config, text=TextConfig("encoders/bert"))
+    return train(config, tmp_path / "run", dataset=small_world).folder
+
+
+def test_an_encoder_folder_is_found_from_another_working_directory(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Run.load(read_by_folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = Run.load(read_by_folder)
+    assert run.reader.encoder.revision == there.reader.encoder.revision
+    assert run.config.text.encoder == "encoders/bert"
+    assert str(tmp_path) not in json.dumps(read_json(read_by_folder / "config.json")["text"])
+
+
+def test_an_encoder_folder_that_has_moved_is_named_anew(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").rename(tmp_path / "there")
+    Run.load(read_by_folder)  # the working directory has moved along
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    moved = tmp_path / "there" / "encoders" / "bert"
+    for missing in ("", "encoders/bert"):
+        with pytest.raises(N3Error, match="--encoder PATH"):
+            Run.load(read_by_folder, missing)
+    assert Run.load(read_by_folder, moved).reader.encoder.name == "bert"
+    assert Run.load(read_by_folder, "../there/encoders/bert").reader.encoder.name == "bert"
+    with (moved / "config.json").open("a") as file:
+        file.write("\n")
+    with pytest.raises(N3Error, match="is not the one that"):
+        Run.load(read_by_folder, moved)
+
+
+def test_a_run_that_has_not_noted_its_encoders_place(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = read_json(read_by_folder / "run.json")
+    del told["encoder_place"]
+    write_json(read_by_folder / "run.json", told)
+    Run.load(read_by_folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Run.load(read_by_folder, tmp_path / "here" / "encoders" / "bert")
+
+
+def test_home_is_understood_wherever_a_run_has_a_path(
+    small_config: RunConfig,
+    small_world: ZeroShotDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(small_config.backbone.weights, tmp_path / "weights.safetensors")
+    config = dataclasses.replace(small_config, backbone=BackboneConfig(weights="~/weights.safetensors"))
+    assert train(config, "~/run", dataset=small_world).folder == tmp_path / "run"
+    assert Run.load("~/run").config.backbone.weights == "~/weights.safetensors"  # as it was written
+
+
 def without(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -178,6 +248,7 @@ def cut(folder: Path) -> None:
         (without("backbone.safetensors"), "backbone.safetensors does not exist"),
         (cut, "model.safetensors is not a readable"),
         (changed("run.json", encoder_revision="of another day"), "words is not the one that"),
+        (changed("run.json", encoder_place=3), "run.json is damaged"),
         (changed("run.json", seen=7), "of another model: exemplars differs"),
         (changed("config.json", text={"encoder": "words:8"}), "words:8 is not the one that"),
         (changed("config.json", wings=2), "config.json: .*wings"),

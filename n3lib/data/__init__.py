@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from n3lib.data.base import Split, ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.errors import N3Error
+from n3lib.paths import expand
 from n3lib.ranges import SEED, Range, check_ranges
 
 if TYPE_CHECKING:
@@ -58,10 +59,8 @@ class DataConfig:
     visual: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self, "data", seed=Range(0, SEED), species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE)
-        )
-        check_ranges(self, "data", visual=Range(0, 1))
+        check_ranges(self, "data", seed=Range(0, SEED), visual=Range(0, 1))
+        check_ranges(self, "data", species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE))
 
 
 def load_data(config: DataConfig) -> ZeroShotDataset:
@@ -123,4 +122,4 @@ def find_root(source: "Source", root: str) -> Path:
             f"{source.name} needs the folder that holds it",
             f"Name it with --data-root DIR (n3 data: --root DIR); n3 data download {source.name} brings it",
         )
-    return Path(root)
+    return expand(root)

@@ -13,6 +13,7 @@ import torch
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
+from n3lib.paths import expand
 from n3lib.text.tokens import Encoded
 
 _REMEDY = (
@@ -34,7 +35,7 @@ class GloveEncoder:
     """
 
     def __init__(self, source: str | Path) -> None:
-        path = Path(source).expanduser()
+        path = expand(source)
         if not path.is_file():
             if str(source).startswith(("/", ".", "~")) or path.suffix in (".txt", ".gz"):
                 raise N3Error(f"there is no file of word vectors {path}", _REMEDY)

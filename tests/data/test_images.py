@@ -186,3 +186,19 @@ def test_cache_dir(tmp_path, monkeypatch):
     assert cache_dir(tmp_path / "given") == tmp_path / "given"
     monkeypatch.delenv("N3_CACHE")
     assert str(cache_dir()).endswith(os.path.join(".cache", "n3lib"))
+
+
+def test_cache_dir_without_a_home_folder(tmp_path, monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pytest.importorskip("pwd"), "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("N3_CACHE", raising=False)
+    with pytest.raises(N3Error, match="N3_CACHE"):
+        cache_dir()
+    monkeypatch.setenv("N3_CACHE", "~/cache")
+    with pytest.raises(N3Error, match="~/cache"):
+        cache_dir()
+    monkeypatch.setenv("N3_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
