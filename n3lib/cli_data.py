@@ -67,7 +67,11 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
 def _info(options: argparse.Namespace) -> None:
     from n3lib.data import GENERATED, DataConfig, find_source, load_data
 
-    split = options.split or ("" if options.name in GENERATED else find_source(options.name).splits[0])
+    generated = options.name in GENERATED
+    if generated and (options.root or options.split):
+        what = f"folder {options.root}" if options.root else f"split {options.split}"
+        raise N3Error(f"{options.name} is generated and has no {what}", "Leave it out")
+    split = options.split or ("" if generated else find_source(options.name).splits[0])
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)

@@ -38,6 +38,7 @@ from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 
 TRIALS = 10  # as in the paper
+MAX_TRIALS = 10_000  # all are drawn before the first is run
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.
 SPACE: dict[str, tuple[float, float] | list[int]] = {
     "train.lr": (1e-4, 3e-3),
@@ -100,13 +101,16 @@ def search(
             has ended well.
     """
     names, base = searched(overrides), read_config(config, overrides)
+    if not 1 <= trials <= MAX_TRIALS or not names:
+        raise N3Error(
+            f"{len(names)} settings cannot be searched in {trials} trials",
+            f"Leave a setting free, and ask for 1 to {MAX_TRIALS:,} trials",
+        )
     data = load_data(base.data)
     if base.fit != "train" or not data.split.val:
         raise N3Error(
             f"{config} leaves no validation classes to choose on", "Use fit: train and a split that has some"
         )
-    if trials < 1 or not names:
-        raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "search.lock"):
         what = {"config": dataclasses.asdict(base), "searched": names}

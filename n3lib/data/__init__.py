@@ -67,9 +67,12 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
     """Load what the configuration names.
 
     Raises:
-        N3Error: an unknown name, or whatever is wrong with the files.
+        N3Error: an unknown name, a split or texts for what is generated, or whatever is wrong with the files.
     """
     if config.name in GENERATED:
+        if config.split not in ("", DataConfig.split) or config.text:
+            what = f"texts {config.text}" if config.text else f"split {config.split}"
+            raise N3Error(f"{config.name} is generated and has no {what}", "Leave it out")
         from n3lib.data.aviary import aviary
         from n3lib.data.dialects import dialects
 

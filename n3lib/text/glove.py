@@ -84,6 +84,8 @@ def _gensim(module: str) -> Any:
         return importlib.import_module(f"gensim.{module}")
     except ImportError:
         raise N3Error("GloVe needs gensim", "Install it: pip install 'n3lib[glove]'") from None
+    except RuntimeError as error:  # a package that it imports asks for the home folder
+        raise N3Error(f"gensim cannot be imported: {error}", "Set the variable HOME to a folder") from None
 
 
 def _download(name: str) -> Path:
