@@ -20,6 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from n3lib.data.images import check_pixels
 from n3lib.errors import N3Error
 from n3lib.files import read_tensors
+from n3lib.paths import expand
+from n3lib.ranges import Range, check_ranges
 
 Pool = Literal["avg", "avg+max"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -45,6 +47,11 @@ class BackboneConfig:
     stages: int = 4
     pool: Pool = "avg+max"
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "backbone", stages=Range(1, 4))
+        if self.stages != 4 and self.name != "resnet18":
+            raise N3Error(f"backbone.stages is for resnet18, not {self.name}", "Leave it out")
 
 
 class Backbone(nn.Module):
@@ -146,7 +153,7 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
     features, mean, std = architecture(config, published=pretrained and not config.weights)
     weights = config.weights or (str(AVIARY_WEIGHTS) if config.name == "aviary" else "")
     if pretrained and weights:
-        tensors, _ = read_tensors(Path(weights))
+        tensors, _ = read_tensors(expand(weights))
         if any(key.endswith("running_mean") for key in tensors):
             _load(features, tensors, weights)
             features = fold_batchnorm(features)
@@ -173,8 +180,6 @@ def architecture(
     name = config.name
     if config.pool not in ("avg", "avg+max"):
         raise N3Error(f"unknown pooling {config.pool!r}", "Use avg or avg+max")
-    if config.stages != 4 and name != "resnet18":
-        raise N3Error(f"stages is for resnet18, not {name}", "Leave it out")
     mean, std = IMAGENET
     model: nn.Module
     if name == "aviary":
@@ -182,8 +187,6 @@ def architecture(
     elif name in CUT:
         from n3lib._torchvision import models
 
-        if not 1 <= config.stages <= 4:
-            raise N3Error(f"resnet18 has stages 1 to 4, not {config.stages}", "Choose one of them")
         with _published_weights(name):
             if published:
                 model = getattr(models, name)(weights="IMAGENET1K_V1")

@@ -69,7 +69,7 @@ def measure(run: Run, root: str = "") -> dict[str, Any]:
     inside, even, right = [], [], []
     for label, c in enumerate(classes):
         indices = data.indices([c])
-        masks = torch.from_numpy(bird_masks(root or config.data.root, indices.tolist(), config.data.size))
+        masks = torch.from_numpy(bird_masks(root or config.data.root, indices.tolist(), data.images.shape[1]))
         found, hit = [], []
         for part in range(0, len(indices), BATCH):
             images = torch.from_numpy(data.images[indices[part : part + BATCH]])

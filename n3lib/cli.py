@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from n3lib.cli_data import add_actions
+from n3lib.cli_data import add_actions, as_path
 from n3lib.cli_parser import Parser, Version
 from n3lib.console import anywhere, printable, tell
 from n3lib.errors import N3Error
 
 # What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
+ENCODER = "file or folder of the run's text encoder, where it has moved"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
         "n3 train configs/aviary.yaml -o runs/aviary --train.steps=500", goes_on=True,
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; any setting can be overridden: --model.d=64 --seed=1")
-    sub.add_argument("-o", "--output", type=Path, required=True, help="the run folder")
+    sub.add_argument("-o", "--output", type=as_path, required=True, help="the run folder")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.epilog = f"{sub.epilog}\n\nsettings and their defaults:"
     sub.listed = _settings
@@ -95,14 +96,17 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", _evaluate, "measure a run on unseen classes and write the result as JSON",
         "n3 evaluate runs/aviary --ways 20 -o results/aviary-20.json",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
+    sub.add_argument("run", type=as_path, help="the run folder")
     sub.add_argument("--ways", type=int, default=0, help="classes of a task (default: all of the part)")
     sub.add_argument("--part", choices=["test", "val"], default="test", help="which classes (default: test)")
     sub.add_argument("--permutations", type=int, default=10, help="orders or tasks drawn (default: 10)")
     sub.add_argument("--alike", action="store_true", help="tasks of classes whose descriptions are alike")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--control", choices=["own", "shuffled"], default="own", help="whose texts are read")
     sub.add_argument("--data-root", help="folder that holds the dataset, where it has moved")
-    sub.add_argument("-o", "--output", type=Path, help="the JSON file (default: RUN/result.json, the last)")
+    sub.add_argument(
+        "-o", "--output", type=as_path, help="the JSON file (default: RUN/result.json, the last)"
+    )
 
     sub = command(
         "table", _table, "show a table of the paper beside ours; with --dataset, run what is missing first",
@@ -120,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=as_path,
         default=Path("results/benchmark"),
         help="folder of the results (default: %(default)s)",
     )
@@ -135,7 +139,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o", "--output", type=Path, default=Path("results"), help="folder of the results (default: results)"
+        "-o",
+        "--output",
+        type=as_path,
+        default=Path("results"),
+        help="folder of the results (default: results)",
     )
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
@@ -145,7 +153,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("config", help="YAML file; a setting that is overridden is not searched")
     sub.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder of the search, which processes can share"
+        "-o", "--output", type=as_path, required=True, help="folder of the search, which processes can share"
     )
     sub.add_argument("--trials", type=int, default=10, help="random trials (default: 10)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
@@ -155,9 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
         "synthesize", _synthesize, "write a network from descriptions",
         "n3 synthesize runs/aviary classes.json -o bird-net/",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
-    sub.add_argument("classes", type=Path, help='JSON file: {"class": "text" or ["sentence", ...], ...}')
-    sub.add_argument("-o", "--output", type=Path, required=True, help="folder for the network")
+    sub.add_argument("run", type=as_path, help="the run folder")
+    sub.add_argument("classes", type=as_path, help='JSON file: {"class": "text" or ["sentence", ...], ...}')
+    sub.add_argument("-o", "--output", type=as_path, required=True, help="folder for the network")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--onnx", action="store_true", help="write network.onnx too (needs the onnx extra)")
 
     sub = command(
@@ -166,22 +175,26 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
+        "-o", "--output", type=as_path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
     )
 
     sub = command(
         "saliency", _saliency, "how much of a network's saliency lies on CUB's birds, as JSON",
         "n3 saliency runs/cub-ps --data-root DIR",
     )  # fmt: skip
-    sub.add_argument("run", type=Path, help="the run folder")
+    sub.add_argument("run", type=as_path, help="the run folder")
+    sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--data-root", default="", help="folder that holds the dataset, where it has moved")
     sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)"
+        "-o",
+        "--output",
+        type=as_path,
+        help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)",
     )
 
     sub = command("classify", _classify, "name what images show", "n3 classify bird-net/ photos/*.jpg")
-    sub.add_argument("network", type=Path, help="folder of a synthesized network")
-    sub.add_argument("images", nargs="+", type=Path, help="image files")
+    sub.add_argument("network", type=as_path, help="folder of a synthesized network")
+    sub.add_argument("images", nargs="+", type=as_path, help="image files")
     sub.add_argument("--top", type=int, default=5, help="classes an image (default: 5)")
     return parser
 
@@ -221,7 +234,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
-    run = Run.load(options.run)
+    run = Run.load(options.run, options.encoder)
     data = run.config.data
     if options.data_root:
         data = dataclasses.replace(data, root=options.data_root)
@@ -292,7 +305,7 @@ def _saliency(options: argparse.Namespace) -> None:
     from n3lib.result_files import answered, write_result
     from n3lib.run import Run
 
-    run = Run.load(options.run)
+    run = Run.load(options.run, options.encoder)
     data = dataclasses.replace(run.config.data, root=options.data_root or run.config.data.root)
     output, asked = options.output or result_path(run), question(run)
     check_writable(output)
@@ -318,7 +331,7 @@ def _synthesize(options: argparse.Namespace) -> None:
 
     classes = read_classes(options.classes)
     check_writable(options.output, folder=True)
-    run = Run.load(options.run)
+    run = Run.load(options.run, options.encoder)
     for line in remarks(run, classes):
         tell(f"n3: {line}", sys.stderr)
     save(synthesize(run, classes), options.output, options.onnx)

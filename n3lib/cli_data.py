@@ -7,6 +7,15 @@ from typing import Any
 
 from n3lib.console import tell
 from n3lib.errors import N3Error
+from n3lib.paths import expand
+
+
+def as_path(text: str) -> Path:
+    """A path of the command line."""
+    try:
+        return expand(text)
+    except N3Error as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -31,7 +40,7 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     sub = action(
         "download", _download, "fetch a dataset, check its hash, unpack it", "cub --root DIR", goes_on=True
     )
-    sub.add_argument("--from", dest="source", type=Path, help="folder or archive that you have already")
+    sub.add_argument("--from", dest="source", type=as_path, help="folder or archive that you have already")
 
     action("verify", _verify, "count and decode everything", "cub --root DIR")
 
@@ -41,10 +50,10 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     )  # fmt: skip
     sub.add_argument("--section", default="Description", help="a section (default: Description), or `all`")
     sub.add_argument("--contact", required=True, help="your address, which Wikipedia asks of its readers")
-    sub.add_argument("--titles", type=Path, help='JSON file {"class": "title of its article"}')
-    sub.add_argument("--fill", type=Path, help="JSON file of descriptions for classes without an article")
+    sub.add_argument("--titles", type=as_path, help='JSON file {"class": "title of its article"}')
+    sub.add_argument("--fill", type=as_path, help="JSON file of descriptions for classes without an article")
     sub.add_argument(
-        "-o", "--output", type=Path, help="the JSON file (default: the dataset's own, in the root)"
+        "-o", "--output", type=as_path, help="the JSON file (default: the dataset's own, in the root)"
     )
 
     sub = action(
@@ -60,13 +69,17 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     example = "n3 data backbone --name resnet18 -o runs/backbones/resnet18.safetensors"
     sub = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
     sub.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
-    sub.add_argument("-o", "--output", type=Path, help="where the weights go (default: in the package)")
+    sub.add_argument("-o", "--output", type=as_path, help="where the weights go (default: in the package)")
 
 
 def _info(options: argparse.Namespace) -> None:
     from n3lib.data import GENERATED, DataConfig, find_source, load_data
 
-    split = options.split or ("" if options.name in GENERATED else find_source(options.name).splits[0])
+    generated = options.name in GENERATED
+    if generated and (options.root or options.split):
+        what = f"folder {options.root}" if options.root else f"split {options.split}"
+        raise N3Error(f"{options.name} is generated and has no {what}", "Leave it out")
+    split = options.split or ("" if generated else find_source(options.name).splits[0])
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)

@@ -1,4 +1,4 @@
-"""What makes a run: one dataclass, read from YAML, overridden on the command line, checked by its types."""
+"""What makes a run: one dataclass, read from YAML, overridden on the command line, each value checked."""
 
 import dataclasses
 import math
@@ -14,6 +14,8 @@ from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.errors import N3Error
 from n3lib.model import N3Config
+from n3lib.paths import expand
+from n3lib.ranges import LONG, SEED, Range, check_ranges
 from n3lib.text.reader import TextConfig
 from n3lib.trainer import TrainConfig
 
@@ -43,6 +45,11 @@ class RunConfig:
     mirror: bool = False
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_ranges(self, exemplar_images=Range(1, LONG), seed=Range(0, SEED))
+        if self.exemplar_images == 1 and self.model.classifier == "exemplar":
+            raise N3Error("exemplar_images=1 does not tell how a class varies", "Set it to 2 or more")
+
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """A configuration from a YAML file.
@@ -52,12 +59,14 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         overrides: such as `["--model.d=64", "--seed=1"]`.
 
     Raises:
-        N3Error: no such file, no such setting, a setting that stands twice, or a value of the wrong kind.
+        N3Error: no such file, no such setting, a setting that stands twice, or a value of the wrong kind or
+            outside its range.
     """
-    if not Path(path).is_file():
+    path = expand(path)
+    if not path.is_file():
         raise N3Error(f"there is no configuration {path}", "See the files in configs/")
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             text = file.read(MAX_FILE + 1)
         if len(text) > MAX_FILE:
             raise N3Error(f"{path} is larger than {MAX_FILE} characters", "See the files in configs/")
@@ -72,7 +81,7 @@ def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
     """A configuration from plain values, as a run's `config.json` holds it.
 
     Raises:
-        N3Error: no such setting, or a value of the wrong kind.
+        N3Error: no such setting, or a value of the wrong kind or outside its range.
     """
     _check_plain(value, where)
     return _parse(lambda parser: parser.parse_object(dict(value)), where)
@@ -97,11 +106,13 @@ def _parse(parse: Any, where: str) -> RunConfig:
     parser.add_argument("--config", action="config")
     try:
         values = parser.instantiate(parse(parser))
+        values.pop("config", None)
+        return RunConfig(**vars(values))
+    except N3Error as error:  # of the ranges
+        raise N3Error(f"{where}: {error.problem}", error.remedy) from None
     except (jsonargparse.ArgumentError, TypeError, KeyError, ValueError, AttributeError) as error:
         told = " ".join(str(error).split())
         raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None
-    values.pop("config", None)
-    return RunConfig(**vars(values))
 
 
 class _Plain(yaml.SafeLoader):
@@ -121,8 +132,11 @@ class _Plain(yaml.SafeLoader):
 
 def _check_plain(value: Any, where: str) -> None:
     """Refuse all but settings and values: jsonargparse would read files and import modules named there."""
+    if not isinstance(value, dict):
+        what = "is empty" if value is None else "holds no settings"
+        raise N3Error(f"{where} {what}", "Write `section: {setting: value}`, or {} for all defaults")
     known = dataclasses.asdict(RunConfig())
-    for name, given in value.items() if isinstance(value, dict) else [("", value)]:
+    for name, given in value.items():
         section = known.get(name)
         wrong = name not in known or isinstance(section, dict) != isinstance(given, dict)
         # Of a section that is wrong as a whole, nothing inside matters.

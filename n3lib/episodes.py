@@ -13,8 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from n3lib.data.base import ZeroShotDataset
+from n3lib.data.images import MAX_SIDE
 from n3lib.errors import N3Error
 from n3lib.model import Batch
+from n3lib.ranges import MANY, Range, check_ranges
 from n3lib.text.bank import TextBank
 
 
@@ -42,6 +44,11 @@ class EpisodeConfig:
     crop: int = 0
     sentence_dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_ranges(self, "episodes", ways=Range(2, MANY), support=Range(0, MANY), batch_size=Range(1, MANY))
+        check_ranges(self, "episodes", crop=Range(0, MAX_SIDE))
+        check_ranges(self, "episodes", alike=Range(0, 1), sentence_dropout=Range(0, 1))
+
 
 class Episodes:
     """Draws the batch of any step.
@@ -66,11 +73,11 @@ class Episodes:
         seed: int,
     ) -> None:
         wanted = config.ways + (max(config.support, 1) if config.kind == "zero-shot" else 0)
-        if config.ways < 2 or wanted > len(seen):
+        if wanted > len(seen):
             raise N3Error(
                 f"episodes of {config.ways} query and {config.support or 'any'} support classes cannot be"
                 f" drawn from {len(seen)} training classes",
-                "Choose at least 2 ways, and fewer than the training classes",
+                "Choose fewer ways than training classes",
             )
         height, width = dataset.images.shape[1:3]
         if config.crop > min(height, width):

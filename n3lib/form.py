@@ -23,6 +23,7 @@ from n3lib.data.images import load_image
 from n3lib.data.texts import sentences
 from n3lib.errors import N3Error
 from n3lib.lettering import plain
+from n3lib.paths import expand
 from n3lib.results import Table
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
@@ -52,11 +53,10 @@ def image_files(folder: str | Path) -> list[Path]:
     Raises:
         N3Error: there is no such folder.
     """
-    # os.path, not Path: it takes whatever is typed, also "~nobody".
-    found = os.path.expanduser(folder)
-    if not os.path.isdir(found):
-        raise N3Error(f"there is no folder {found}", "Check the path")
-    return sorted(path for path in Path(found).iterdir() if path.suffix.lower() in _SUFFIXES)
+    folder = expand(folder)
+    if not os.path.isdir(folder):  # unlike Path's, it takes whatever is typed
+        raise N3Error(f"there is no folder {folder}", "Check the path")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def read_pictures(files: Sequence[Path], size: int) -> Pictures:

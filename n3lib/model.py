@@ -22,10 +22,12 @@ from torch.nn import functional
 from n3lib.backbone import Backbone
 from n3lib.classifiers import Equivariant, Exemplar, Positional, Statistics, fold
 from n3lib.errors import N3Error
+from n3lib.ranges import LARGE, MANY, Range, check_ranges
 from n3lib.text.bank import Text
 from n3lib.two_stage import two_stage
 
 PASS_TOKENS = 2**15  # that Eq. 2 reads in one forward pass, padding included
+WIDEST = 4096  # d: one decoder a layer, each of 16 d^2 numbers
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,26 @@ class N3Config:
     scale: float = 1.0
     word_penalty: float = 1e-3
     micro_batch: int = 0
+
+    def __post_init__(self) -> None:
+        layers, size, positive = Range(1, 100), Range(0, LARGE), Range(0, LARGE, open=True)
+        check_ranges(self, "model", d=Range(1, WIDEST), heads=Range(1, WIDEST), dropout=Range(0, 1))
+        check_ranges(self, "model", t2l_layers=layers, l2a_layers=layers)
+        check_ranges(self, "model", slots=Range(1, MANY), micro_batch=Range(0, MANY))
+        check_ranges(self, "model", initial_mu=positive, scale=positive, ridge=size, word_penalty=size)
+        check_ranges(self, "model", shared_mu=size, gamma=size)
+        if self.d % self.heads:
+            raise N3Error(
+                f"model.d={self.d} cannot be divided among model.heads={self.heads}",
+                "Set model.d to a multiple of model.heads",
+            )
+        if self.adapt in ("constant", "finetune") and not self.shared_mu:
+            raise N3Error(
+                f"model.adapt={self.adapt} has nothing to learn with model.shared_mu=0",
+                "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
+            )
+        if self.adapt == "all" and self.mu == "absolute" and self.shared_mu:
+            raise N3Error("model.mu=absolute is for what is written alone", "Set model.shared_mu to 0")
 
 
 class Adaptation(NamedTuple):
@@ -188,13 +210,6 @@ class Labels2Adaptation(nn.Module):
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
         shapes = [backbone.columns(name).shape for name in self.names]
         conditioned = config.adapt == "all"
-        if config.adapt in ("constant", "finetune") and config.shared_mu <= 0:
-            raise N3Error(
-                f"adapt={config.adapt} has nothing to learn with shared_mu={config.shared_mu:g}",
-                "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
-            )
-        if conditioned and config.mu == "absolute" and config.shared_mu > 0:
-            raise N3Error("mu=absolute is for what is written alone", "Set model.shared_mu to 0")
         decoder = DeviationDecoder if config.shared_mu > 0 else LayerDecoder
         self.decoders = nn.ModuleList(decoder(m, n, config) for m, n in shapes if conditioned)
         # What all tasks share starts at zero too; unlike the rest it needs no text to learn from.
@@ -262,9 +277,6 @@ class N3(nn.Module):
         self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config, ways: int = 0
     ) -> None:
         super().__init__()
-        for name in ("initial_mu", "scale"):
-            if getattr(config, name) <= 0:
-                raise N3Error(f"model.{name} cannot be {getattr(config, name):g}", "Set it above 0")
         self.backbone, self.config = backbone, config
         self.most_positions = min(config.slots, ways or config.slots)
         d, f = config.d, backbone.width

@@ -14,6 +14,7 @@ from n3lib.data.photos import Source, read_text
 from n3lib.data.texts import read_classes
 from n3lib.errors import N3Error
 from n3lib.lettering import apart, literal, plain
+from n3lib.paths import expand
 from n3lib.results import Markup, Table, escape
 
 # Classes for training, validation and test in the paper's Table 1.
@@ -69,7 +70,7 @@ def _state(source: Source, root: str | Path | None) -> tuple[bool, bool, str]:
     """Whether there are photographs and texts, and what is wrong with texts that are there."""
     if not root:
         return False, False, ""
-    root = Path(root)
+    root = expand(root)
     there = (root / source.text).is_file()
     try:
         index = source.index(root)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from n3lib.backbone import load_backbone
-from n3lib.checkpoint import check_size
+from n3lib.checkpoint import check_size, checkpoints
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
@@ -28,13 +28,15 @@ from n3lib.errors import N3Error
 from n3lib.features import extract
 from n3lib.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.model import N3, Adaptation
+from n3lib.paths import expand
 from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
-from n3lib.text.encoders import make_encoder
+from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.reader import Reader
 from n3lib.trainer import Progress, fit, load_trained, trained_state
 
 SCHEMA = 1  # of run.json
+_MOVED = "Name the place of its files: --encoder PATH, or Run.load(folder, encoder=PATH)"
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
@@ -50,25 +52,28 @@ class Run:
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Run":
+    def load(cls, folder: str | Path, encoder: str | Path = "") -> "Run":
         """Open a finished run.
 
+        Args:
+            folder: of the run.
+            encoder: the file or folder of its text encoder, where that has moved.
+
         Raises:
-            N3Error: there is none, it is not finished, or its files are damaged or claim more than they hold.
+            N3Error: there is none, it is not finished, its files are damaged or claim more than they hold, or
+                its text encoder is no longer there or another.
         """
-        folder = Path(folder)
+        folder = expand(folder)
         if not (folder / "run.json").exists():
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
         told = _told(folder / "run.json")
         config = config_from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
-        encoder = make_encoder(config.text.encoder)
-        if encoder.revision != told["encoder_revision"]:
-            raise N3Error(
-                f"the text encoder {config.text.encoder} is not the one that {folder} was trained with",
-                "Bring back the encoder's files, or train again",
-            )
-        reader = Reader.from_dict(read_json(folder / "reader.json"), encoder, config.text)
-        sizes = (encoder.width, len(reader.tfidf.vocabulary), told["seen"])
+        spec = _encoder(folder, config.text.encoder, told.get("encoder_place", ""), str(encoder))
+        reads = make_encoder(spec)
+        if reads.revision != told["encoder_revision"]:
+            raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", _MOVED)
+        reader = Reader.from_dict(read_json(folder / "reader.json"), reads, config.text)
+        sizes = (reads.width, len(reader.tfidf.vocabulary), told["seen"])
         weights = folder / "backbone.safetensors"
         if config.model.t2l_layers + config.model.l2a_layers > len(read_shapes(folder / "model.safetensors")):
             raise N3Error(f"{folder / 'config.json'} asks for more layers than there are", "Train again")
@@ -114,6 +119,9 @@ def train(
 ) -> Run:
     """Train N3 into a run folder. A finished run is opened, an unfinished one goes on where it stopped.
 
+    The folder belongs to a run from its first checkpoint on, which is that of step 0; a start that fails
+    before leaves it free.
+
     Args:
         config: what to train on what.
         folder: of the run.
@@ -124,27 +132,26 @@ def train(
         N3Error: bad configuration or data, or the folder holds a run of another configuration or
             cannot be written.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     check_writable(folder, folder=True)
-    if (folder / "config.json").exists():
-        if config_from_dict(read_json(folder / "config.json"), str(folder / "config.json")) != config:
-            raise N3Error(
-                f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
-            )
-        if (folder / "run.json").exists():
-            return Run.load(folder)
+    _refuse_another(folder, config)
+    if (folder / "run.json").exists():
+        return Run.load(folder)
     dataset = dataset or load_data(config.data)
     seen = dataset.split.part(config.fit)
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone)
-    encoder = make_encoder(config.text.encoder)
+    encoder, place = make_encoder(config.text.encoder), at_place(config.text.encoder)
     reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
     bank = reader.bank(dataset.texts, names=dataset.classes)
     sizes = (encoder.width, len(reader.tfidf.vocabulary), len(seen))
     model = N3(backbone, *sizes, config.model, config.episodes.ways)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
-    write_json(folder / "config.json", dataclasses.asdict(config))
-    write_json(folder / "environment.json", environment(dataset))
+
+    def begin() -> None:
+        _refuse_another(folder, config)  # meanwhile another process may have begun, and stopped
+        write_json(folder / "config.json", dataclasses.asdict(config))
+        write_json(folder / "environment.json", environment(dataset))
 
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
@@ -156,7 +163,7 @@ def train(
         scores = [metrics(*predict(model, dataset, bank, asked, config)) for asked in tasks]
         return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
-    fit(model, episodes, config.train, folder, config.seed, examine, watch)
+    fit(model, episodes, config.train, folder, config.seed, examine, watch, begin)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
@@ -170,10 +177,44 @@ def train(
                 "image_size": dataset.images.shape[1],
                 "seen_classes": [dataset.classes[c] for c in seen],
                 "encoder_revision": encoder.revision,
+                "encoder_place": place,
                 "mu": model.labels2adaptation.mu(),
             },
         )
     return Run.load(folder)
+
+
+def _refuse_another(folder: Path, config: RunConfig) -> None:
+    """Refuse a folder in which another configuration is trained; before a first checkpoint none is."""
+    path = folder / "config.json"
+    if not path.exists() or not (checkpoints(folder) or (folder / "run.json").exists()):
+        return
+    if config_from_dict(read_json(path), str(path)) != config:
+        raise N3Error(
+            f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
+        )
+
+
+def _encoder(folder: Path, spec: str, place: str, given: str) -> str:
+    """The text encoder of a run, as `make_encoder` takes it.
+
+    What was a file or folder in training is never looked for on a hub.
+
+    Args:
+        folder: of the run.
+        spec: what its configuration names.
+        place: where that was in training; empty for what was no file or folder, or was not noted.
+        given: where it is now; empty for `place`, or what `spec` names from here.
+    """
+    kind = spec.partition(":")[0]
+    if given and kind in ("elmo", "glove") and not given.startswith(f"{kind}:"):
+        given = f"{kind}:{given}"
+    if not place:
+        return given or spec
+    found = at_place(given) if given else at_place(place) or at_place(spec)
+    if not found:
+        raise N3Error(f"the text encoder of {folder} is not at {given or place}", _MOVED)
+    return found
 
 
 def _told(path: Path) -> dict[str, Any]:
@@ -181,6 +222,7 @@ def _told(path: Path) -> dict[str, Any]:
     told = read_json(path)
     # The first runs said no schema.
     sound = isinstance(told, dict) and told.get("schema", SCHEMA) == SCHEMA
+    sound = sound and isinstance(told.get("encoder_place", ""), str)  # earlier runs did not note it
     for name, limit in (("seen", MAX_CLASSES), ("image_size", MAX_SIDE)):
         sound = sound and type(told.get(name)) is int and 0 < told[name] <= limit
     if not sound or not isinstance(told.get("encoder_revision"), str):

@@ -40,6 +40,7 @@ from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 
 TRIALS = 10  # as in the paper
+MAX_TRIALS = 10_000  # all are drawn before the first is run
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.
 SPACE: dict[str, tuple[float, float] | list[int]] = {
     "train.lr": (1e-4, 3e-3),
@@ -102,8 +103,11 @@ def search(
             another search, or no trial has ended well.
     """
     names, base = searched(overrides), read_config(config, overrides)
-    if trials < 1 or not names:
-        raise N3Error("there is nothing to search", "Ask for a trial, and leave a setting free")
+    if not 1 <= trials <= MAX_TRIALS or not names:
+        raise N3Error(
+            f"{len(names)} settings cannot be searched in {trials} trials",
+            f"Leave a setting free, and ask for 1 to {MAX_TRIALS:,} trials",
+        )
     what = {"config": dataclasses.asdict(base), "searched": names}
     path = results / f"{folder.name}.json"
     _check_result(path, what, trials, base.data)

@@ -12,11 +12,13 @@ from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
 from n3lib.conditioning import layer_swaps
 from n3lib.config import RunConfig, read_config
 from n3lib.console import tell
+from n3lib.data import load_data
 from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.files import read_json, read_tensors
+from n3lib.files import read_tensors
+from n3lib.paths import expand
 from n3lib.result_files import answered, write_result
-from n3lib.run import train
+from n3lib.run import environment, train
 from n3lib.studies import SEEDS, Study, find_study
 from n3lib.trainer import read_metrics
 
@@ -71,7 +73,7 @@ def run_study(
         try:
             result = _measure(study, train(config, run_folder), study.swapped.get(variant))
         except Diverged as error:  # a finding too
-            result = _unmeasured(config, run_folder, error)
+            result = _unmeasured(config, error)
         result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
         result["command"] = run_command(name, variant, config.seed, overrides)
         write_result(path, result)
@@ -88,7 +90,7 @@ def _told(result: Mapping[str, Any]) -> str:
     return result["diverged"] if accuracy is None else f"{accuracy:.1f} %"
 
 
-def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, Any]:
+def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
     """The result of a training whose numbers were no longer finite: why, instead of a measurement."""
     return {
         "method": f"n3-{config.model.adapt}-{config.model.classifier}",
@@ -97,7 +99,7 @@ def _unmeasured(config: RunConfig, folder: Path, error: Diverged) -> dict[str, A
         "metrics": {},
         "diverged": error.problem.split(";")[0],
         "config": dataclasses.asdict(config),
-        "environment": read_json(folder / "environment.json"),
+        "environment": environment(load_data(config.data)),
     }
 
 
@@ -106,8 +108,6 @@ def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[st
 
     With `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
     """
-    from n3lib.data import load_data
-
     data = load_data(run.config.data)
     bank, results = run.reader.bank(data.texts), []
     for alike in (False, True)[: 2 if study.alike else 1]:
@@ -124,7 +124,7 @@ def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[st
 
 def _pretraining(config: BackboneConfig) -> float | None:
     """What a network named of held-out images before N3 came, in percent, where its weights tell it."""
-    path = Path(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
+    path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
     named = read_tensors(path)[1].get("accuracy") if path.is_file() else None
     return None if named is None else round(100 * float(named), 2)
 

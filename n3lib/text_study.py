@@ -20,6 +20,7 @@ from n3lib.data.images import cache_dir
 from n3lib.errors import N3Error
 from n3lib.features import extract
 from n3lib.freshness import note
+from n3lib.paths import expand
 from n3lib.results import Markup, Table, load_results, table
 from n3lib.scoring import metrics
 from n3lib.text.cache import encode_cached
@@ -87,7 +88,7 @@ def _load(spec: str) -> TokenEncoder:
         N3Error: it is not on this machine, or damaged.
     """
     kind, _, rest = spec.partition(":")
-    if kind == "words" or Path(rest or spec).expanduser().exists():
+    if kind == "words" or expand(rest or spec).exists():
         return make_encoder(spec)
     encoder = make_encoder(_kept(kind, rest, spec))
     encoder.name = spec  # not that of a file or folder of the cache
@@ -97,7 +98,7 @@ def _load(spec: str) -> TokenEncoder:
 def _kept(kind: str, rest: str, spec: str) -> str:
     """What names the file or folder that an earlier download has left."""
     if kind == "glove":
-        base = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
+        base = expand(os.environ.get("GENSIM_DATA_DIR") or "~/gensim-data")
         return f"glove:{base / rest / rest}.gz"
     if kind == "elmo":
         if all((cache_dir() / "elmo" / name).is_file() for name in FILES):

@@ -24,6 +24,7 @@ from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_st
 from n3lib.console import printable
 from n3lib.errors import Diverged, N3Error
 from n3lib.files import atomic, sweep, write_tensors, writing
+from n3lib.ranges import LARGE, LONG, Range, check_ranges
 
 _SLOWER = "Lower train.lr and train into another folder"
 
@@ -53,6 +54,11 @@ class TrainConfig:
     clip: float = 1.0
     every: int = 250
     precision: Literal["auto", "float32", "bf16"] = "auto"
+
+    def __post_init__(self) -> None:
+        steps, size = Range(0, LONG), Range(0, LARGE)
+        check_ranges(self, "train", steps=steps, warmup=steps, every=Range(1, LONG))
+        check_ranges(self, "train", lr=size, fast_lr=size, weight_decay=size, clip=size)
 
     @property
     def bf16(self) -> bool:
@@ -108,6 +114,7 @@ def fit(
     seed: int = 0,
     examine: Callable[[nn.Module], Mapping[str, Any]] | None = None,
     watch: Callable[[Progress], None] | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> None:
     """Train `model` in place; the best state by `examine`, or the last, is what it ends with.
 
@@ -121,6 +128,8 @@ def fit(
             model's buffers; what it gives is logged. A `validation` among it is the score to choose the best
             state by, higher is better; without one the last state is taken.
         watch: called after each step.
+        begin: called just before the first checkpoint is written, or once a run is resumed: the folder is
+            this run's from here on. What fails before that leaves nothing in it.
 
     Raises:
         N3Error: every checkpoint is damaged or they are of another model, another process trains in this
@@ -140,7 +149,7 @@ def fit(
     chief = accelerator.is_main_process
     # Several processes would each stop at another step and wait for one another.
     with _alone(folder, chief), _stops(accelerator.num_processes == 1) as stops:
-        _loop(accelerator, model, batches, config, folder, seed, examine, watch, chief, stops)
+        _loop(accelerator, model, batches, config, folder, seed, examine, watch, begin, chief, stops)
 
 
 def _loop(
@@ -152,6 +161,7 @@ def _loop(
     seed: int,
     examine: Callable[[nn.Module], Mapping[str, Any]] | None,
     watch: Callable[[Progress], None] | None,
+    begin: Callable[[], None] | None,
     chief: bool,
     stops: list[int],
 ) -> None:
@@ -173,6 +183,8 @@ def _loop(
             if not value.isfinite().all():
                 raise Diverged(f"{name} is not finite after step {step}{_last_good(folder)}", _SLOWER)
         with _room(folder):
+            if step == 0 and begin:
+                begin()
             if found:
                 _log(folder, {"step": step, **found})
             if score is None or score > best:
@@ -184,6 +196,9 @@ def _loop(
     if step < 0:  # there was nothing to resume
         step = 0
         checkpoint()
+    elif chief and begin:
+        with _room(folder):
+            begin()
     bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=printable(folder.name), unit="step")
     clock = time.perf_counter()
     while step < config.steps and not stops:
@@ -300,6 +315,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 def _forget_after(folder: Path, step: int) -> None:
     """Drop the lines logged after the checkpoint: those steps are done again."""
-    lines = [line for line in read_metrics(folder) if line["step"] <= step]
-    with atomic(folder / "metrics.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    path = folder / "metrics.jsonl"
+    if path.exists():
+        lines = [line for line in read_metrics(folder) if line["step"] <= step]
+        with atomic(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -1,5 +1,6 @@
 """What every test gets: fixed seeds, one thread, and a cache folder of its own."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -130,6 +131,31 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with random weights, in a folder as transformers writes it."""
+    importlib.import_module("n3lib._torchvision")  # before transformers
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "blue", "jay", "##jay", "the", "is"]
+    vocabulary += ["noisy", "and", "crest", ",", "."]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_shares_and_accuracy_of_a_run(
 
     def masks(columns: slice) -> Callable[..., np.ndarray]:
         def make(root: str, images: list[int], size: int) -> np.ndarray:
-            mask = np.zeros((len(images), 16, 16), bool)
+            mask = np.zeros((len(images), size, size), bool)
             mask[:, :, columns] = True
             return mask
 

@@ -92,6 +92,52 @@ def test_download_tells_of_an_archive_with_another_hash(
     assert [line for line in capsys.readouterr().out.split("\n") if "mine.zip" in line]
 
 
+def test_home_is_understood_in_every_path(
+    animals: Path, config: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("N3_CACHE", "~/cache")
+    write_json(tmp_path / "animals.json", {name: "An animal." for name in AWA2_NAMES})
+    root = ["--root", "~/data"]
+    assert main(["data", "download", "awa2", *root, "--from", "~/AwA2-data.zip"]) == 0
+    assert (tmp_path / "data" / "Animals_with_Attributes2").is_dir()
+    assert main(["data", "verify", "awa2", *root]) == 2
+    assert main(["data", "info", "awa2", *root, "--text", "~/animals.json"]) == 0
+    assert main(["train", "~/tiny.yaml", "-o", "~/run", "--train.steps=1"]) == 0
+    assert main(["evaluate", "~/run", "-o", "~/result.json"]) == 0
+    assert main(["synthesize", "~/run", "~/classes.json", "-o", "~/net"]) == 0
+    picture = next((tmp_path / "data").rglob("*.jpg"))
+    assert main(["classify", "~/net", f"~/{picture.relative_to(tmp_path)}"]) == 0
+    for name in ("cache/text", "run/run.json", "result.json", "net/card.json"):
+        assert (tmp_path / name).exists()
+
+
+def test_a_home_folder_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "~no-such-user/run"])
+    assert caught.value.code == 2
+    assert "~no-such-user/run" in capsys.readouterr().err
+    assert main(["data", "info", "cub", "--root", "~no-such-user/data"]) == 2
+    assert "~no-such-user/data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate RUN", "synthesize RUN CLASSES -o NET", "saliency RUN"])
+def test_a_run_is_opened_with_the_encoder_that_is_named(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "CLASSES", {"a": "A bird.", "b": "Another bird."})
+    monkeypatch.chdir(tmp_path)
+    opened = []
+
+    def open_run(folder: Path, encoder: str) -> None:
+        opened.append((folder, encoder))
+        raise N3Error("enough")
+
+    monkeypatch.setattr(Run, "load", open_run)
+    assert main([*command.split(), "--encoder", "some/bert"]) == main(command.split()) == 2
+    assert opened == [(Path("RUN"), "some/bert"), (Path("RUN"), "")]
+
+
 def test_describe_passes_on_what_was_asked(
     animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +336,17 @@ def test_where_nothing_can_be_written_no_work_is_begun(
     assert file.read_text() == "" and list(folder.iterdir()) == []
 
 
+def test_a_setting_out_of_range_costs_no_folder(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    for setting in ("train.lr=-1", "train.steps=-1", "model.d=33", "episodes.batch_size=1000000000"):
+        assert main(["train", str(config), "-o", str(run), f"--{setting}"]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and setting.split("=")[0] in err and err.count("\n") == 1
+        assert not run.exists()
+
+
 def test_a_table_is_run_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +389,18 @@ BAD = {
     "no preset 'huge'": "train {config} -o {new} --data.preset=huge",
     "cannot be drawn from 32": "train {config} -o {new} --episodes.ways=32",
     "another configuration": "train {config} -o {run} --seed=8",
+    "aviary is generated and has no split SS": "data info aviary --split SS",
+    "aviary is generated and has no split PS": "data info aviary --split PS",
+    "aviary is generated and has no folder": "data info aviary --root {new}",
+    "dialects is generated and has no texts": "data info dialects --text {new}",
+    "aviary is generated and has no texts": "data embed aviary --encoder words --text {new}",
+    "aviary is generated and has no split SCE": "train {config} -o {new} --data.split=SCE",
+    "train.steps cannot be -1": "train {config} -o {new} --train.steps=-1",
+    "model.d=33 cannot be": "train {config} -o {new} --model.d=33",
+    "-1 ways": "evaluate {run} --ways -1",
+    "cannot be searched in -1 trials": "search {config} -o {new} --trials -1",
+    "cannot be searched in 1000000000 trials": "search {config} -o {new} --trials 1000000000",
+    "seed cannot be -1": "study mu --seed -1 -o {new}",
     "cub needs the folder": "data info cub",
     "awa2 needs the folder": "data download awa2",
     "no dataset of photographs 'dodo'": "data verify dodo --root {new}",

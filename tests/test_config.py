@@ -1,14 +1,53 @@
 """Configurations: what a file says, what the command line says instead, and what is refused."""
 
 import dataclasses
+import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from n3lib.config import RunConfig, config_from_dict, read_config, settings
 from n3lib.errors import N3Error
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def numbers(settings: Any, section: str = "") -> Iterator[str]:
+    """The full name of every setting that is a number."""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from numbers(value, f"{field.name}.")
+        elif field.type in (int, float):
+            yield section + field.name
+
+
+def nested(name: str, value: object) -> dict[str, Any]:
+    """A setting as a file has it."""
+    *section, last = name.split(".")
+    return {section[0]: {last: value}} if section else {last: value}
+
+
+def made(name: str, value: float) -> RunConfig:
+    """A configuration with a setting, made in Python."""
+    config, (*section, last) = RunConfig(), name.split(".")
+    part = getattr(config, section[0]) if section else config
+    part = dataclasses.replace(part, **{last: type(getattr(part, last))(value)})
+    return dataclasses.replace(config, **{section[0]: part}) if section else part
+
+
+def configurations(value: Any) -> Iterator[dict[str, Any]]:
+    """Every configuration, whole or in parts, that a result holds."""
+    for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+        if name in ("config", "training"):
+            yield part
+        elif isinstance(part, dict | list):
+            yield from configurations(part)
 
 
 @pytest.fixture
@@ -26,6 +65,91 @@ def test_the_configurations_of_the_repository_are_read_and_round_trip(path: Path
     config = read_config(path)
     assert config != RunConfig()
     assert config_from_dict(dataclasses.asdict(config), "here") == config
+
+
+def test_the_configuration_of_every_committed_result_is_read() -> None:
+    paths = sorted((ROOT / "results").rglob("*.json"))
+    found = {json.dumps(c): p for p in paths for c in configurations(json.loads(p.read_text()))}
+    assert len(found) > 20
+    for config, path in found.items():
+        config_from_dict(json.loads(config), str(path))
+
+
+@pytest.mark.parametrize("name", [*numbers(RunConfig())])
+def test_every_number_has_a_range_wherever_it_is_set(name: str, write, tmp_path: Path) -> None:
+    for value in (-1, 10**31):
+        path = write(yaml.safe_dump(nested(name, value)))
+        empty = tmp_path / "empty.yaml"
+        empty.write_text("{}")
+        for told, read in (
+            (f"{path}: {name} ", partial(read_config, path)),
+            (f"{empty}: {name} ", partial(read_config, empty, [f"--{name}={value}"])),
+            (f"config.json: {name} ", partial(config_from_dict, nested(name, value), "config.json")),
+            (f"{name} ", partial(made, name, value)),
+        ):
+            with pytest.raises(N3Error) as caught:
+                read()
+            assert str(caught.value).startswith(told)
+            assert "\n" not in str(caught.value)
+
+
+def test_the_ends_of_the_ranges_are_allowed() -> None:
+    zero = [
+        "train.steps", "train.warmup", "train.lr", "train.fast_lr", "train.weight_decay", "train.clip",
+        "model.dropout", "model.shared_mu", "model.gamma", "model.ridge", "model.word_penalty",
+        "model.micro_batch", "episodes.support", "episodes.crop", "episodes.alike",
+        "episodes.sentence_dropout", "data.seed", "data.species", "data.size", "data.visual", "seed",
+    ]  # fmt: skip
+    one = {"train.every", "model.d", "model.heads", "model.t2l_layers", "model.l2a_layers", "model.slots"}
+    one |= {"episodes.batch_size", "text.max_tokens", "text.ngrams"}
+    rest = {"model.initial_mu", "model.scale", "episodes.ways", "backbone.stages", "exemplar_images"}
+    assert {*zero} | one | rest == {*numbers(RunConfig())}
+    for name in zero:
+        made(name, 0)
+    config = RunConfig()
+    dataclasses.replace(config, model=dataclasses.replace(config.model, d=1, heads=1))
+    for name in one - {"model.d"}:
+        made(name, 1)
+        with pytest.raises(N3Error, match=name):
+            made(name, 0)
+    for name in ("model.initial_mu", "model.scale"):
+        made(name, 1e-9)
+        with pytest.raises(N3Error, match=name):
+            made(name, 0)
+    for name in ("model.dropout", "episodes.alike", "episodes.sentence_dropout", "data.visual"):
+        made(name, 1)
+        with pytest.raises(N3Error, match=name):
+            made(name, 1.01)
+    made("episodes.ways", 2)
+    made("exemplar_images", 2)
+    with pytest.raises(N3Error, match=r"episodes\.ways"):
+        made("episodes.ways", 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["--model.d=33"], "model.d"),
+        (["--model.adapt=constant"], "model.shared_mu"),
+        (["--model.adapt=finetune"], "model.shared_mu"),
+        (["--model.mu=absolute", "--model.shared_mu=1"], "model.mu"),
+        (["--backbone.stages=3"], "backbone.stages"),
+        (["--exemplar_images=1"], "exemplar_images"),
+        (["--backbone.name=resnet18", "--backbone.stages=5"], "backbone.stages"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(overrides: list[str], name: str, write) -> None:
+    path = write("{}")
+    with pytest.raises(N3Error) as caught:
+        read_config(path, overrides)
+    assert str(caught.value).startswith(f"{path}: ") and name in str(caught.value)
+    assert read_config(path, ["--model.d=33", "--model.heads=3"]).model.d == 33
+
+
+def test_an_empty_file_is_said_to_be_empty(write) -> None:
+    for text in ("", "# nothing yet\n"):
+        with pytest.raises(N3Error, match="is empty"):
+            read_config(write(text))
 
 
 def test_what_a_file_leaves_out_keeps_its_default(write) -> None:
@@ -60,7 +184,7 @@ def test_the_command_line_wins(write) -> None:
         ("seed: 1", ["--model.depth=3"], "depth"),
         ("seed: 1", ["--seed=red"], "red"),
         ("seed: 1", ["surplus"], "surplus"),
-        ("", [], "config"),
+        ("model: 3", [], "model"),
     ],
 )
 def test_bad_settings_are_one_line_that_names_file_and_setting(
@@ -73,6 +197,14 @@ def test_bad_settings_are_one_line_that_names_file_and_setting(
     assert message.startswith(str(path))
     assert told in message
     assert "\n" not in message
+
+
+def test_a_configuration_in_the_home_folder(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write("seed: 3")
+    assert read_config("~/config.yaml").seed == 3
+    config = read_config("~/config.yaml", ["--data.root=~/data", "--text.encoder=~/bert"])
+    assert (config.data.root, config.text.encoder) == ("~/data", "~/bert")  # as it was written
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:

@@ -159,7 +159,6 @@ def test_crops_and_mirrors_are_pieces_of_the_image(
         ({"ways": 8}, "8 query and any support classes cannot be drawn from 8 training classes"),
         ({"ways": 5, "support": 4}, "5 query and 4 support classes"),
         ({"ways": 9, "kind": "paper"}, "9 query"),
-        ({"ways": 1}, "1 query"),
         ({"crop": 17}, "a crop of 17 pixels does not fit images of 16x16"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from n3lib.config import RunConfig, TextConfig
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.features import extract
-from n3lib.files import read_json, read_tensors, write_json
+from n3lib.files import read_json, read_tensors, sha256_file, write_json
 from n3lib.model import N3
 from n3lib.run import Run, environment, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
@@ -99,6 +100,46 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny
     assert times(tiny_run.folder) == before
 
 
+def unspread(config: RunConfig) -> RunConfig:
+    """Fails at the examination before the first step: a network of zeros tells no image from another."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, gamma=0.0))
+
+
+def test_a_start_that_failed_leaves_the_folder_free(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(N3Error, match="step 0"):
+        train(unspread(small_config), tmp_path / "run", dataset=small_world)
+    assert not {path.name for path in (tmp_path / "run").iterdir()} - {".lock"}
+    run = train(small_config, tmp_path / "run", dataset=small_world)
+    whole = train(small_config, tmp_path / "whole", dataset=small_world)
+    assert run.config == small_config
+    assert sha256_file(run.folder / "model.safetensors") == sha256_file(whole.folder / "model.safetensors")
+
+
+def test_a_folder_belongs_to_a_run_from_its_first_checkpoint_on(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    # Killed between the configuration and the first checkpoint: nothing was trained.
+    write_json(tmp_path / "config.json", dataclasses.asdict(small_config))
+    other = dataclasses.replace(small_config, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tmp_path, stop, small_world)
+    assert read_json(tmp_path / "config.json") == dataclasses.asdict(other)
+    for config in (small_config, unspread(small_config)):
+        with pytest.raises(N3Error, match="another configuration"):
+            train(config, tmp_path, never, small_world)
+    assert train(other, tmp_path, dataset=small_world).config == other
+    for path in tmp_path.glob("checkpoint-*"):
+        path.unlink()
+    assert train(other, tmp_path, never).config == other  # finished all the same
+    with pytest.raises(N3Error, match="another configuration"):
+        train(small_config, tmp_path, never, small_world)
+
+
 @pytest.fixture
 def copied(tiny_run: Run, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_run.folder, tmp_path / "moved" / "run"))
@@ -115,6 +156,75 @@ def test_a_moved_run_is_the_same_run(copied: Path, tiny_run: Run, unseen: dict) 
     assert torch.equal(a.weight, b.weight)
     assert all(torch.equal(a.deltas[name], b.deltas[name]) for name in b.deltas)
     assert run.image_size == 32
+
+
+@pytest.fixture
+def read_by_folder(
+    small_config: RunConfig,
+    small_world: ZeroShotDataset,
+    bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A run whose text encoder lies in `encoders/bert` of the folder `here`."""
+    shutil.copytree(bert, tmp_path / "here" / "encoders" / "bert")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = dataclasses.replace(small_config, text=TextConfig("encoders/bert"))
+    return train(config, tmp_path / "run", dataset=small_world).folder
+
+
+def test_an_encoder_folder_is_found_from_another_working_directory(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Run.load(read_by_folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = Run.load(read_by_folder)
+    assert run.reader.encoder.revision == there.reader.encoder.revision
+    assert run.config.text.encoder == "encoders/bert"
+    assert str(tmp_path) not in json.dumps(read_json(read_by_folder / "config.json")["text"])
+
+
+def test_an_encoder_folder_that_has_moved_is_named_anew(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").rename(tmp_path / "there")
+    Run.load(read_by_folder)  # the working directory has moved along
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    moved = tmp_path / "there" / "encoders" / "bert"
+    for missing in ("", "encoders/bert"):
+        with pytest.raises(N3Error, match="--encoder PATH"):
+            Run.load(read_by_folder, missing)
+    assert Run.load(read_by_folder, moved).reader.encoder.name == "bert"
+    assert Run.load(read_by_folder, "../there/encoders/bert").reader.encoder.name == "bert"
+    with (moved / "config.json").open("a") as file:
+        file.write("\n")
+    with pytest.raises(N3Error, match="is not the one that"):
+        Run.load(read_by_folder, moved)
+
+
+def test_a_run_that_has_not_noted_its_encoders_place(
+    read_by_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = read_json(read_by_folder / "run.json")
+    del told["encoder_place"]
+    write_json(read_by_folder / "run.json", told)
+    Run.load(read_by_folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Run.load(read_by_folder, tmp_path / "here" / "encoders" / "bert")
+
+
+def test_home_is_understood_wherever_a_run_has_a_path(
+    small_config: RunConfig,
+    small_world: ZeroShotDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(small_config.backbone.weights, tmp_path / "weights.safetensors")
+    config = dataclasses.replace(small_config, backbone=BackboneConfig(weights="~/weights.safetensors"))
+    assert train(config, "~/run", dataset=small_world).folder == tmp_path / "run"
+    assert Run.load("~/run").config.backbone.weights == "~/weights.safetensors"  # as it was written
 
 
 def without(name: str) -> Callable[[Path], None]:
@@ -138,6 +248,7 @@ def cut(folder: Path) -> None:
         (without("backbone.safetensors"), "backbone.safetensors does not exist"),
         (cut, "model.safetensors is not a readable"),
         (changed("run.json", encoder_revision="of another day"), "words is not the one that"),
+        (changed("run.json", encoder_place=3), "run.json is damaged"),
         (changed("run.json", seen=7), "of another model: exemplars differs"),
         (changed("config.json", text={"encoder": "words:8"}), "words:8 is not the one that"),
         (changed("config.json", wings=2), "config.json: .*wings"),

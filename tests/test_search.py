@@ -211,7 +211,7 @@ def test_a_trial_that_diverges_is_told_and_not_chosen(
 def test_what_cannot_be_searched_is_refused(tmp_path: Path) -> None:
     with pytest.raises(N3Error, match="leaves no validation classes to choose on.*fit: train"):
         search(CONFIG, tmp_path / "few", ["--fit=trainval"])
-    with pytest.raises(N3Error, match="there is nothing to search"):
+    with pytest.raises(N3Error, match="cannot be searched"):
         search(CONFIG, tmp_path / "few", trials=0)
     assert not (tmp_path / "few").exists()
     (tmp_path / "few").mkdir()

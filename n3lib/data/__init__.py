@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from n3lib.data.base import Split, ZeroShotDataset
+from n3lib.data.images import MAX_SIDE
 from n3lib.errors import N3Error
+from n3lib.paths import expand
+from n3lib.ranges import SEED, Range, check_ranges
 
 if TYPE_CHECKING:
     from n3lib.data.photos import Source
@@ -24,6 +27,7 @@ __all__ = [
 
 
 GENERATED = ("aviary", "dialects")
+MOST_SPECIES = 9_000  # with those for validation, no more classes than a run can hold
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,21 @@ class DataConfig:
     text: str = ""
     visual: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_ranges(self, "data", seed=Range(0, SEED), visual=Range(0, 1))
+        check_ranges(self, "data", species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE))
+
 
 def load_data(config: DataConfig) -> ZeroShotDataset:
     """Load what the configuration names.
 
     Raises:
-        N3Error: an unknown name, or whatever is wrong with the files.
+        N3Error: an unknown name, a split or texts for what is generated, or whatever is wrong with the files.
     """
     if config.name in GENERATED:
+        if config.split not in ("", DataConfig.split) or config.text:
+            what = f"texts {config.text}" if config.text else f"split {config.split}"
+            raise N3Error(f"{config.name} is generated and has no {what}", "Leave it out")
         from n3lib.data.aviary import aviary
         from n3lib.data.dialects import dialects
 
@@ -114,4 +125,4 @@ def find_root(source: "Source", root: str) -> Path:
             f"{source.name} needs the folder that holds it",
             f"Name it with --data-root DIR (n3 data: --root DIR); n3 data download {source.name} brings it",
         )
-    return Path(root)
+    return expand(root)

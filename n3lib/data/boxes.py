@@ -10,6 +10,7 @@ from PIL import Image
 from n3lib.data.cub import CUB
 from n3lib.data.lists import check_same_images, read_pairs
 from n3lib.errors import N3Error
+from n3lib.paths import expand
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
 _REMEDY = "Unpack CUB_200_2011.tgz again"
@@ -32,7 +33,7 @@ def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.nd
     Raises:
         N3Error: `bounding_boxes.txt` is missing, malformed, or not about the dataset's images.
     """
-    index = CUB.index(Path(root))
+    index = CUB.index(expand(root))
     path = index.folder / "bounding_boxes.txt"
     told = read_pairs(path, _REMEDY, spaces=True)
     names = read_pairs(index.folder / "images.txt", _REMEDY)

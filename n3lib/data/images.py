@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from n3lib.errors import N3Error
 from n3lib.files import atomic, sha256
+from n3lib.paths import expand
 
 # Below the size at which Pillow itself starts to warn of decompression bombs.
 MAX_PIXELS = 80_000_000
@@ -27,8 +28,18 @@ THREADS = min(8, os.cpu_count() or 1)
 
 
 def cache_dir(cache: Path | str | None = None) -> Path:
-    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`."""
-    return Path(cache or os.environ.get("N3_CACHE") or Path.home() / ".cache" / "n3lib").expanduser()
+    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`.
+
+    Raises:
+        N3Error: none is named, and there is no home folder.
+    """
+    named = cache or os.environ.get("N3_CACHE")
+    if named:
+        return expand(named)
+    try:
+        return Path.home() / ".cache" / "n3lib"
+    except RuntimeError:
+        raise N3Error("there is no home folder for the cache", "Set N3_CACHE to a folder") from None
 
 
 def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:

@@ -26,6 +26,7 @@ from n3lib.data.names import human_name
 from n3lib.data.texts import read_texts
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
+from n3lib.paths import expand
 
 # The random splits of the paper's appendix B.
 REDUCED_SPLITS = ("160/40", "82/20")
@@ -111,7 +112,7 @@ def load(
         N3Error: a file is missing or malformed, an image cannot be read, a class has no text, or the classes
             are not those that the split is made for.
     """
-    root = Path(root)
+    root = expand(root)
     parts = source.split(split) if isinstance(split, str) else split
     index = source.index(root)
 
@@ -196,7 +197,7 @@ def verify(source: Source, root: Path | str) -> list[str]:
         What is wrong, a line each, `MAX_PROBLEMS` at most and then how many more; empty if all is well.
     """
     try:
-        index = source.index(Path(root))
+        index = source.index(expand(root))
     except N3Error as error:
         return [str(error)]
     problems = []
@@ -289,7 +290,7 @@ def _some(items: list[str]) -> str:
 
 def _find_text(source: Source, root: Path, folder: Path, text: Path | str | None) -> Path:
     if text is not None:
-        return Path(text)
+        return expand(text)
     for place in (root, folder, folder.resolve().parent):
         if (place / source.text).is_file():
             return place / source.text

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 from n3lib.files import read_json, sha256, sha256_file
+from n3lib.paths import expand
 from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
@@ -69,7 +70,7 @@ class ElmoEncoder:
 
     def __init__(self, folder: str | Path | None = None, batch: int = 2048) -> None:
         self.batch = batch
-        where = _official() if folder is None else Path(folder).expanduser()
+        where = _official() if folder is None else expand(folder)
         if not where.is_dir():
             raise N3Error(f"ELMo model {where} is no folder", _FOLDER)
         self.name = "elmo" if folder is None else f"elmo:{where.resolve().name}"

@@ -1,7 +1,10 @@
 """The text encoders by name; each is imported when it is asked for, as most bring a large package along."""
 
 from n3lib.errors import N3Error
+from n3lib.paths import expand
 from n3lib.text.tokens import TokenEncoder
+
+_BERT = "bert-base-uncased"
 
 
 def make_encoder(spec: str) -> TokenEncoder:
@@ -39,4 +42,25 @@ def make_encoder(spec: str) -> TokenEncoder:
         return ElmoEncoder(rest or None)
     from n3lib.text.transformer import TransformerEncoder
 
-    return TransformerEncoder("bert-base-uncased" if spec == "bert" else spec)
+    return TransformerEncoder(_BERT if spec == "bert" else spec)
+
+
+def at_place(spec: str) -> str:
+    """What `make_encoder` takes for the same file or folder from any working directory.
+
+    Args:
+        spec: see `make_encoder`.
+
+    Returns:
+        `spec` with an absolute path, such as `glove:/data/vectors.txt`; empty where it names no file or
+        folder that is there: `words`, or a name on a hub.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "words" or spec in ("elmo", "glove"):
+        return ""
+    if kind in ("elmo", "glove"):
+        prefix, path = f"{kind}:", expand(rest)
+    else:
+        prefix, path = "", expand(_BERT if spec == "bert" else spec)
+    there = path.is_file() if kind == "glove" else path.is_dir()
+    return f"{prefix}{path.absolute()}" if there else ""

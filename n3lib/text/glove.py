@@ -12,6 +12,7 @@ from jaxtyping import Float16
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
+from n3lib.paths import expand
 from n3lib.text.tokens import Encoded
 from n3lib.text.vectors import VectorFile
 
@@ -33,7 +34,7 @@ class GloveEncoder:
     """
 
     def __init__(self, source: str | Path) -> None:
-        path = Path(source).expanduser()
+        path = expand(source)
         if not path.is_file():
             if path.suffix or len(path.parts) != 1 or path.exists():
                 raise N3Error(f"there is no file of word vectors {path}", _REMEDY)
@@ -72,5 +73,7 @@ def _download(name: str) -> Path:
             f"word vectors named {name!r} need gensim",
             "Install it: pip install 'n3lib[glove]', or give a file",
         ) from None
+    except RuntimeError as error:  # a package that gensim imports asks for the home folder
+        raise N3Error(f"gensim cannot be imported: {error}", "Set the variable HOME to a folder") from None
     except (ValueError, OSError) as error:  # an unknown name, or no network
         raise N3Error(f"word vectors {name!r} cannot be had: {error}", _REMEDY) from None

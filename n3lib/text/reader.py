@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 from n3lib.data.base import Sentence, check_sentences
 from n3lib.errors import N3Error
+from n3lib.ranges import Range, check_ranges
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 from n3lib.text.tokens import TokenEncoder
+
+MOST_TOKENS = 100_000  # the longest of Wikipedia's articles have some ten thousand words
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class TextConfig:
     max_tokens: int = 512
     lexical: bool = True
     ngrams: int = 1
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "text", max_tokens=Range(1, MOST_TOKENS), ngrams=Range(1, 10))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from n3lib.errors import N3Error
 from n3lib.files import sha256, sha256_file
+from n3lib.paths import expand
 from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included
@@ -39,7 +40,7 @@ class TransformerEncoder:
         self.batch = batch
         self._source: str = str(name_or_folder)
         self._options: dict[str, Any] = {}
-        folder = Path(name_or_folder).expanduser()
+        folder = expand(name_or_folder)
         if folder.is_dir():
             self._source, self.name = str(folder), folder.resolve().name
             self.revision = _folder_hash(folder)

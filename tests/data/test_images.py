@@ -381,3 +381,19 @@ def test_a_dataset_holds_pixels():
         ZeroShotDataset("own", ("a", "b"), texts, BATCH.astype(np.float32) / 255, labels, split)
     with pytest.raises(N3Error, match="own"):
         ZeroShotDataset("own", ("a", "b"), texts, BATCH[..., :1], labels, split)
+
+
+def test_cache_dir_without_a_home_folder(tmp_path, monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pytest.importorskip("pwd"), "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("N3_CACHE", raising=False)
+    with pytest.raises(N3Error, match="N3_CACHE"):
+        cache_dir()
+    monkeypatch.setenv("N3_CACHE", "~/cache")
+    with pytest.raises(N3Error, match="~/cache"):
+        cache_dir()
+    monkeypatch.setenv("N3_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path

@@ -8,7 +8,7 @@ import torch
 
 from n3lib import _torchvision  # noqa: F401
 from n3lib.errors import N3Error
-from n3lib.text.encoders import make_encoder
+from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.transformer import TransformerEncoder
 from n3lib.text.words import WordEncoder
 
@@ -19,30 +19,6 @@ SENTENCES = [
     "the blue jay is a noisy bluejay and the crest is blue , blue .",
     "?",
 ]
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory):
-    """A tiny BERT with random weights, in a folder as transformers writes it."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
-    folder.mkdir()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "blue", "jay", "##jay", "the", "is"]
-    vocabulary += ["noisy", "and", "crest", ",", "."]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=24,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +69,25 @@ def test_make_encoder(bert):
     for spec in ("words:0", "words:-1", "words:wide"):
         with pytest.raises(N3Error, match="no positive number.*words:128"):
             make_encoder(spec)
+
+
+def test_the_place_of_an_encoder(bert, tmp_path, monkeypatch):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("blue 0.5 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("encoder", "words", "elmo", "glove", "bert-base-uncased"):
+        (tmp_path / name).symlink_to(bert)
+    for spec in ("words", "words:8", "elmo", "glove", "glove:some-name", "someone/encoder", "vectors.txt"):
+        assert at_place(spec) == "", spec
+    assert at_place("encoder") == at_place("~/encoder") == str(tmp_path / "encoder")
+    assert at_place(str(bert)) == str(bert)
+    assert at_place("bert") == str(tmp_path / "bert-base-uncased")  # as `make_encoder` has it
+    assert at_place("glove:vectors.txt") == at_place("glove:~/vectors.txt") == f"glove:{vectors}"
+    assert at_place("elmo:encoder") == f"elmo:{tmp_path / 'encoder'}"
+    for spec in ("encoder", "bert"):
+        here, there = make_encoder(spec), make_encoder(at_place(spec))
+        assert (here.name, here.revision) == (there.name, there.revision)
 
 
 def test_transformer(encoder):
