@@ -36,6 +36,14 @@ from n3lib.text.reader import Reader
 from n3lib.trainer import Progress, fit, load_trained, trained_state
 
 SCHEMA = 1  # of run.json
+# What a run writes after its `config.json`, beside checkpoints.
+FILES = ("environment.json", "metrics.jsonl", "best.safetensors") + (
+    "backbone.safetensors",
+    "model.safetensors",
+    "reader.json",
+    "run.json",
+)
+_ELSEWHERE = "Choose another folder, or delete this one"
 _MOVED = "Name the place of its files: --encoder PATH, or Run.load(folder, encoder=PATH)"
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
@@ -185,14 +193,23 @@ def train(
 
 
 def _refuse_another(folder: Path, config: RunConfig) -> None:
-    """Refuse a folder in which another configuration is trained; before a first checkpoint none is."""
+    """Refuse a folder of another configuration's run, and one whose files of a run's names are no run's.
+
+    Before a first checkpoint nothing is trained: what a start that failed has left is replaced.
+    """
     path = folder / "config.json"
-    if not path.exists() or not (checkpoints(folder) or (folder / "run.json").exists()):
-        return
-    if config_from_dict(read_json(path), str(path)) != config:
-        raise N3Error(
-            f"{folder} holds a run of another configuration", "Choose another folder, or delete this one"
-        )
+    begun = checkpoints(folder) or (folder / "run.json").exists()
+    if path.exists():
+        try:
+            there = config_from_dict(read_json(path), str(path))
+        except N3Error as error:
+            raise N3Error(f"{folder} holds no run of this version: {error.problem}", _ELSEWHERE) from None
+        if begun and there != config:
+            raise N3Error(f"{folder} holds a run of another configuration", _ELSEWHERE)
+    else:  # it is the first file of a run
+        foreign = [*checkpoints(folder), *(folder / name for name in FILES if (folder / name).exists())]
+        if foreign:
+            raise N3Error(f"{foreign[0]} belongs to no run", _ELSEWHERE)
 
 
 def _encoder(folder: Path, spec: str, place: str, given: str) -> str:

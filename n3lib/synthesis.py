@@ -30,6 +30,7 @@ from n3lib.files import (
     write_tensors,
     writing,
 )
+from n3lib.paths import expand
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
@@ -164,7 +165,7 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
         N3Error: the folder cannot be written or holds a file of such a name that its card does not list; ONNX
             is asked for and not installed, or the exported network does not agree.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     names = ["network.safetensors", *(["network.onnx"] if onnx else [])]
     with writing(folder, "Make room there, or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +206,7 @@ def load(folder: str | Path) -> SynthesizedNetwork:
     Raises:
         N3Error: the folder holds no such network, or its parts do not belong together.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     if not (folder / "card.json").exists():
         raise N3Error(f"{folder} holds no synthesized network", "Make one: n3 synthesize RUN CLASSES -o DIR")
     card, path = _card(folder / "card.json"), folder / "network.safetensors"

@@ -292,6 +292,32 @@ def test_training_on_train_and_val_keeps_the_last_state(
     assert not {small_world.classes[c] for c in small_world.split.test} & set(told["seen_classes"])
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "environment.json", "metrics.jsonl", "best.safetensors", "checkpoint-100.safetensors"]
+    + ["backbone.safetensors", "model.safetensors", "reader.json", "run.json"],
+)
+def test_files_of_the_users_are_never_replaced(
+    name: str, small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text('{"hidden_size": 768}')
+    with pytest.raises(N3Error, match=str(tmp_path)) as caught:
+        train(small_config, tmp_path, dataset=small_world)
+    assert caught.value.remedy
+    assert (tmp_path / name).read_text() == '{"hidden_size": 768}'
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_files_that_are_no_runs_are_left_alone(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    mine = [".env.template", ".bashrc.20241128", ".vimrc.original", "notes.txt"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    train(small_config, tmp_path, dataset=small_world)
+    assert [(tmp_path / name).read_text() for name in mine] == ["mine"] * len(mine)
+
+
 def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:

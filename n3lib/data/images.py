@@ -54,7 +54,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
         N3Error: the file is missing, a folder, locked, empty, in another format, cut short, has more than
             `MAX_PIXELS` pixels, or pixels whose black and white are not defined, such as floats.
     """
-    path = Path(path)
+    path = expand(path)
     if size is not None and size < 1:
         raise N3Error(f"image size {size} is not a number of pixels", "Use 1 or more")
     try:

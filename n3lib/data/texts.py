@@ -20,6 +20,7 @@ from n3lib.data.base import HEAVIEST, LIGHTEST, Sentence
 from n3lib.data.names import ClassNames
 from n3lib.errors import N3Error
 from n3lib.files import read_json
+from n3lib.paths import expand
 
 _FORMS = 'Write {"class": "text"} or {"class": ["sentence", ...]}'
 _ABBREVIATIONS = frozenset(
@@ -66,7 +67,7 @@ def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) ->
         N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
             classes without text.
     """
-    path = Path(path)
+    path = expand(path)
     found = _matched(path, classes, visual)
     texts = tuple(found.get(place, ()) for place in range(len(classes)))
     _refuse_silent(str(path), dict(zip(classes, texts, strict=True)))
@@ -75,7 +76,7 @@ def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) ->
 
 def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Read the descriptions of those classes that a file describes; else as `read_texts`."""
-    path = Path(path)
+    path = expand(path)
     texts = {classes[place]: text for place, text in _matched(path, classes).items()}
     _refuse_silent(str(path), texts)
     return texts
@@ -87,7 +88,7 @@ def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
     Raises:
         N3Error: the file is not JSON of the forms above, or what `parse_classes` refuses.
     """
-    return parse_classes(_read_object(Path(path)), str(path))
+    return parse_classes(_read_object(expand(path)), str(path))
 
 
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
