@@ -9,7 +9,7 @@ from typing import Any
 
 from n3lib.cli_data import add_actions, as_path
 from n3lib.cli_parser import Parser, Version
-from n3lib.console import anywhere, printable, tell
+from n3lib.console import anywhere, printable, tell, warn
 from n3lib.errors import N3Error
 
 # What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
@@ -42,7 +42,7 @@ def _run(arguments: Sequence[str] | None, errors: Any) -> int:
         return 2
     except KeyboardInterrupt:
         then = "the same command goes on where it stopped" if options.goes_on else "nothing was written"
-        print(f"n3: stopped; {then}", file=sys.stderr)
+        warn(f"stopped; {then}")
         return 130
     return 0
 
@@ -333,7 +333,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     check_writable(options.output, folder=True)
     run = Run.load(options.run, options.encoder)
     for line in remarks(run, classes):
-        tell(f"n3: {line}", sys.stderr)
+        warn(line)
     save(synthesize(run, classes), options.output, options.onnx)
     tell(f"a network for {len(classes)} classes: {options.output}")
 
@@ -357,6 +357,6 @@ def _classify(options: argparse.Namespace) -> None:
             tell(f"  {100 * share:5.1f} %  {label}")
     # After the answers, among which they would be lost; `main` reports the last one.
     for problem in problems[:-1]:
-        tell(f"n3: {problem}", sys.stderr)
+        warn(problem)
     if problems:
         raise problems[-1]

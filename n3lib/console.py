@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any
 
 # Embeddings, overrides and isolates: they turn around the text that follows.
 _TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -27,9 +27,14 @@ def _steers(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS
 
 
-def tell(line: object, file: TextIO | None = None) -> None:
-    """Print one line, made `printable`, to the standard output or to `file`."""
-    print(printable(line), file=file)
+def tell(line: object) -> None:
+    """Print one line, made `printable`."""
+    print(printable(line))
+
+
+def warn(line: object) -> None:
+    """Print one line to the standard error, as `n3` does, made `printable`."""
+    print(f"n3: {printable(line)}", file=sys.stderr)
 
 
 @contextmanager

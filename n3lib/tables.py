@@ -190,8 +190,10 @@ def run_table(
     for split in splits or table.splits[dataset]:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
         shared = read_config(config, settings)
-        own = {form: read_config(config, [*settings, *changes]) for form, changes in N3_FORMS.items()}
-        configs = {method: own.get(method, shared) for method in methods or TITLES}
+        configs = {
+            method: read_config(config, [*settings, *N3_FORMS[method]]) if method in N3_FORMS else shared
+            for method in methods or TITLES
+        }
         lacking[split] = _lacking(folder, configs, seeds)
     for split, results in lacking.items():
         if not results:
