@@ -46,7 +46,7 @@ $(OUT)/_build/inputs: .venv/installed $(shell find $(wildcard n3lib configs resu
 	@rm -rf $(@D) && mkdir -p $(@D) && touch $@
 
 # Chapter 0 trains the network of the others. These then run side by side, one for each core.
-JCACHE = JUPYTERCACHE=$(OUT)/_build/.jupyter_cache $(BIN)/jcache
+JCACHE = JUPYTERCACHE=$(OUT)/_build/.jupyter_cache $(BIN)/python book/execute.py
 book: $(OUT)/_build/inputs
 	@mkdir -p $(OUT)/_build/.jupyter_cache
 	$(JCACHE) notebook add notebooks/00_*.ipynb && $(JCACHE) project execute --timeout 900
