@@ -231,11 +231,12 @@ def _card(path: Path) -> dict[str, Any]:
     card = read_json(path)
     if not isinstance(card, dict) or card.get("schema") != SCHEMA:
         raise N3Error(f"{path} is not a card of this version", "Synthesize the network again")
-    classes, base, how, files = (card.get(key) for key in ("classes", "base", "preprocessing", "files"))
+    classes, base, how = (card.get(key) for key in ("classes", "base", "preprocessing"))
+    files = card.get("files", {})
     kinds = {field.name: type(field.default) for field in fields(BackboneConfig)}
     sound = {
         "classes": _is_list(classes, str) and len(set(classes)) == len(classes),
-        "files": files is None or (isinstance(files, dict) and files.keys() <= {*NETWORK_FILES}),
+        "files": isinstance(files, dict) and files.keys() <= {*NETWORK_FILES},
         "base": isinstance(base, dict) and {name: type(value) for name, value in base.items()} == kinds,
         "preprocessing": isinstance(how, dict)
         and type(how.get("size")) is int
