@@ -122,12 +122,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o",
-        "--output",
-        type=as_path,
-        default=Path("results/benchmark"),
+        "-o", "--output", type=as_path, default=Path("results/benchmark"),
         help="folder of the results (default: %(default)s)",
-    )
+    )  # fmt: skip
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
@@ -139,12 +136,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o",
-        "--output",
-        type=as_path,
-        default=Path("results"),
+        "-o", "--output", type=as_path, default=Path("results"),
         help="folder of the results (default: results)",
-    )
+    )  # fmt: skip
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
@@ -186,11 +180,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--encoder", default="", help=ENCODER)
     sub.add_argument("--data-root", default="", help="folder that holds the dataset, where it has moved")
     sub.add_argument(
-        "-o",
-        "--output",
-        type=as_path,
+        "-o", "--output", type=as_path,
         help="the JSON file (default: results/saliency/METHOD-SPLIT-seedS.json)",
-    )
+    )  # fmt: skip
 
     sub = command("classify", _classify, "name what images show", "n3 classify bird-net/ photos/*.jpg")
     sub.add_argument("network", type=as_path, help="folder of a synthesized network")
@@ -263,15 +255,9 @@ def _table(options: argparse.Namespace) -> None:
 
     if options.dataset:
         run_table(
-            options.name,
-            options.dataset,
-            options.output,
-            options.config,
-            _overrides(options),
-            options.split,
-            options.method,
-            options.seed or range(SEEDS),
-        )
+            options.name, options.dataset, options.output, options.config, _overrides(options),
+            options.split, options.method, options.seed or range(SEEDS),
+        )  # fmt: skip
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
     for line in str(show_table(options.name, options.output, options.dataset)).split("\n"):
