@@ -9,7 +9,7 @@ from typing import Any
 
 from n3lib.cli_data import add_actions, as_path
 from n3lib.cli_parser import Parser, Version
-from n3lib.console import anywhere, printable, tell, warn
+from n3lib.console import anywhere, interrupts, printable, tell, warn
 from n3lib.errors import N3Error
 
 # What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
@@ -27,23 +27,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None, errors: Any) -> int:
     options = argparse.Namespace(debug=False, goes_on=False)
-    try:
+    with interrupts() as caught:
         try:
             _parse(arguments, options)
             options.call(options)
-        finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except (N3Error, OSError) as error:  # an OSError: a full disk, a folder that may not be written
-        if options.debug:
-            raise
-        print(f"n3: {printable(error)}", file=errors)
-        return 2
-    except KeyboardInterrupt:
-        then = "the same command goes on where it stopped" if options.goes_on else "nothing was written"
-        warn(f"stopped; {then}")
-        return 130
+        except (Exception, KeyboardInterrupt) as error:
+            if caught or isinstance(error, KeyboardInterrupt):
+                then = (
+                    "the same command goes on where it stopped" if options.goes_on else "nothing was written"
+                )
+                warn(f"stopped; {then}")
+                return 130
+            # An OSError: a full disk, a folder that may not be written.
+            told = isinstance(error, N3Error | OSError) and not isinstance(error, BrokenPipeError)
+            if not told or options.debug:
+                raise
+            print(f"n3: {printable(error)}", file=errors)
+            return 2
     return 0
 
 

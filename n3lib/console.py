@@ -3,7 +3,9 @@
 import codecs
 import io
 import os
+import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -63,6 +65,27 @@ def anywhere() -> Iterator[Any]:
             after.callback(setattr, sys, name, before)
             setattr(sys, name, stream if first else nowhere)
         yield stream
+
+
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C within the block, besides raising it: some libraries make another error of it."""
+    caught: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # not in a thread or a background job
+    if ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield caught
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _leave(stream: io.TextIOWrapper, errors: str | None) -> None:

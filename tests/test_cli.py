@@ -538,6 +538,16 @@ def test_an_interrupt_while_libraries_are_imported_costs_one_line(tmp_path: Path
     assert ran.stderr.startswith(b"n3: ")
 
 
+def test_an_interrupt_that_a_library_turns_into_an_error_is_one(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    while True: pass\n"
+        "except KeyboardInterrupt:\n    raise ImportError('long advice\\n' * 9) from None\n"
+    )
+    ran = n3("data", "info", "aviary", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (130, b"", 1)
+
+
 def test_a_table_is_shown_on_a_terminal_without_utf_8() -> None:
     ran = n3("table", "sce", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (ran.returncode, ran.stderr) == (0, b"")
