@@ -29,9 +29,11 @@ def _run(arguments: Sequence[str] | None, errors: Any) -> int:
     options = argparse.Namespace(debug=False, goes_on=False)
     with interrupts() as caught:
         try:
-            _parse(arguments, options)
-            options.call(options)
-            sys.stdout.flush()
+            try:
+                _parse(arguments, options)
+                options.call(options)
+            finally:
+                sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if caught or isinstance(error, KeyboardInterrupt):
                 then = (
@@ -136,10 +138,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
-    sub.add_argument(
-        "-o", "--output", type=as_path, default=Path("results"),
-        help="folder of the results (default: results)",
-    )  # fmt: skip
+    out = "folder of the results (default: results)"
+    sub.add_argument("-o", "--output", type=as_path, default=Path("results"), help=out)
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
