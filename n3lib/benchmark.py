@@ -25,7 +25,8 @@ from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.run import environment, train
+from n3lib.result_files import environment
+from n3lib.run import train
 from n3lib.scoring import metrics
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged

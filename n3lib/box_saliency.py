@@ -13,8 +13,9 @@ from n3lib.data import load_data
 from n3lib.data.boxes import bird_masks
 from n3lib.errors import N3Error
 from n3lib.evaluation import method_name
+from n3lib.result_files import environment
 from n3lib.results import Table, load_results, mean_and_spread
-from n3lib.run import Run, environment
+from n3lib.run import Run
 from n3lib.saliency import saliency, share_inside
 from n3lib.synthesis import synthesize
 

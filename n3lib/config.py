@@ -13,12 +13,14 @@ from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.errors import N3Error
+from n3lib.files import read_text
 from n3lib.model import N3Config
 from n3lib.paths import expand
 from n3lib.ranges import LONG, SEED, Range, check_ranges
 from n3lib.text.reader import TextConfig
 from n3lib.trainer import TrainConfig
 
+_WRONG = (TypeError, ValueError, AttributeError)
 MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
 
 
@@ -65,16 +67,14 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     path = expand(path)
     if not path.is_file():
         raise N3Error(f"there is no configuration {path}", "See the files in configs/")
+    text = read_text(path, MAX_FILE)
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_FILE + 1)
-        if len(text) > MAX_FILE:
-            raise N3Error(f"{path} is larger than {MAX_FILE} characters", "See the files in configs/")
         value = yaml.load(text, _Plain)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise N3Error(f"{path} is no YAML of settings: {error}", "See the files in configs/") from None
     _check_plain(value, str(path))
-    return _parse(lambda parser: parser.parse_args([f"--config={path}", *overrides]), str(path))
+    given = [overrides] if isinstance(overrides, str) else list(overrides)
+    return _parse(lambda parser: parser.parse_args(given, parser.parse_object(value)), str(path))
 
 
 def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
@@ -103,14 +103,12 @@ def _parse(parse: Any, where: str) -> RunConfig:
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RunConfig)
-    parser.add_argument("--config", action="config")
     try:
         values = parser.instantiate(parse(parser))
-        values.pop("config", None)
         return RunConfig(**vars(values))
     except N3Error as error:  # of the ranges
         raise N3Error(f"{where}: {error.problem}", error.remedy) from None
-    except (jsonargparse.ArgumentError, TypeError, KeyError, ValueError, AttributeError) as error:
+    except (jsonargparse.ArgumentError, ArithmeticError, LookupError, *_WRONG) as error:
         told = " ".join(str(error).split())
         raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None
 

@@ -11,7 +11,8 @@ from n3lib.data import load_data
 from n3lib.data.base import ZeroShotDataset
 from n3lib.episodes import random_halves, task_first
 from n3lib.errors import N3Error
-from n3lib.run import Run, environment, magnitude
+from n3lib.result_files import environment
+from n3lib.run import Run, magnitude
 from n3lib.scoring import _measures, metrics, predict
 from n3lib.text.bank import TextBank
 

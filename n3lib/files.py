@@ -30,6 +30,8 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it only when the block ends without an error."""
     path, temporary = Path(path), None
+    if path.is_symlink():  # what it points to is written, and it stays
+        path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
@@ -86,9 +88,9 @@ def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a wri
         N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
     """
     path = Path(path)
-    if path.exists() and path.is_dir() != folder:
-        kinds = ("a file", "a folder")
-        raise N3Error(f"{path} is {kinds[not folder]}, not {kinds[folder]}", "Choose another name")
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        kind = "a folder" if path.is_dir() else "a file" if path.is_file() else "a device or a pipe"
+        raise N3Error(f"{path} is {kind}, not {'a folder' if folder else 'a file'}", "Choose another name")
     home = path if folder else path.parent
     if blocking := next((place for place in (home, *home.parents) if place.is_file()), None):
         raise N3Error(f"{path} cannot be written: {blocking} is a file", remedy)
@@ -149,23 +151,25 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
             raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = 0) -> str:
     """Read a text file as people's programs save it: as UTF-8, or as UTF-16 with a byte order mark.
 
     Other encodings do not say which they are, and a wrong guess turns letters into others unseen.
 
     Raises:
-        N3Error: it is not there, cannot be read, is larger than `MAX_TEXT` bytes, or is in another encoding.
+        N3Error: it is not there, cannot be read, is in another encoding, or has more than `most` bytes (0:
+            `MAX_TEXT`).
     """
+    most = most or MAX_TEXT
     try:
         with Path(path).open("rb") as file:
-            raw = file.read(MAX_TEXT + 1)
+            raw = file.read(most + 1)
     except FileNotFoundError:
         raise N3Error(f"{path} does not exist", "Check the path") from None
     except OSError as error:
         raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the path") from None
-    if len(raw) > MAX_TEXT:
-        raise N3Error(f"{path} is larger than {MAX_TEXT >> 20} MB", "Divide it, or check what it is")
+    if len(raw) > most:
+        raise N3Error(f"{path} is larger than {most / 1e6:g} MB", "Divide it, or check what it is")
     codec = _UTF16.get(raw[:2], "utf-8")
     try:
         text = raw.decode(codec)

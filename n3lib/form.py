@@ -20,7 +20,7 @@ from torch import Tensor
 
 from n3lib import plots
 from n3lib.data.images import load_image
-from n3lib.data.texts import sentences
+from n3lib.data.texts import parse_classes, sentences
 from n3lib.errors import N3Error
 from n3lib.lettering import plain
 from n3lib.paths import expand
@@ -106,13 +106,13 @@ def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return classes
 
 
-def words(run: Run, classes: Mapping[str, Sequence[str]]) -> Table:
+def words(run: Run, classes: Mapping[str, Any]) -> Table:
     """Which words of each description the run met in training, and which it did not.
 
     See `n3lib.text.reader.Reader.met`.
     """
     rows = []
-    for name, text in classes.items():
+    for name, text in parse_classes(classes).items():
         met = run.reader.met(text)
         rows.append([name, *(", ".join(w for w, known in met.items() if known == k) for k in (True, False))])
     return Table(["class", "met in training", "never met"], rows)
@@ -144,7 +144,7 @@ class Form:
         N3Error: ipywidgets is not installed.
     """
 
-    def __init__(self, run: Run, classes: Mapping[str, Sequence[str]], folder: str | Path) -> None:
+    def __init__(self, run: Run, classes: Mapping[str, Any], folder: str | Path) -> None:
         try:
             import ipywidgets
         except ImportError:
@@ -161,7 +161,7 @@ class Form:
         self.picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%", "object_fit": "contain"})
         sources = ipywidgets.HBox([self.folder, self.upload])
         self.box = ipywidgets.VBox([self.list, self.add, sources, self.message, self.picture])
-        for name, text in classes.items():
+        for name, text in parse_classes(classes).items():
             self.add_class(name, " ".join(text))
         self.add.on_click(lambda _: self.add_class())
         for source in (self.folder, self.upload):

@@ -31,6 +31,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from n3lib.data.images import check_pixels
+from n3lib.data.names import class_name
 from n3lib.data.texts import parse_classes
 from n3lib.errors import N3Error
 from n3lib.plots import ORANGE, PAPER, SKY
@@ -161,7 +162,7 @@ def evidence(
         N3Error: the true class is not among those described, or the image is not uint8 or of another shape.
     """
     classes = parse_classes(classes)
-    names = list(classes)
+    names, truth = list(classes), class_name(truth)
     if truth not in names:
         raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
     check_pixels(image, Tensor, rank=3, what="image")

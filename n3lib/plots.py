@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from n3lib.data.names import class_name
 from n3lib.lettering import apart, literal, plain, width
 from n3lib.synthesis import SynthesizedNetwork
 from n3lib.trainer import Progress, read_metrics
@@ -120,7 +121,8 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
     )
     for b, (image, share) in enumerate(zip(images, shares, strict=True)):
         right = truth[b].item() if isinstance(truth, Tensor) else truth[b]
-        right = network.labels.index(right) if isinstance(right, str) else right
+        if isinstance(right, str):  # exactly, or as networks keep names
+            right = network.labels.index(right if right in network.labels else class_name(right))
         colors = [GREEN if k == right else GRAY for k in range(len(share))]
         if right is not None and share.argmax() != right:
             colors[int(share.argmax())] = RED

@@ -5,20 +5,28 @@ question only if all that decides the numbers is the same in both.
 """
 
 import dataclasses
+import importlib.metadata
 import json
+import platform
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from n3lib.config import RunConfig
 from n3lib.console import tell
 from n3lib.data import GENERATED, DataConfig, find_source
+from n3lib.data.base import ZeroShotDataset
 from n3lib.errors import N3Error
-from n3lib.files import check_writable, read_json, write_json
+from n3lib.files import check_writable, read_json, sha256_file, write_json
+from n3lib.paths import expand
 
 OTHER = "Choose another -o, or delete this file"
 # What lies elsewhere on another machine, and how much memory there is, decide no number.
+_MARKS = ("study", "config")  # of every result
 _NO_MATTER = ("data.root", "model.micro_batch")
 # Scales of what is written into layers (`n3lib.model`): other networks have none.
 _WRITTEN_ALONE = ("model.mu", "model.initial_mu")
@@ -51,7 +59,8 @@ def answered(
         check_writable(path)
         return False
     found = read_json(path)
-    if not isinstance(found, dict) or mark not in found:
+    own = {mark, *(_MARKS if mark == "metrics" else ())}
+    if not isinstance(found, dict) or not own <= found.keys():
         raise N3Error(f"{path} is there already and holds something else", remedy)
     if differs := difference(found, {**question, **(edition(data) if data else {})}):
         raise N3Error(f"{path} is there already and belongs to another question: {differs}", remedy)
@@ -116,6 +125,36 @@ def write_result(path: Path, result: Any) -> None:
         raise N3Error(problem, "The result is printed instead: keep it") from None
 
 
+def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
+    """What a result was made with: packages, device, threads, data hashes, code revision."""
+    packages = (
+        "n3lib",
+        "torch",
+        "torchvision",
+        "transformers",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "accelerate",
+    )
+    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    try:
+        command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
+        git = subprocess.run(
+            command, cwd=here, capture_output=True, encoding="utf-8", errors="replace"
+        ).stdout.strip()
+    except OSError:  # there is no git here
+        git = ""
+    return {
+        "packages": {name: installed[name] for name in packages if name in installed},
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "data_hashes": dataset.hashes,
+        "code_revision": git or None,
+    }
+
+
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by their settings' names, such as `train.steps`, whatever part of a result they stand in."""
     found: dict[str, Any] = {}
@@ -134,7 +173,7 @@ def _same(name: str, there: Any, here: Any) -> bool:
     if name == "backbone.weights" and not (there and here):
         return True  # the published weights, or a file of them
     if name in ("backbone.weights", "data.text"):
-        return _last(str(there)) == _last(str(here))
+        return _same_file(str(there), str(here))
     return bool(there == here)
 
 
@@ -145,7 +184,18 @@ def _same_encoder(there: str, here: str) -> bool:
         return False
     if _published(one) != _published(other):
         return True
-    return one == other if _published(one) else _last(one) == _last(other)
+    return one == other if _published(one) else _same_file(one, other)
+
+
+def _same_file(there: str, here: str) -> bool:
+    """Whether two paths can be those of one file: by its name, and where both are here, by what they hold."""
+    if _last(there) != _last(here):
+        return False
+    one, other = expand(there), expand(here)
+    if one.is_dir() and other.is_dir():
+        return all((other / path.name).is_file() and _same_file(str(path), str(other / path.name))
+                   for path in one.iterdir() if path.is_file())  # fmt: skip
+    return not (one.is_file() and other.is_file()) or sha256_file(one) == sha256_file(other)
 
 
 def _kind(encoder: str) -> tuple[str, str]:

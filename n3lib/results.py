@@ -9,6 +9,7 @@ from typing import Any
 
 from n3lib.errors import N3Error
 from n3lib.files import read_json
+from n3lib.paths import expand
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 
@@ -75,7 +76,7 @@ def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
         N3Error: a file is no result.
     """
     found = []
-    for path in sorted(Path(folder).rglob("*.json")):
+    for path in sorted(expand(folder).rglob("*.json")):
         result = read_json(path)
         if not isinstance(result, dict) or "metrics" not in result:
             raise N3Error(f"{path} is not a result", "Move it out of the folder of results")

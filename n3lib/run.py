@@ -1,11 +1,8 @@
 """A run is a folder: configuration, metrics, checkpoint, and the network and words it was trained with."""
 
 import dataclasses
-import importlib.metadata
 import math
-import platform
 import statistics
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +26,7 @@ from n3lib.features import extract
 from n3lib.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.model import N3, Adaptation
 from n3lib.paths import expand
+from n3lib.result_files import difference, environment
 from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder
@@ -73,6 +71,10 @@ class Run:
         """
         folder = expand(folder)
         if not (folder / "run.json").exists():
+            if (folder / "config.json").exists():
+                raise N3Error(
+                    f"the run {folder} is not finished", "Go on with the n3 train command that began it"
+                )
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
         told = _told(folder / "run.json")
         config = config_from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
@@ -205,7 +207,9 @@ def _refuse_another(folder: Path, config: RunConfig) -> None:
         except N3Error as error:
             raise N3Error(f"{folder} holds no run of this version: {error.problem}", _ELSEWHERE) from None
         if begun and there != config:
-            raise N3Error(f"{folder} holds a run of another configuration", _ELSEWHERE)
+            old, new = ({"config": dataclasses.asdict(one)} for one in (there, config))
+            differs = difference(old, new) or "its data lay elsewhere"
+            raise N3Error(f"{folder} holds a run of another configuration: {differs}", _ELSEWHERE)
     else:  # it is the first file of a run
         foreign = [*checkpoints(folder), *(folder / name for name in FILES if (folder / name).exists())]
         if foreign:
@@ -226,8 +230,10 @@ def _encoder(folder: Path, spec: str, place: str, given: str) -> str:
     kind = spec.partition(":")[0]
     if given and kind in ("elmo", "glove") and not given.startswith(f"{kind}:"):
         given = f"{kind}:{given}"
-    if not place:
-        return given or spec
+    if given and kind == "words":
+        raise N3Error(f"{folder} reads with {spec}, which has no files", "Leave --encoder out")
+    if not place and not given:
+        return spec
     found = at_place(given) if given else at_place(place) or at_place(spec)
     if not found:
         raise N3Error(f"the text encoder of {folder} is not at {given or place}", _MOVED)
@@ -316,33 +322,3 @@ def renew_exemplars(
         places += [k for k in members for _ in picks[k]]
     labels = torch.tensor(places, device=device)
     model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
-
-
-def environment(dataset: ZeroShotDataset) -> dict[str, Any]:
-    """What a result was made with: packages, device, threads, data hashes, code revision."""
-    packages = (
-        "n3lib",
-        "torch",
-        "torchvision",
-        "transformers",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "accelerate",
-    )
-    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
-    try:
-        command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
-        git = subprocess.run(
-            command, cwd=here, capture_output=True, encoding="utf-8", errors="replace"
-        ).stdout.strip()
-    except OSError:  # there is no git here
-        git = ""
-    return {
-        "packages": {name: installed[name] for name in packages if name in installed},
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "threads": torch.get_num_threads(),
-        "data_hashes": dataset.hashes,
-        "code_revision": git or None,
-    }

@@ -40,6 +40,7 @@ from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 
 TRIALS = 10  # as in the paper
+TAKEN = ("journal.log", "trial-0", "config.json", "run.json", "card.json")  # of a search, a run, a network
 MAX_TRIALS = 10_000  # all are drawn before the first is run
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.
 SPACE: dict[str, tuple[float, float] | list[int]] = {
@@ -121,6 +122,9 @@ def search(
     with FileLock(folder / "search.lock"):
         own, other = folder / "search.json", "Choose another folder, or delete this one"
         if not answered(own, what, mark="searched", remedy=other):
+            taken = [path for path in map(folder.joinpath, TAKEN) if path.exists()]
+            if taken:
+                raise N3Error(f"{taken[0]} belongs to no search", other)
             write_json(own, what)
         told(f"{folder}: trial 0 to {trials}; the result goes to {path}")
         study = _open(folder, names, base.seed, trials)

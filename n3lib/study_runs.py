@@ -17,8 +17,8 @@ from n3lib.errors import Diverged, N3Error
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.files import read_tensors
 from n3lib.paths import expand
-from n3lib.result_files import answered, write_result
-from n3lib.run import environment, train
+from n3lib.result_files import answered, environment, write_result
+from n3lib.run import train
 from n3lib.studies import SEEDS, Study, find_study
 from n3lib.trainer import read_metrics
 

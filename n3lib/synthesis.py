@@ -137,9 +137,13 @@ def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
     alike: dict[Any, list[str]] = {}
     for name, sentences in classes.items():
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
-    lines = [f"the same description: {', '.join(names)}" for names in alike.values() if len(names) > 1]
+    same = "the same description: no image tells these classes apart"
+    lines = [f"{', '.join(names)}: {same}" for names in alike.values() if len(names) > 1]
     strange = [name for name, text in classes.items() if not any(run.reader.met(text).values())]
-    return lines + ([f"no word that training knew: {', '.join(strange)}"] if strange else [])
+    if strange:
+        what = "no word of the training texts: answers about these classes mean nothing"
+        lines.append(f"{', '.join(strange)}: {what}")
+    return lines
 
 
 def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
@@ -169,6 +173,8 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
     names = ["network.safetensors", *(["network.onnx"] if onnx else [])]
     with writing(folder, "Make room there, or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "run.json").exists():
+            raise N3Error(f"{folder} holds a run", "Choose another folder for the network")
         old = _own_files(folder)
         for name in ("card.json", "network.safetensors", "network.onnx"):
             if name not in old and (folder / name).exists():
@@ -194,10 +200,13 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
 def _own_files(folder: Path) -> set[str]:
     """The files of the network that is saved in a folder; none where there is no card of one."""
     try:
-        files = _card(folder / "card.json").get("files", OLD_FILES)
+        files = _card(folder / "card.json").get("files", dict.fromkeys(OLD_FILES))
     except N3Error:
         return set()
-    return {"card.json", *(name for name in files if (folder / name).exists())}
+    own = {"card.json", *(name for name in files if (folder / name).exists())}
+    # One that somebody has changed since is theirs.
+    changed = "network.onnx" in own and sha256_file(folder / "network.onnx") != files["network.onnx"]
+    return own - {"network.onnx"} if changed else own
 
 
 def load(folder: str | Path) -> SynthesizedNetwork:

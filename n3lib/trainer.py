@@ -138,11 +138,13 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the step is finished and a checkpoint is written.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.state import AcceleratorState
 
     # A model may have parameters that a loss does not reach.
     parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
     # Without CUDA it is the CPU, in one process or several: the closed forms need float64.
     cuda = torch.cuda.is_available()
+    AcceleratorState._reset_state()  # an earlier training of this process may have had another precision
     accelerator = Accelerator(
         cpu=not cuda, mixed_precision="bf16" if config.bf16 else "no", kwargs_handlers=[parallel]
     )
@@ -237,9 +239,10 @@ def _loop(
             checkpoint()
             clock = time.perf_counter()
     bar.close()
-    if step < config.steps:
-        with _room(folder):
-            save(bare, optimizer, folder, step, best)
+    if stops:
+        if step < config.steps:  # after the last one there is a checkpoint already
+            with _room(folder):
+                save(bare, optimizer, folder, step, best)
         raise KeyboardInterrupt
     accelerator.wait_for_everyone()
     load_trained(bare, folder / "best.safetensors")
@@ -309,8 +312,14 @@ def _log(folder: Path, line: dict[str, Any]) -> None:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`."""
     path = Path(folder) / "metrics.jsonl"
-    # What follows the last line break was cut off when the run was stopped.
-    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]] if path.exists() else []
+    lines = []
+    # What follows the last line break was cut off when the run was stopped; a power cut may leave worse.
+    for line in path.read_text("utf-8", "replace").split("\n")[:-1] if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
 
 
 def _forget_after(folder: Path, step: int) -> None:

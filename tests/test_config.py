@@ -146,6 +146,21 @@ def test_settings_that_do_not_go_together_are_refused(overrides: list[str], name
     assert read_config(path, ["--model.d=33", "--model.heads=3"]).model.d == 33
 
 
+@pytest.mark.parametrize("name", ["config", "print_config", "cfg"])
+def test_no_override_reads_another_file(name: str, write, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("seed: 77\n")
+    with pytest.raises(N3Error, match=name):
+        read_config(write("seed: 1\n"), [f"--{name}={tmp_path / 'other.yaml'}"])
+
+
+def test_a_lone_override_and_a_file_in_utf_16(write, tmp_path: Path) -> None:
+    (tmp_path / "wide.yaml").write_bytes("seed: 3\nmodel: {d: 64}\n".encode("utf-16"))
+    config = read_config(tmp_path / "wide.yaml", "--seed=4")
+    assert (config.seed, config.model.d) == (4, 64)
+    with pytest.raises(N3Error, match="wide.yaml"):
+        read_config(tmp_path / "wide.yaml", [f"--train.lr={'1' * 400}"])
+
+
 def test_an_empty_file_is_said_to_be_empty(write) -> None:
     for text in ("", "# nothing yet\n"):
         with pytest.raises(N3Error, match="is empty"):

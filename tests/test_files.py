@@ -44,6 +44,18 @@ def test_a_full_disk_is_reported_of_the_file_that_was_asked_for(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_link_points_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "target.json")
+    write_json(tmp_path / "link.json", [1])
+    assert (tmp_path / "link.json").is_symlink() and read_json(tmp_path / "target.json") == [1]
+
+
+def test_a_pipe_is_no_place_for_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(N3Error, match="pipe"):
+        check_writable(tmp_path / "pipe")
+
+
 def test_a_name_that_is_not_utf_8_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"root": "birds"})
     with pytest.raises(N3Error, match=r"root.*birds-\\udcff"):

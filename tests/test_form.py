@@ -195,6 +195,14 @@ def test_a_folder_may_be_called_anything(made: Form, name: str) -> None:
     assert "folder" in shown_message(made) and not made.picture.value
 
 
+def test_a_form_takes_every_form_of_a_description(tiny_run: Run, folder: Path) -> None:
+    weighted = {"sentences": ["A red bird.", "It is small."], "weights": [2, 1]}
+    made = Form(tiny_run, {"a": "A red bird. It is small.", "b": weighted}, folder)
+    assert [row.text.value for row in made.rows] == ["A red bird. It is small."] * 2
+    plain = words(tiny_run, {"a": "A red bird. It is small.", "b": "A red bird. It is small."}).rows
+    assert words(tiny_run, {"a": ["A red bird.", "It is small."], "b": weighted}).rows == plain
+
+
 def test_two_identical_texts_are_two_classes(made: Form) -> None:
     made.rows[1].text.value = made.rows[0].text.value
     assert made.picture.value and not shown_message(made)

@@ -108,7 +108,7 @@ def test_the_scale_of_what_is_written_counts_only_where_layers_are_written(
 
 
 def test_a_file_of_another_question_or_kind_is_refused(tmp_path: Path) -> None:
-    path, question = tmp_path / "new" / "one.json", {"study": "main", "seed": 0}
+    path, question = tmp_path / "new" / "one.json", {"study": "main", "seed": 0, "config": {}}
     assert not answered(path, question)
     assert list(path.parent.iterdir()) == []
     write_json(path, question | {"metrics": {}})
@@ -121,8 +121,30 @@ def test_a_file_of_another_question_or_kind_is_refused(tmp_path: Path) -> None:
     write_json(path, ["a", "b"])
     with pytest.raises(N3Error, match="one.json"):
         answered(path, question)
+    write_json(path, {"metrics": {"mine": 1}})  # as many programs write it
+    with pytest.raises(N3Error, match="one.json"):
+        answered(path, question)
     with pytest.raises(N3Error, match="new"):
         answered(path.parent, question)
+
+
+@pytest.mark.parametrize("setting", ["backbone.weights", "data.text", "text.encoder"])
+def test_files_of_one_name_that_are_here_are_compared_by_their_content(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prefix = "glove:" if setting == "text.encoder" else ""
+    for folder, content in (("a", "1"), ("b", "2"), ("c", "1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.txt").write_text(content)
+    section, name = setting.split(".")
+
+    def question(folder: str) -> dict[str, Any]:
+        return {"config": {section: {name: f"{prefix}{folder}/w.txt"}}}
+
+    assert setting in difference(question("a"), question("b"))
+    assert not difference(question("a"), question("c"))
+    assert not difference(question("elsewhere"), question("b"))  # of another machine: nobody can tell
 
 
 def test_the_descriptions_belong_to_the_question(pack: Path, tmp_path: Path) -> None:
@@ -132,7 +154,7 @@ def test_the_descriptions_belong_to_the_question(pack: Path, tmp_path: Path) -> 
     first = next(iter(texts))
     write_json(tmp_path / "cub_wikipedia.json", texts | {first: ["Another bird."]})
     other = dataclasses.replace(data, text=str(tmp_path / "cub_wikipedia.json"))
-    question: dict[str, Any] = {"study": "main"}
+    question: dict[str, Any] = {"study": "main", "config": {}}
     write_json(tmp_path / "one.json", question | {"metrics": {}} | edition(data))
     assert answered(tmp_path / "one.json", question, data)
     with pytest.raises(N3Error, match=r"one.json.*data_hashes.text"):

@@ -19,7 +19,8 @@ from n3lib.errors import N3Error
 from n3lib.features import extract
 from n3lib.files import read_json, read_tensors, sha256_file, write_json
 from n3lib.model import N3
-from n3lib.run import Run, environment, magnitude, renew_exemplars, train
+from n3lib.result_files import environment
+from n3lib.run import Run, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
 from n3lib.trainer import Progress, read_metrics, trained_state
 
@@ -243,7 +244,7 @@ def cut(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (without("run.json"), "holds no finished run"),
+        (without("run.json"), "finished"),
         (without("reader.json"), "reader.json does not exist"),
         (without("backbone.safetensors"), "backbone.safetensors does not exist"),
         (cut, "model.safetensors is not a readable"),
@@ -271,7 +272,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     whole = train(small_config, tmp_path / "whole", dataset=small_world)
     with pytest.raises(KeyboardInterrupt):
         train(small_config, tmp_path / "parts", stop, small_world)
-    with pytest.raises(N3Error, match="holds no finished run"):
+    with pytest.raises(N3Error, match="finished"):
         Run.load(tmp_path / "parts")
     resumed = train(small_config, tmp_path / "parts", dataset=small_world)
     ours, theirs = trained_state(resumed.model), trained_state(whole.model)
@@ -316,6 +317,20 @@ def test_files_that_are_no_runs_are_left_alone(
         (tmp_path / name).write_text("mine")
     train(small_config, tmp_path, dataset=small_world)
     assert [(tmp_path / name).read_text() for name in mine] == ["mine"] * len(mine)
+
+
+def test_another_configuration_is_told_by_its_setting(
+    tiny_run: Run, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(tiny_run.config, exemplar_images=3)
+    with pytest.raises(N3Error, match="exemplar_images is 2 there and 3 here"):
+        train(other, tiny_run.folder)
+
+
+def test_a_run_that_reads_words_takes_no_encoder(tiny_run: Run, tmp_path: Path) -> None:
+    for given in ("foo", tmp_path):
+        with pytest.raises(N3Error, match="--encoder"):
+            Run.load(tiny_run.folder, given)
 
 
 def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(

@@ -105,6 +105,16 @@ def test_a_finished_trial_is_never_run_again(tmp_path: Path, begun: list[str]) -
     assert begun[5] == "trial-3" and longer is not None and len(longer["search"]["trials"]) == 4
 
 
+@pytest.mark.parametrize("name", ["journal.log", "run.json", "card.json"])
+def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("my journal, day 1")
+    with pytest.raises(N3Error, match=name):
+        search(CONFIG, tmp_path / "mine", (), 1, tmp_path / "results", lambda _: None)
+    assert [path.read_text() for path in (tmp_path / "mine").glob(name)] == ["my journal, day 1"]
+    assert not (tmp_path / "mine" / "search.json").exists()
+
+
 def test_two_searches_of_one_name_do_not_answer_for_each_other(tmp_path: Path, begun: list[str]) -> None:
     first, results = tried(tmp_path / "a"), tmp_path / "a" / "results"
     tried(tmp_path / "b", overrides=["--seed=1"])

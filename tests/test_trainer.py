@@ -1,6 +1,9 @@
 """The loop: a resumed run is the uninterrupted one, bad states are refused, the best state is kept."""
 
+import dataclasses
 import math
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +212,34 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "checkpoint-4.safetensors", trained_state(Regression()), {"step": "4"})
     with pytest.raises(N3Error, match="checkpoint-4.safetensors was written by another version"):
         fit(Regression(), points, CONFIG, tmp_path)
+
+
+def test_a_stop_in_the_last_step_is_heard(tmp_path: Path) -> None:
+    """As of a search, whose other trials are not to begin."""
+    model = Regression()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, points, CONFIG, tmp_path, 5, watch=lambda p: os.kill(os.getpid(), signal.SIGTERM)
+            if p.step == CONFIG.steps else None)  # fmt: skip
+    fit(Regression(), points, CONFIG, tmp_path, 5)
+    assert read_metrics(tmp_path)[-1]["step"] == CONFIG.steps
+
+
+def test_a_log_that_a_power_cut_left_is_gone_on_from(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(Regression(), points, CONFIG, tmp_path, 5, watch=stop_at(6))
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\0\0\0\n\xff\n")
+    fit(Regression(), points, CONFIG, tmp_path, 5)
+    assert read_metrics(tmp_path)[-1]["step"] == CONFIG.steps
+
+
+def test_trainings_of_one_process_may_differ_in_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.trainer._processor_has_bf16", lambda: True)
+    for precision in ("float32", "bf16", "float32"):
+        config = dataclasses.replace(CONFIG, steps=1, precision=precision)
+        fit(Regression(), points, config, tmp_path / str(len(list(tmp_path.iterdir()))), 5)
 
 
 def test_a_torn_line_of_the_log_and_a_torn_file_are_forgotten(tmp_path: Path) -> None:

@@ -20,6 +20,12 @@ def human_name(official: str) -> str:
     return re.sub(r"^\d+\.", "", official).replace("_", " ").replace("+", " ").strip()
 
 
+def class_name(name: str) -> str:
+    """A class name as networks keep it: white space tidied, Unicode composed (NFC), surrogates escaped."""
+    whole = name.encode("utf-8", "backslashreplace").decode()
+    return " ".join(unicodedata.normalize("NFC", whole).split())
+
+
 def normal_name(name: str) -> str:
     """The form that all spellings of a class name share: `black footed albatross`.
 

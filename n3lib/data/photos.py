@@ -297,8 +297,8 @@ def _find_text(source: Source, root: Path, folder: Path, text: Path | str | None
     example = human_name(source.names[0])
     raise N3Error(
         f"{source.name} comes without descriptions, and there is no {root / source.text}",
-        "Collect one text for each class, such as its Wikipedia article, in a JSON file"
-        f' {{"{example}": ["sentence", ...], ...}} and give its path as `text`',
+        f"Collect them with n3 data describe {source.name}, or give a JSON file"
+        f' {{"{example}": "text", ...}} with --data.text=FILE (n3 data: --text FILE)',
     )
 
 

@@ -13,16 +13,21 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from n3lib.data.base import HEAVIEST, LIGHTEST, Sentence
-from n3lib.data.names import ClassNames
+from n3lib.data.names import ClassNames, class_name
 from n3lib.errors import N3Error
 from n3lib.files import read_json
 from n3lib.paths import expand
 
-_FORMS = 'Write {"class": "text"} or {"class": ["sentence", ...]}'
+_FORMS = (
+    'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'
+)
+_KEYS = {"sentences", "weights", "visual"}
 _ABBREVIATIONS = frozenset(
     ["al", "approx", "ca", "cf", "cm", "dr", "e.g", "etc", "fig", "ft", "i.e", "incl", "kg", "lb", "mm", "mr"]
     + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
@@ -104,14 +109,15 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
         N3Error: fewer than two classes, a name that is empty, given twice or holds a control character, or a
             description that says nothing or has another form.
     """
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise N3Error(f"{where}: not descriptions by class name", _FORMS)
     classes: dict[str, tuple[str, ...]] = {}
     for key, description in value.items():
-        name = unicodedata.normalize("NFC", key.strip())
+        name = class_name(key)
         if not name:
             raise N3Error(f"{where}: a class has no name", "Name every class")
-        if any(unicodedata.category(character) == "Cc" for character in name):
+        if any(unicodedata.category(character) == "Cc" for character in key.strip()):
             raise N3Error(f"{where}: the class name {name!r} holds a control character", "Remove it")
-        name = " ".join(name.split())
         if name in classes:
             raise N3Error(f"{where}: class {name!r} is described twice", "Keep one of them")
         classes[name] = _description(where, name, description)
@@ -142,6 +148,9 @@ def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tupl
     marks: Any = None
     weights: Any = None
     if isinstance(value, dict):
+        for key in value.keys() - _KEYS:
+            if alike := get_close_matches(str(key), _KEYS):
+                raise N3Error(f"{where}: class {name!r} has {key!r}", f"Write {alike[0]!r}")
         value, marks, weights = value.get("sentences"), value.get("visual"), value.get("weights")
     if not isinstance(value, list | tuple) or not all(isinstance(sentence, str) for sentence in value):
         raise N3Error(f"{where}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
@@ -151,7 +160,7 @@ def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tupl
         absurd = [weight for weight in weights if weight and not LIGHTEST <= weight <= HEAVIEST]
         if absurd:
             raise N3Error(
-                f"{where}: a sentence of class {name!r} has the weight {absurd[0]:g}",
+                f"{where}: a sentence of class {name!r} has the weight {absurd[0]!r:.20}",
                 f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
             )
         pairs = [(text, float(weight)) for text, weight in zip(value, weights, strict=True)]
@@ -166,19 +175,23 @@ def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tupl
 def _check_numbers(where: str, name: str, what: str, numbers: Any, count: int) -> None:
     if numbers is None:
         return
-    finite = isinstance(numbers, list) and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
-    if not finite or len(numbers) != count:
+    if not isinstance(numbers, list | tuple) or not all(map(_is_finite, numbers)) or len(numbers) != count:
         raise N3Error(
-            f"{where}: class {name!r} needs one {what} per sentence",
-            "Give as many numbers as sentences, or none",
+            f"{where}: class {name!r} needs one {what} per sentence, a finite number without quotes",
+            f"Give a list of {count}, or none",
         )
+
+
+def _is_finite(number: Any) -> bool:
+    real = isinstance(number, Real) and not isinstance(number, bool)
+    return real and number == number and abs(number) != math.inf
 
 
 def _speaking(pieces: Sequence[str]) -> tuple[str, ...]:
     """The pieces that hold a letter or digit, with their white space tidied."""
     kept = []
     for piece in pieces:
-        tidy = " ".join(piece.split())
+        tidy = " ".join(piece.encode("utf-8", "replace").decode().split())  # no half characters
         if any(character.isalnum() for character in tidy):
             kept.append(Sentence(tidy, piece.weight) if isinstance(piece, Sentence) else tidy)
     return tuple(kept)

@@ -4,6 +4,7 @@ from n3lib.errors import N3Error
 from n3lib.paths import expand
 from n3lib.text.tokens import TokenEncoder
 
+WIDEST = 4096  # numbers per word
 _BERT = "bert-base-uncased"
 
 
@@ -22,6 +23,8 @@ def make_encoder(spec: str) -> TokenEncoder:
         N3Error: the width is not a positive number, or the model cannot be found.
     """
     kind, colon, rest = spec.partition(":")
+    if not spec:
+        raise N3Error("text.encoder is empty", "Name one, such as words, bert or a folder")
     if kind in ("words", "glove", "elmo") and colon and not rest:
         raise N3Error(f"text encoder {spec!r} is cut short", f"Write what comes after {kind}:")
     if kind == "words":
@@ -29,8 +32,8 @@ def make_encoder(spec: str) -> TokenEncoder:
 
         if not colon:
             return WordEncoder()
-        if not rest.isdecimal() or int(rest) < 1:
-            raise N3Error(f"text encoder {spec!r}: the width is no positive number", "Write words:128")
+        if not rest.isdecimal() or not 1 <= int(rest[:9]) <= WIDEST:
+            raise N3Error(f"text encoder {spec!r}: the width is not in 1 to {WIDEST:,}", "Write words:128")
         return WordEncoder(int(rest))
     if kind == "glove":
         from n3lib.text.glove import GloveEncoder

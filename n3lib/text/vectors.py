@@ -25,6 +25,7 @@ from jaxtyping import Float16
 
 from n3lib.errors import N3Error
 
+WIDEST = 100_000  # numbers per word
 _SAMPLE = 1000  # lines from which the number of numbers is told
 _LONGEST = 1 << 20  # bytes of a line: 4,096 numbers of 20 digits have a tenth
 _AGAIN = "Download it again, or unpack it yourself"
@@ -58,7 +59,7 @@ class VectorFile:
             raise N3Error(f"word vectors {path}: the file is neither text nor word2vec's", _FORM)
         found = Counter(_numbers(line) for _, line in sample[header:])
         self.width = int(first[1]) if self._binary else found.most_common(1)[0][0]
-        if self.width < 1:
+        if not 1 <= self.width <= WIDEST:
             raise self._error(
                 f"line {sample[0][0]}", f"{_shown(sample[0][1])} is not a word and its numbers", _FORM
             )
@@ -146,7 +147,8 @@ class VectorFile:
             raise N3Error(f"word vectors {self._path} cannot be read: {error}", _AGAIN) from None
 
     def _only(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        # macOS adds a folder of its own.
+        members = [i for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
         if len(members) != 1:
             names = ", ".join(info.filename for info in members) or "none"
             raise N3Error(

@@ -67,7 +67,7 @@ def test_make_encoder(bert):
         with pytest.raises(N3Error, match="is cut short"):
             make_encoder(spec)
     for spec in ("words:0", "words:-1", "words:wide"):
-        with pytest.raises(N3Error, match="no positive number.*words:128"):
+        with pytest.raises(N3Error, match="width.*words:128"):
             make_encoder(spec)
 
 
