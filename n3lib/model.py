@@ -22,7 +22,7 @@ from torch.nn import functional
 from n3lib.backbone import Backbone
 from n3lib.classifiers import Equivariant, Exemplar, Positional, Statistics, fold
 from n3lib.errors import N3Error
-from n3lib.ranges import LARGE, MANY, Range, check_ranges
+from n3lib.ranges import MANY, Range, check_ranges
 from n3lib.text.bank import Text
 from n3lib.two_stage import two_stage
 
@@ -82,12 +82,12 @@ class N3Config:
     micro_batch: int = 0
 
     def __post_init__(self) -> None:
-        layers, size, positive = Range(1, 100), Range(0, LARGE), Range(0, LARGE, open=True)
+        layers, size, positive = Range(1, 100), Range(0, 1e6), Range(0, 1e6, open=True)
         check_ranges(self, "model", d=Range(1, WIDEST), heads=Range(1, WIDEST), dropout=Range(0, 1))
         check_ranges(self, "model", t2l_layers=layers, l2a_layers=layers)
         check_ranges(self, "model", slots=Range(1, MANY), micro_batch=Range(0, MANY))
         check_ranges(self, "model", initial_mu=positive, scale=positive, ridge=size, word_penalty=size)
-        check_ranges(self, "model", shared_mu=size, gamma=size)
+        check_ranges(self, "model", shared_mu=size, gamma=positive)
         if self.d % self.heads:
             raise N3Error(
                 f"model.d={self.d} cannot be divided among model.heads={self.heads}",

@@ -65,11 +65,18 @@ class SynthesizedNetwork(Network):
 
     @torch.no_grad()
     def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
-        """Class probabilities of images as stored.
+        """Class probabilities of images as stored, squares of the side that the card names.
 
         Raises:
-            N3Error: see `preprocess`.
+            N3Error: the images have another size, or see `preprocess`.
         """
+        check_pixels(images, Tensor)
+        side = self.card["preprocessing"]["size"]
+        if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
+            got = "x".join(map(str, images.shape[1:3]))
+            raise N3Error(
+                f"images of {got} pixels", f"Give squares of {side}, as load_image(path, {side}) does"
+            )
         return self(self.preprocess(images)).softmax(1)
 
 

@@ -18,7 +18,7 @@ class Linear(SynthesizedNetwork):
     def __init__(self, weight: Tensor) -> None:
         nn.Module.__init__(self)
         self.weight = weight
-        self.card = {"preprocessing": {"mean": [0.5] * 3, "std": [0.25, 0.5, 1.0]}}
+        self.card = {"preprocessing": {"size": 4, "mean": [0.5] * 3, "std": [0.25, 0.5, 1.0]}}
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.einsum("bchw,kchw->bk", images, self.weight)

@@ -285,6 +285,12 @@ def test_a_full_disk_names_the_folder_and_the_remedy(
     assert not list((tmp_path / "net").iterdir())
 
 
+@pytest.mark.parametrize("shape", [(1, 224, 224, 3), (1, 32, 31, 3)])
+def test_images_of_another_size_are_refused(shape: tuple[int, ...], network: SynthesizedNetwork) -> None:
+    with pytest.raises(N3Error, match="32"):
+        network.probabilities(torch.zeros(shape, dtype=torch.uint8))
+
+
 def test_numbers_that_are_not_finite_are_never_saved_nor_opened(
     network: SynthesizedNetwork, tmp_path: Path
 ) -> None:
