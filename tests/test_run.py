@@ -103,7 +103,7 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny
 
 def unspread(config: RunConfig) -> RunConfig:
     """Fails at the examination before the first step: a network of zeros tells no image from another."""
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, gamma=0.0))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, gamma=1e-30))
 
 
 def test_a_start_that_failed_leaves_the_folder_free(
