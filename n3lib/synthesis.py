@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from n3lib.backbone import Backbone, BackboneConfig, Network, from_columns, load_backbone
+from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns, load_backbone
 from n3lib.checkpoint import check_size
 from n3lib.data.base import Sentence
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
@@ -253,7 +253,9 @@ def _card(path: Path) -> dict[str, Any]:
     sound = {
         "classes": _is_list(classes, str) and len(set(classes)) == len(classes),
         "files": isinstance(files, dict) and files.keys() <= {*NETWORK_FILES},
-        "base": isinstance(base, dict) and {name: type(value) for name, value in base.items()} == kinds,
+        "base": isinstance(base, dict)
+        and {name: type(value) for name, value in base.items()} == kinds
+        and base["pool"] in get_args(Pool),
         "preprocessing": isinstance(how, dict)
         and type(how.get("size")) is int
         and 0 < how["size"] <= MAX_SIDE

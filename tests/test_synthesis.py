@@ -139,6 +139,11 @@ def no_list_of_files(folder: Path) -> None:
     write_json(folder / "card.json", {**card, "files": None})
 
 
+def no_pooling(folder: Path) -> None:
+    card = read_json(folder / "card.json")
+    write_json(folder / "card.json", {**card, "base": {**card["base"], "pool": "max"}})
+
+
 def card_of(value: object) -> Callable[[Path], None]:
     return lambda folder: write_json(folder / "card.json", value)
 
@@ -166,6 +171,7 @@ def other_tensors(folder: Path) -> None:
         (card_of({"schema": 0}), "not a card of this version"),
         (card_of({"schema": 1}), "card.json is damaged"),
         (no_list_of_files, "card.json is damaged"),
+        (no_pooling, "card.json is damaged"),
         (card_of({"schema": 1, "classes": ["a"], "base": {"nose": 1}}), "card.json is damaged"),
         (truncated, "network.safetensors is not a readable"),
         (no_tensors, "network.safetensors does not exist"),
