@@ -35,7 +35,6 @@ from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
 NETWORK_FILES = ("network.safetensors", "network.onnx")
-OLD_FILES = ("network.safetensors", "labels.json")  # of cards that list none
 
 
 class SynthesizedNetwork(Network):
@@ -207,13 +206,18 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
 def _own_files(folder: Path) -> set[str]:
     """The files of the network that is saved in a folder; none where there is no card of one."""
     try:
-        files = _card(folder / "card.json").get("files", dict.fromkeys(OLD_FILES))
+        card = _card(folder / "card.json")
     except N3Error:
         return set()
-    own = {"card.json", *(name for name in files if (folder / name).exists())}
-    # One that somebody has changed since is theirs.
-    changed = "network.onnx" in own and sha256_file(folder / "network.onnx") != files["network.onnx"]
-    return own - {"network.onnx"} if changed else own
+    own = {"card.json", *card.get("files", ["network.safetensors"])}
+    # Earlier cards list no files, and their labels lie in one.
+    if "files" not in card and (folder / "labels.json").exists():
+        own |= {"labels.json"} if read_json(folder / "labels.json") == card["classes"] else set()
+    # What somebody has changed since is theirs.
+    onnx = folder / "network.onnx"
+    if onnx.name in own and onnx.exists() and sha256_file(onnx) != card["files"][onnx.name]:
+        own.remove(onnx.name)
+    return {name for name in own if (folder / name).exists()}
 
 
 def load(folder: str | Path) -> SynthesizedNetwork:
