@@ -110,7 +110,7 @@ def question(
     if not 2 <= ways <= most or permutations < 1:
         raise N3Error(
             f"{permutations} tasks of {ways} ways are asked of {most} {part} classes",
-            "Ask for at least 1 task, and for 2 ways or more, up to the number of classes",
+            f"Use 2 to {most} ways, and at least 1 permutation",
         )
     if set(dataset.split.part(run.config.fit)) & set(classes):
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")

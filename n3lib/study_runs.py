@@ -66,6 +66,11 @@ def run_study(
             question = {"study": name, "variant": variant, "seed": seed, "config": dataclasses.asdict(config)}
             if not answered(path, question, config.data):
                 lacking.append((variant, config, path))
+    for _, config, _ in lacking:  # before hours of the others
+        network, weights = config.backbone.name, config.backbone.weights
+        if weights and not expand(weights).is_file():
+            make = f"n3 data backbone --name {network} -o {weights}"
+            raise N3Error(f"{name} needs {weights}", f"Make it: {make}")
     if lacking:
         told(f"{folder / name}: {len(lacking)} results to measure")
     for variant, config, path in lacking:

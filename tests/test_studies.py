@@ -56,6 +56,14 @@ def test_table_3_has_the_papers_pairs() -> None:
 
 
 @pytest.mark.usefixtures("tiny")
+def test_weights_that_have_to_be_made_first_are_named_before_the_work(tmp_path: Path) -> None:
+    weights = tmp_path / "none.safetensors"
+    with pytest.raises(N3Error, match="none.safetensors") as caught:
+        run(tmp_path, seeds=[1], overrides=[f"--backbone.weights={weights}"])
+    assert "n3 data backbone" in caught.value.remedy and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("tiny")
 def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     assert len(run(tmp_path, seeds=[1])) == 1 + 2
     result = read_json(tmp_path / "results" / "tiny" / "wide-seed1.json")
