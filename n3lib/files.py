@@ -21,22 +21,24 @@ from n3lib.errors import N3Error
 
 # No text comes near: the articles about NABirds' 404 species have 20 MB.
 MAX_TEXT = 256 * 2**20
-PARTIAL = ".n3-partial"  # ends the names of files that are being written, and of no others
+PARTIAL = ".n3-partial"  # ends the names of what is being written, and of nothing else
 
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it only when the block ends without an error."""
-    path, temporary = Path(path), None
+    """A path of the same name elsewhere; what is written there moves onto `path` if the block ends well.
+
+    It is in a folder of its own beside `path`: some libraries write temporary files of theirs beside it.
+    """
+    path, home = Path(path), None
     if path.is_symlink():  # what it points to is written, and it stays
         path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-        os.close(handle)
-        temporary = Path(name)
+        home = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        temporary = Path(home) / path.name
         yield temporary
         with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
@@ -49,18 +51,21 @@ def atomic(path: Path) -> Iterator[Path]:
             finally:
                 os.close(folder)
     except OSError as error:
-        if str(error.filename).endswith(PARTIAL):  # a name that nobody knows
+        if PARTIAL in str(error.filename):  # a name that nobody knows
             error.filename = str(path)
         raise
     finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
+        if home:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
     """Remove what writers that were killed left half written; only where nobody else is writing."""
     for left in Path(folder).glob(f".?*{PARTIAL}"):  # as `atomic` names them
-        left.unlink()
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 @contextmanager
@@ -96,7 +101,8 @@ def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a wri
         raise N3Error(f"{path} cannot be written: {blocking} is a file", remedy)
     with writing(path, remedy):
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
+        # By a name that `sweep` knows, should the process be killed here.
+        with tempfile.NamedTemporaryFile(dir=home, prefix=".", suffix=PARTIAL):
             pass
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from n3lib import files
 from n3lib.errors import N3Error
 from n3lib.files import (
+    PARTIAL,
     atomic,
     check_writable,
     read_json,
@@ -80,7 +82,7 @@ def test_where_a_file_can_go_is_known_before_the_work(
     def refused(*_: object, **how: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", f"{how['dir']}/tmpabcdefgh")
 
-    monkeypatch.setattr("n3lib.files.tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("n3lib.files.tempfile.NamedTemporaryFile", refused)
     with pytest.raises(N3Error, match="new/result.json cannot be written: Permission denied") as caught:
         check_writable(tmp_path / "new" / "result.json")
     assert "tmpabcdefgh" not in str(caught.value)
@@ -118,13 +120,24 @@ def test_tensors_that_are_not_finite_are_not_written(number: float, tmp_path: Pa
 @pytest.mark.parametrize("name", [".env.template", ".bashrc.20241128", ".vimrc.original", ".a.b.c3d4e5f6"])
 def test_sweeping_takes_only_what_a_killed_writer_left(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "run.json") as temporary:
-        shutil.copy(tmp_path / name, temporary)
-        left = shutil.copy(temporary, temporary.with_name(temporary.name.replace("run", "config")))
-        raise KeyboardInterrupt
-    assert Path(left).exists()
+    with atomic(tmp_path / "run.json") as temporary:
+        temporary.write_text("half")
+        (temporary.parent / ".tmpHynjPy").write_text("of a library")
+        shutil.copytree(temporary.parent, tmp_path / f".config.json.x1y2z3{PARTIAL}")  # as a kill leaves it
+    (tmp_path / f".a.json.x1y2z3{PARTIAL}").write_text("half")
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} == {name, "run.json"}
+
+
+def test_a_library_s_temporary_files_never_lie_beside_the_users(tmp_path: Path, monkeypatch: Any) -> None:
+    def killed(tensors: object, path: Path, metadata: object) -> None:
+        (path.parent / ".tmpHynjPy").write_bytes(b"half")  # as safetensors writes
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("n3lib.files.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"\x10\0\0\0\0\0\0\0{"])
