@@ -28,17 +28,15 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A path of the same name elsewhere; what is written there moves onto `path` if the block ends well.
-
-    It is in a folder of its own beside `path`: some libraries write temporary files of theirs beside it.
-    """
-    path, home = Path(path), None
+    """A temporary path beside `path`, moved onto it only when the block ends without an error."""
+    path, temporary = Path(path), None
     if path.is_symlink():  # what it points to is written, and it stays
         path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        home = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-        temporary = Path(home) / path.name
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
@@ -55,8 +53,8 @@ def atomic(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        if home:
-            shutil.rmtree(home, ignore_errors=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
@@ -239,11 +237,18 @@ def write_tensors(
     # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     told = dict(metadata or {})
-    with atomic(path) as temporary:
+    with (
+        atomic(path) as temporary,
+        # In a folder of its own, as safetensors writes a temporary file beside its target.
+        tempfile.TemporaryDirectory(
+            dir=temporary.parent, prefix=f"{temporary.name}.", suffix=PARTIAL
+        ) as home,
+    ):
         try:
-            save_file(ready, temporary, metadata=told | {"sha256": _digest(ready, told)})
+            save_file(ready, Path(home) / "tensors", metadata=told | {"sha256": _digest(ready, told)})
         except SafetensorError as error:
             raise OSError(str(error)) from None
+        (Path(home) / "tensors").replace(temporary)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

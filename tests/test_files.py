@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +119,11 @@ def test_tensors_that_are_not_finite_are_not_written(number: float, tmp_path: Pa
 @pytest.mark.parametrize("name", [".env.template", ".bashrc.20241128", ".vimrc.original", ".a.b.c3d4e5f6"])
 def test_sweeping_takes_only_what_a_killed_writer_left(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
-    with atomic(tmp_path / "run.json") as temporary:
-        temporary.write_text("half")
-        (temporary.parent / ".tmpHynjPy").write_text("of a library")
-        shutil.copytree(temporary.parent, tmp_path / f".config.json.x1y2z3{PARTIAL}")  # as a kill leaves it
+    (tmp_path / f".a.safetensors.x1y2z3{PARTIAL}").mkdir()  # as a kill leaves them
+    (tmp_path / f".a.safetensors.x1y2z3{PARTIAL}" / ".tmpHynjPy").write_text("of a library")
     (tmp_path / f".a.json.x1y2z3{PARTIAL}").write_text("half")
     sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {name, "run.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {name}
 
 
 def test_a_library_s_temporary_files_never_lie_beside_the_users(tmp_path: Path, monkeypatch: Any) -> None:
