@@ -18,7 +18,7 @@ help:
 	@echo "make links   check every address on the web that the book points to"
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
-	@echo "make faults  the tests of faults, many times over: results/faults.json (about an hour)"
+	@echo "make faults  the tests of faults, many times over: results/faults.json (15 minutes)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
 	@echo "make results-aviary            train and measure what results/aviary and aviary-shared hold (about an hour)"
 	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
