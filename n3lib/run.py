@@ -213,7 +213,7 @@ def _refuse_another(folder: Path, config: RunConfig) -> None:
     else:  # it is the first file of a run
         foreign = [*checkpoints(folder), *(folder / name for name in FILES if (folder / name).exists())]
         if foreign:
-            raise N3Error(f"{foreign[0]} belongs to no run", _ELSEWHERE)
+            raise N3Error(f"{foreign[0]} belongs to no run", "Choose another folder, or move the file away")
 
 
 def _encoder(folder: Path, spec: str, place: str, given: str) -> str:
