@@ -27,8 +27,8 @@ __all__ = [
 if TYPE_CHECKING:
     from n3lib.config import RunConfig, read_config
     from n3lib.data import load_data
-    from n3lib.errors import N3Error
     from n3lib.evaluation import evaluate
+    from n3lib.io.errors import N3Error
     from n3lib.run import Run, train
     from n3lib.synthesis import classify, load, save, synthesize
 else:
@@ -36,7 +36,7 @@ else:
     _MODULES = {
         "config": ("RunConfig", "read_config"),
         "data": ("load_data",),
-        "errors": ("N3Error",),
+        "io.errors": ("N3Error",),
         "evaluation": ("evaluate",),
         "run": ("Run", "train"),
         "synthesis": ("classify", "load", "save", "synthesize"),

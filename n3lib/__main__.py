@@ -2,7 +2,7 @@
 
 import sys
 
-from n3lib.cli import main
+from n3lib.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,17 +18,17 @@ from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.data.images import check_pixels
-from n3lib.errors import N3Error
-from n3lib.files import read_tensors
-from n3lib.paths import expand
-from n3lib.ranges import Range, check_ranges
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_tensors
+from n3lib.io.paths import expand
+from n3lib.io.ranges import Range, check_ranges
 
 Pool = Literal["avg", "avg+max"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 # Where a torchvision network is cut: the module whose output is the last feature map.
 CUT = {"resnet18": "layer{stages}", "googlenet": "inception5b", "squeezenet1_1": "features"}
-AVIARY_WEIGHTS = Path(__file__).parent / "weights" / "aviary.safetensors"
+AVIARY_WEIGHTS = Path(__file__).parent / "pretrained" / "aviary.safetensors"
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def architecture(
     if name == "aviary":
         model, cut, (mean, std) = SmallResNet(), "", HALF
     elif name in CUT:
-        from n3lib._torchvision import models
+        from n3lib.io.torchvision import models
 
         with _published_weights(name):
             if published:
@@ -218,7 +218,7 @@ def _published_weights(name: str) -> Iterator[None]:
 
 
 def _timm(name: str, pretrained: bool) -> tuple[nn.Module, str, tuple[Any, Any]]:
-    import n3lib._torchvision  # noqa: F401  (timm imports torchvision)
+    import n3lib.io.torchvision  # noqa: F401  (timm imports torchvision)
 
     try:
         import timm

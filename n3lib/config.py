@@ -12,11 +12,11 @@ import yaml
 from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
-from n3lib.errors import N3Error
-from n3lib.files import read_text
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_text
+from n3lib.io.paths import expand
+from n3lib.io.ranges import LONG, SEED, Range, check_ranges
 from n3lib.model import N3Config
-from n3lib.paths import expand
-from n3lib.ranges import LONG, SEED, Range, check_ranges
 from n3lib.text.reader import TextConfig
 from n3lib.trainer import TrainConfig
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from n3lib.data import load_data
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import random_halves, task_first
-from n3lib.errors import N3Error
-from n3lib.result_files import environment
+from n3lib.experiments.result_files import environment
+from n3lib.io.errors import N3Error
 from n3lib.run import Run, magnitude
 from n3lib.scoring import _measures, metrics, predict
 from n3lib.text.bank import TextBank

@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from n3lib.backbone import Backbone
 from n3lib.classifiers import Equivariant, Exemplar, Positional, Statistics, fold
-from n3lib.errors import N3Error
-from n3lib.ranges import MANY, Range, check_ranges
+from n3lib.io.errors import N3Error
+from n3lib.io.ranges import MANY, Range, check_ranges
 from n3lib.text.bank import Text
 from n3lib.two_stage import two_stage
 

@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 
 from n3lib.backbone import load_backbone
-from n3lib.checkpoint import check_size, checkpoints
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import load_data
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.data.texts import parse_classes
 from n3lib.episodes import Episodes
-from n3lib.errors import N3Error
+from n3lib.experiments.result_files import difference, environment
 from n3lib.features import extract
-from n3lib.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
+from n3lib.io.checkpoint import check_size, checkpoints
+from n3lib.io.errors import N3Error
+from n3lib.io.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
+from n3lib.io.paths import expand
 from n3lib.model import N3, Adaptation
-from n3lib.paths import expand
-from n3lib.result_files import difference, environment
 from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder

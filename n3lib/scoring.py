@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from n3lib.config import RunConfig
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.features import extract
 from n3lib.model import N3, Adaptation
 from n3lib.text.bank import TextBank
@@ -67,7 +67,7 @@ def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str
 
 def _measures() -> Any:
     """torchmetrics, imported when first used: it brings much along."""
-    import n3lib._torchvision  # noqa: F401  (torchmetrics imports torchvision)
+    import n3lib.io.torchvision  # noqa: F401  (torchmetrics imports torchvision)
 
     from torchmetrics.functional import classification
 

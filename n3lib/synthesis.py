@@ -14,12 +14,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns, load_backbone
-from n3lib.checkpoint import check_size
-from n3lib.data.base import Sentence
+from n3lib.data.dataset import Sentence
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import parse_classes
-from n3lib.errors import N3Error
-from n3lib.files import (
+from n3lib.io.checkpoint import check_size
+from n3lib.io.errors import N3Error
+from n3lib.io.files import (
     atomic,
     check_finite,
     read_json,
@@ -30,7 +30,7 @@ from n3lib.files import (
     write_tensors,
     writing,
 )
-from n3lib.paths import expand
+from n3lib.io.paths import expand
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1

@@ -20,11 +20,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from n3lib.checkpoint import checkpoints, load_trained, resume, save, trained_state
-from n3lib.console import printable
-from n3lib.errors import Diverged, N3Error
-from n3lib.files import atomic, sweep, write_tensors, writing
-from n3lib.ranges import LARGE, LONG, Range, check_ranges
+from n3lib.io.checkpoint import checkpoints, load_trained, resume, save, trained_state
+from n3lib.io.console import printable
+from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.files import atomic, sweep, write_tensors, writing
+from n3lib.io.ranges import LARGE, LONG, Range, check_ranges
 
 _SLOWER = "Lower train.lr and train into another folder"
 

@@ -14,9 +14,9 @@ from torch import nn
 from n3lib.backbone import Backbone, BackboneConfig, SmallResNet, fold_batchnorm, trace
 from n3lib.config import RunConfig
 from n3lib.data import DataConfig, load_data
-from n3lib.data.base import Split, ZeroShotDataset
+from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig
-from n3lib.files import write_tensors
+from n3lib.io.files import write_tensors
 from n3lib.model import N3, N3Config
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
@@ -136,7 +136,7 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT with random weights, in a folder as transformers writes it."""
-    importlib.import_module("n3lib._torchvision")  # before transformers
+    importlib.import_module("n3lib.io.torchvision")  # before transformers
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from n3lib._torchvision import models
+from n3lib.io.torchvision import models
 
 import pytest
 import torch
@@ -19,8 +19,8 @@ from n3lib.backbone import (
     pool,
     trace,
 )
-from n3lib.errors import N3Error
-from n3lib.files import read_tensors, write_tensors
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_tensors, write_tensors
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 NETWORKS = {

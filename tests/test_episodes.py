@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
-from n3lib.errors import N3Error
+from n3lib.io.errors import N3Error
 from n3lib.model import N3, Batch
 from n3lib.text.bank import TextBank
 

@@ -14,9 +14,9 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, to
 from n3lib.backbone import to_columns
 from n3lib.config import RunConfig
 from n3lib.data import load_data
-from n3lib.data.base import ZeroShotDataset
-from n3lib.errors import N3Error
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
+from n3lib.io.errors import N3Error
 from n3lib.model import N3
 from n3lib.run import Run
 from n3lib.scoring import metrics, predict

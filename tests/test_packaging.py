@@ -95,7 +95,7 @@ def run_python(*arguments: str) -> str:
 def test_help_and_version_wait_for_no_large_library(options: str) -> None:
     code = (
         "import sys\n"
-        "from n3lib.cli import main\n"
+        "from n3lib.cli.commands import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

@@ -14,12 +14,12 @@ import torch
 from n3lib.backbone import BackboneConfig
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, TextConfig
-from n3lib.data.base import ZeroShotDataset
-from n3lib.errors import N3Error
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.experiments.result_files import environment
 from n3lib.features import extract
-from n3lib.files import read_json, read_tensors, sha256_file, write_json
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, read_tensors, sha256_file, write_json
 from n3lib.model import N3
-from n3lib.result_files import environment
 from n3lib.run import Run, magnitude, renew_exemplars, train
 from n3lib.text.bank import TextBank
 from n3lib.trainer import Progress, read_metrics, trained_state

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.checkpoint import checkpoints, resume
-from n3lib.errors import Diverged, N3Error
-from n3lib.files import PARTIAL, read_tensors, write_tensors
+from n3lib.io.checkpoint import checkpoints, resume
+from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.files import PARTIAL, read_tensors, write_tensors
 from n3lib.trainer import (
     Progress,
     TrainConfig,

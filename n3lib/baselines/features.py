@@ -8,10 +8,10 @@ from jaxtyping import Float16, Float32
 from tqdm import tqdm
 
 from n3lib.backbone import Backbone, pool
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
-from n3lib.errors import N3Error
-from n3lib.files import atomic, sha256
+from n3lib.io.errors import N3Error
+from n3lib.io.files import atomic, sha256
 
 BATCH = 64
 

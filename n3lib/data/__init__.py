@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from n3lib.data.base import Split, ZeroShotDataset
+from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
-from n3lib.errors import N3Error
-from n3lib.paths import expand
-from n3lib.ranges import SEED, Range, check_ranges
+from n3lib.io.errors import N3Error
+from n3lib.io.paths import expand
+from n3lib.io.ranges import SEED, Range, check_ranges
 
 if TYPE_CHECKING:
-    from n3lib.data.photos import Source
+    from n3lib.data.photographs.source import Source
 
 __all__ = [
     "GENERATED",
@@ -73,12 +73,12 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
         if config.split not in ("", DataConfig.split) or config.text:
             what = f"texts {config.text}" if config.text else f"split {config.split}"
             raise N3Error(f"{config.name} is generated and has no {what}", "Leave it out")
-        from n3lib.data.aviary import aviary
-        from n3lib.data.dialects import dialects
+        from n3lib.data.aviary.dialects import dialects
+        from n3lib.data.aviary.species import aviary
 
         generate = aviary if config.name == "aviary" else dialects
         return generate(config.preset, config.seed, train=config.species or None, size=config.size or None)
-    from n3lib.data.photos import load
+    from n3lib.data.photographs.source import load
 
     source = find_source(config.name)
     root = find_root(source, config.root)
@@ -87,10 +87,10 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
 
 def sources() -> dict[str, "Source"]:
     """Every dataset of photographs by its name."""
-    from n3lib.data.awa2 import AWA2
-    from n3lib.data.cub import CUB, CUB2010
-    from n3lib.data.flowers import FLOWERS, FLOWERS_SPECIES
-    from n3lib.data.nabirds import NABIRDS
+    from n3lib.data.photographs.awa2 import AWA2
+    from n3lib.data.photographs.cub import CUB, CUB2010
+    from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
+    from n3lib.data.photographs.nabirds import NABIRDS
 
     return {source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
 
@@ -111,7 +111,7 @@ def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
     """The texts alone of what the configuration names, in class order; no image is decoded."""
     if config.name in GENERATED:
         return load_data(config).texts
-    from n3lib.data.photos import read_text
+    from n3lib.data.photographs.source import read_text
 
     source = find_source(config.name)
     root = find_root(source, config.root)

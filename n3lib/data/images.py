@@ -14,9 +14,9 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from n3lib.errors import N3Error
-from n3lib.files import atomic, sha256
-from n3lib.paths import expand
+from n3lib.io.errors import N3Error
+from n3lib.io.files import atomic, sha256
+from n3lib.io.paths import expand
 
 # Below the size at which Pillow itself starts to warn of decompression bombs.
 MAX_PIXELS = 80_000_000

@@ -18,11 +18,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from n3lib.data.base import HEAVIEST, LIGHTEST, Sentence
+from n3lib.data.dataset import HEAVIEST, LIGHTEST, Sentence
 from n3lib.data.names import ClassNames, class_name
-from n3lib.errors import N3Error
-from n3lib.files import read_json
-from n3lib.paths import expand
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json
+from n3lib.io.paths import expand
 
 _FORMS = (
     'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from n3lib.data.base import check_text
-from n3lib.errors import N3Error
+from n3lib.data.dataset import check_text
+from n3lib.io.errors import N3Error
 from n3lib.text.cache import encode_texts
 from n3lib.text.tokens import Encoded
 

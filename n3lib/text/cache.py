@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from n3lib.console import printable
-from n3lib.data.base import check_sentences
+from n3lib.data.dataset import check_sentences
 from n3lib.data.images import cache_dir
-from n3lib.errors import N3Error
-from n3lib.files import read_tensors, sha256, write_tensors
+from n3lib.io.console import printable
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_tensors, sha256, write_tensors
 from n3lib.text.tokens import Encoded, TokenEncoder
 
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from n3lib.errors import N3Error
-from n3lib.files import read_json, sha256, sha256_file
-from n3lib.paths import expand
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, sha256, sha256_file
+from n3lib.io.paths import expand
 from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
@@ -123,7 +123,7 @@ class ElmoEncoder:
             return
         try:
             importlib.import_module("allennlp")
-            import n3lib._torchvision  # noqa: F401  (AllenNLP's modules import torchvision)
+            import n3lib.io.torchvision  # noqa: F401  (AllenNLP's modules import torchvision)
 
             self._library = importlib.import_module("allennlp.modules.elmo")
         except ImportError as error:
@@ -151,7 +151,7 @@ def _official() -> Path:
     folder = cache_dir() / "elmo"
     for name in FILES:
         if not (folder / name).is_file():
-            from n3lib.data.download import download
+            from n3lib.data.fetch.download import download
 
             download(OFFICIAL + name, folder / name, md5="")  # no hash of them is published
     return folder

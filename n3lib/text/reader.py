@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from n3lib.data.base import Sentence, check_sentences
-from n3lib.errors import N3Error
-from n3lib.ranges import Range, check_ranges
+from n3lib.data.dataset import Sentence, check_sentences
+from n3lib.io.errors import N3Error
+from n3lib.io.ranges import Range, check_ranges
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy import sparse
 
-from n3lib.errors import N3Error
+from n3lib.io.errors import N3Error
 
 # Stop words elsewhere, but not in a description.
 DESCRIPTIVE = frozenset({"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"})

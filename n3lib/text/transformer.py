@@ -9,9 +9,9 @@ from jaxtyping import Float16
 from safetensors import SafetensorError
 from torch import Tensor
 
-from n3lib.errors import N3Error
-from n3lib.files import sha256, sha256_file
-from n3lib.paths import expand
+from n3lib.io.errors import N3Error
+from n3lib.io.files import sha256, sha256_file
+from n3lib.io.paths import expand
 from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included
@@ -128,7 +128,7 @@ class TransformerEncoder:
 
     def _load(self, kind: str, **options: Any) -> Any:
         """Load one part with transformers, which is slow to import and so imported only here."""
-        import n3lib._torchvision  # noqa: F401  (first: some models import torchvision)
+        import n3lib.io.torchvision  # noqa: F401  (first: some models import torchvision)
 
         import transformers
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float16
 
-from n3lib.files import sha256
+from n3lib.io.files import sha256
 from n3lib.text.tokens import Encoded
 
 # Letters and digits; apostrophes and hyphens only inside a word.

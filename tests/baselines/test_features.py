@@ -10,7 +10,7 @@ import torch
 from n3lib.backbone import Backbone
 from n3lib.baselines import features
 from n3lib.baselines.features import frozen_features
-from n3lib.data.base import ZeroShotDataset
+from n3lib.data.dataset import ZeroShotDataset
 
 
 @torch.no_grad()

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from n3lib.data.awa2 import AWA2
-from n3lib.data.cub import CUB, CUB2010
-from n3lib.data.flowers import FLOWERS, FLOWERS_SPECIES
-from n3lib.data.nabirds import NABIRDS
 from n3lib.data.names import human_name
-from n3lib.data.photos import Source
+from n3lib.data.photographs.awa2 import AWA2
+from n3lib.data.photographs.cub import CUB, CUB2010
+from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
+from n3lib.data.photographs.nabirds import NABIRDS
+from n3lib.data.photographs.source import Source
 
 SOURCES = {source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
 

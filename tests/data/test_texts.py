@@ -3,7 +3,7 @@ import json
 import pytest
 
 from n3lib.data.texts import read_classes, read_some_texts, read_texts, sentences
-from n3lib.errors import N3Error
+from n3lib.io.errors import N3Error
 
 CLASSES = ("001.Blue_Jay", "002.Black_footed_Albatross")
 JAY, ALBATROSS = "Blue Jay", "Black footed Albatross"

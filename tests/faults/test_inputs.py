@@ -20,11 +20,11 @@ from PIL import Image
 
 import n3lib
 from n3lib.config import config_from_dict, read_config
+from n3lib.data.fetch.unpack import extract
 from n3lib.data.images import load_image
 from n3lib.data.texts import read_classes, sentences
-from n3lib.data.unpack import extract
-from n3lib.errors import N3Error
-from n3lib.files import read_json, read_tensors, write_json
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, read_tensors, write_json
 from n3lib.run import Run
 from n3lib.synthesis import classify, load, save, synthesize
 from n3lib.text.encoders import make_encoder

@@ -23,20 +23,20 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from n3lib import plots
-from n3lib.checkpoint import trained_state
-from n3lib.cli import main
+from n3lib.cli.commands import main
 from n3lib.config import RunConfig, config_from_dict, read_config
-from n3lib.console import anywhere, tell
-from n3lib.data.base import ZeroShotDataset
-from n3lib.data.classes import CUB_NAMES
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import check_pixels, load_image
-from n3lib.data.lists import read_pairs
 from n3lib.data.names import ClassNames
-from n3lib.errors import N3Error
-from n3lib.files import read_json, write_json, write_tensors
-from n3lib.result_files import answered
-from n3lib.results import Table
+from n3lib.data.photographs.classes import CUB_NAMES
+from n3lib.data.photographs.lists import read_pairs
+from n3lib.experiments import plots
+from n3lib.experiments.result_files import answered
+from n3lib.experiments.results import Table
+from n3lib.io.checkpoint import trained_state
+from n3lib.io.console import anywhere, tell
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, write_json, write_tensors
 from n3lib.run import Run, train
 from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize
 from n3lib.text.cache import encode_cached

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib.data.base import Sentence
-from n3lib.errors import N3Error
+from n3lib.data.dataset import Sentence
+from n3lib.io.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_texts
 from n3lib.text.reader import Reader, TextConfig

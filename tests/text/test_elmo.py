@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from n3lib.errors import N3Error
+from n3lib.io.errors import N3Error
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, tokenize
 from n3lib.text.encoders import make_encoder
@@ -88,8 +88,8 @@ def in_elmos_environment(folder, out, work):
     import numpy as np
     import torch
 
-    import n3lib.cli  # noqa: F401  (`n3 data embed` starts there)
-    from n3lib.errors import N3Error
+    import n3lib.cli.commands  # noqa: F401  (`n3 data embed` starts there)
+    from n3lib.io.errors import N3Error
     from n3lib.text import elmo
     from n3lib.text.cache import encode_cached
 
@@ -377,7 +377,7 @@ def test_the_original_model_is_downloaded_once(folder, tmp_path, monkeypatch):
         target.write_bytes((folder / target.name.rsplit("_", 1)[1]).read_bytes())
         return target
 
-    monkeypatch.setattr("n3lib.data.download.download", download)
+    monkeypatch.setattr("n3lib.data.fetch.download.download", download)
     monkeypatch.setenv("N3_CACHE", str(tmp_path))
     encoder = make_encoder("elmo")
     assert encoder.name == "elmo" and encoder.revision == ElmoEncoder(folder).revision

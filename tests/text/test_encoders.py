@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib import _torchvision  # noqa: F401
-from n3lib.errors import N3Error
+from n3lib.io import torchvision  # noqa: F401
+from n3lib.io.errors import N3Error
 from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.transformer import TransformerEncoder
 from n3lib.text.words import WordEncoder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib.errors import N3Error
+from n3lib.io.errors import N3Error
 from n3lib.text.encoders import make_encoder
 from n3lib.text.glove import GloveEncoder
 from n3lib.text.tokens import TokenEncoder

@@ -1,0 +1,251 @@
+"""Your own classes: which words a run can read, what a network says of a folder of pictures, and a form.
+
+The form is for JupyterLab: the predictions follow the descriptions while they are typed. What it decides is
+in functions that need no widgets.
+"""
+
+import asyncio
+import html
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from n3lib.data.images import load_image
+from n3lib.data.texts import parse_classes, sentences
+from n3lib.experiments import plots
+from n3lib.experiments.lettering import plain
+from n3lib.experiments.results import Table
+from n3lib.io.errors import N3Error
+from n3lib.io.paths import expand
+from n3lib.run import Run
+from n3lib.synthesis import SynthesizedNetwork, synthesize
+
+SHOWN = 8  # pictures side by side; of more, one would see little
+PAUSE = 0.5  # seconds without a key before the form answers
+_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+class Pictures(NamedTuple):
+    """Image files as a network reads them.
+
+    Attributes:
+        names: of the files, without folder and ending.
+        pixels: cut to squares.
+        problems: one line for each file that could not be read.
+    """
+
+    names: list[str]
+    pixels: UInt8[Tensor, "B H W 3"]
+    problems: list[str]
+
+
+def image_files(folder: str | Path) -> list[Path]:
+    """The image files of a folder, by name.
+
+    Raises:
+        N3Error: there is no such folder.
+    """
+    folder = expand(folder)
+    if not os.path.isdir(folder):  # unlike Path's, it takes whatever is typed
+        raise N3Error(f"there is no folder {folder}", "Check the path")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+
+
+def read_pictures(files: Sequence[Path], size: int) -> Pictures:
+    """Read the image files that can be read, as squares of `size` pixels."""
+    names, pixels, problems = [], [], []
+    for path in files:
+        try:
+            pixels.append(torch.from_numpy(load_image(path, size)))
+        except N3Error as error:
+            problems.append(str(error))
+        else:
+            names.append(path.stem)
+    stacked = torch.stack(pixels) if pixels else torch.zeros(0, size, size, 3, dtype=torch.uint8)
+    return Pictures(names, stacked, problems)
+
+
+def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
+    """The first pictures, up to `SHOWN`, above the probabilities that a network gives its classes.
+
+    Raises:
+        N3Error: there is no picture.
+    """
+    names, pixels = pictures.names[:SHOWN], pictures.pixels[:SHOWN]
+    if not names:
+        raise N3Error("there is no picture to classify", "Name a folder with image files, or upload some")
+    shown = plots.predictions(network, pixels, [None] * len(names))
+    for axis, name in zip(shown.figure.axes, names, strict=False):  # the upper row comes first
+        axis.set_title(plain(name, 1.0, 8.0), size=8)
+    return shown
+
+
+def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Classes from names and running text, as somebody types them; wholly empty entries are passed over.
+
+    Raises:
+        N3Error: a text without a name, or a name that stands twice.
+    """
+    classes: dict[str, tuple[str, ...]] = {}
+    for name, text in entries:
+        name = " ".join(name.split())
+        if not name and text.strip():
+            raise N3Error(f"a class has no name: {text.strip()[:40]!r}", "Name every class")
+        if name in classes:
+            raise N3Error(f"two classes are called {name!r}", "Rename one of them")
+        if name:
+            classes[name] = sentences(text)
+    return classes
+
+
+def words(run: Run, classes: Mapping[str, Any]) -> Table:
+    """Which words of each description the run met in training, and which it did not.
+
+    See `n3lib.text.reader.Reader.met`.
+    """
+    rows = []
+    for name, text in parse_classes(classes).items():
+        met = run.reader.met(text)
+        rows.append([name, *(", ".join(w for w, known in met.items() if known == k) for k in (True, False))])
+    return Table(["class", "met in training", "never met"], rows)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The widgets of one class in the form."""
+
+    name: Any
+    text: Any
+    unknown: Any  # a line for the words that training never met
+    box: Any
+
+
+class Form:
+    """Descriptions to type, and below them what the network written from them says of some pictures.
+
+    Shown in JupyterLab. Where no kernel runs, as in a built book, its first answers are shown as a picture.
+    What cannot be used (an empty description, one class, a broken image) is told in one line; what was typed
+    stays. Uploaded pictures come before those of the folder; the next upload takes their place.
+
+    Args:
+        run: a trained N3.
+        classes: what stands in the form at first.
+        folder: of the pictures, at first.
+
+    Raises:
+        N3Error: ipywidgets is not installed.
+    """
+
+    def __init__(self, run: Run, classes: Mapping[str, Any], folder: str | Path) -> None:
+        try:
+            import ipywidgets
+        except ImportError:
+            raise N3Error("the form needs ipywidgets", "pip install 'n3lib[book]'") from None
+        self.run, self.make = run, ipywidgets
+        self.rows: list[Row] = []
+        self._uploaded = TemporaryDirectory()
+        self._timer: asyncio.TimerHandle | None = None
+        self.list = ipywidgets.VBox()
+        self.add = ipywidgets.Button(description="Add a class", icon="plus")
+        self.folder = ipywidgets.Text(str(folder), description="Pictures in", layout={"width": "60%"})
+        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Upload")
+        self.message = ipywidgets.HTML()
+        self.picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%", "object_fit": "contain"})
+        sources = ipywidgets.HBox([self.folder, self.upload])
+        self.box = ipywidgets.VBox([self.list, self.add, sources, self.message, self.picture])
+        for name, text in parse_classes(classes).items():
+            self.add_class(name, " ".join(text))
+        self.add.on_click(lambda _: self.add_class())
+        for source in (self.folder, self.upload):
+            source.observe(self._later, "value")
+        self.update()
+
+    def add_class(self, name: str = "", text: str = "") -> None:
+        """One more class at the end of the form."""
+        named = self.make.Text(name, placeholder="name", layout={"width": "12em"})
+        told = self.make.Textarea(text, placeholder="what it looks like", rows=2, layout={"width": "70%"})
+        remove = self.make.Button(icon="trash", tooltip="Remove this class", layout={"width": "3em"})
+        unknown = self.make.HTML()
+        line = self.make.HBox([named, told, remove])
+        row = Row(named, told, unknown, self.make.VBox([line, unknown]))
+        remove.on_click(lambda _: self.remove_class(row))
+        for field in (named, told):
+            field.observe(self._later, "value")
+        self.rows.append(row)
+        self.list.children = [row.box for row in self.rows]
+
+    def remove_class(self, row: Row) -> None:
+        """Take a class out of the form."""
+        self.rows.remove(row)
+        self.list.children = [row.box for row in self.rows]
+        self._later()
+
+    def update(self) -> None:
+        """Write a network from what stands in the form, and show what it answers."""
+        lines: list[str] = []
+        try:
+            self._mark_unknown_words()
+            network = synthesize(self.run, described([(row.name.value, row.text.value) for row in self.rows]))
+            pictures = read_pictures(self._files(), self.run.image_size)
+            lines += pictures.problems
+            self._draw(answers(network, pictures)._repr_jpeg_())
+            count = len(pictures.names)
+            lines += [f"The first {SHOWN} of {count} pictures are shown."] if count > SHOWN else []
+        except (N3Error, OSError) as error:  # an OSError: a folder that may not be read
+            lines.append(str(error))
+            self._draw(b"")  # answers to another text would mislead
+        except Exception as error:
+            lines.append(f"{type(error).__name__}: {error}")
+            self._draw(b"")
+            raise  # into the log of the kernel
+        finally:
+            self._tell(*lines)
+
+    def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
+        """The widgets, and for pages without a kernel the answers as a picture."""
+        bundle: dict[str, Any] = dict(self.box._repr_mimebundle_(**how))
+        return {**bundle, "image/jpeg": bytes(self.picture.value)} if self.picture.value else bundle
+
+    def _files(self) -> list[Path]:
+        """The pictures that were uploaded last, and after them those of the folder."""
+        uploads = []
+        for number, one in enumerate(self.upload.value):
+            place = Path(self._uploaded.name) / str(number)  # each in a folder of its own: names may be equal
+            place.mkdir(exist_ok=True)
+            name = re.sub(r"[^\w$ .()+-]|^\.+", "_", Path(one["name"]).name)[-60:]
+            uploads.append(place / (name or "upload"))
+            uploads[-1].write_bytes(one["content"])
+        folder = self.folder.value.strip()
+        return [*uploads, *(image_files(folder) if folder else [])]
+
+    def _mark_unknown_words(self) -> None:
+        for row in self.rows:
+            met = self.run.reader.met(sentences(row.text.value))
+            never = html.escape(", ".join(word for word, known in met.items() if not known))
+            row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
+
+    def _draw(self, jpeg: bytes) -> None:
+        self.picture.value = jpeg
+        self.picture.layout.display = None if jpeg else "none"  # browsers draw a broken image otherwise
+
+    def _tell(self, *lines: str) -> None:
+        self.message.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+
+    def _later(self, _: Any = None) -> None:
+        """Answer when nothing has been typed for a moment; every key in between starts the moment anew."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel, so nobody types
+            self.update()
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer = loop.call_later(PAUSE, self.update)

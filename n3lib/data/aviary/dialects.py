@@ -1,0 +1,86 @@
+"""Dialects: birds whose colors three observers name differently, so that no one network serves all tasks.
+
+The species are told apart by the colors of their parts, which are red, green or blue, and by size. Every
+class is described by one of three observers, and what the first calls red, the second calls green and the
+third blue, and so on around. Pictures do not depend on who describes them; each sentence says whose it is. A
+task is told by one observer throughout (`ZeroShotDataset.groups`), so a network written for it can know what
+the words mean there. One that is the same for all tasks cannot: a linear map from words to what is seen
+finds, over all observers, that a color's word tells little.
+
+The first observer describes half of the species, the others a quarter each.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, describe
+from n3lib.data.aviary.species import Species, aviary, make_species
+from n3lib.data.aviary.worlds import RGB, WORLDS
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.io.files import sha256
+
+COLORS = ("red", "green", "blue")
+OBSERVERS = ("Alder", "Birch", "Cedar")
+_TURNS = (0, 0, 1, 2)  # the observer of species k is that of k mod 4
+
+
+def _gray(value: float) -> RGB:
+    return (value, value, value)
+
+
+# The aviary's birds in three colors, on gray: nothing but plumage has a color that could be named.
+WORLD = dataclasses.replace(
+    WORLDS["aviary"],
+    name="dialects",
+    stream=2,
+    values={
+        name: COLORS if name in COLOR_ATTRIBUTES else values if name == "size" else values[:1]
+        for name, values in WORLDS["aviary"].values.items()
+    },
+    palette={"red": (0.84, 0.26, 0.20), "green": (0.20, 0.84, 0.26), "blue": (0.26, 0.20, 0.84)},
+    skies=((_gray(0.6), _gray(0.9)), (_gray(0.8), _gray(0.95)), (_gray(0.7), _gray(0.85))),
+    foliage=(_gray(0.45), _gray(0.6), _gray(0.52)),
+    grounds=(_gray(0.5), _gray(0.62), _gray(0.42)),
+    perches=(_gray(0.35), _gray(0.45)),
+)
+_TEXT = 5  # a stream of random numbers beside the aviary's own
+
+
+def dialects(
+    preset: str = "default", seed: int = 0, train: int | None = None, size: int | None = None
+) -> ZeroShotDataset:
+    """The species of a field guide that three observers wrote; the group of a class is its observer.
+
+    Args:
+        preset: of the aviary: numbers of species and images, and their size.
+        seed: of species, text and images.
+        train: number of training species.
+        size: height and width of the images in pixels.
+
+    Raises:
+        N3Error: unknown preset, or a number that is not positive.
+    """
+    data = aviary(preset, seed, world=WORLD, train=train, size=size)
+    observers = tuple(_TURNS[k % len(_TURNS)] for k in range(len(data.classes)))
+    texts = tuple(
+        tell(one, observer, np.random.default_rng([seed, WORLD.stream, _TEXT, k]))
+        for k, (one, observer) in enumerate(
+            zip(make_species(len(data.classes), seed, WORLD), observers, strict=True)
+        )
+    )
+    hashes = data.hashes | {"text": sha256(*(line for lines in texts for line in lines))}
+    return dataclasses.replace(data, texts=texts, groups=observers, hashes=hashes)
+
+
+def tell(species: Species, observer: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """What this observer says of a species, in sentences that begin with the observer's name."""
+    lines = describe(in_words_of(observer, species.attributes), rng)
+    return tuple(f"{OBSERVERS[observer]}: {line}" for line in lines)
+
+
+def in_words_of(observer: int, attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes as the observer names them: each color is called as the one that many places further."""
+    turned = {color: COLORS[(i + observer) % len(COLORS)] for i, color in enumerate(COLORS)}
+    return {name: turned.get(value, value) for name, value in attributes.items()}

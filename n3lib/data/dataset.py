@@ -1,0 +1,152 @@
+"""What every zero-shot dataset is: images with labels, a text for each class, and a split of the classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from n3lib.data.images import check_pixels
+from n3lib.io.errors import N3Error
+
+# Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
+LIGHTEST, HEAVIEST = 1e-6, 1e6
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
+
+    Raises:
+        N3Error: a class stands in two parts, or train or test is empty.
+    """
+
+    name: str
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            both = sorted(set(parts[first]) & set(parts[second]))
+            if both:
+                raise N3Error(
+                    f"split {self.name}: classes {both[:5]} stand in both {first} and {second}",
+                    "Give every class to one part only",
+                )
+        for part, ids in parts.items():
+            if len(set(ids)) != len(ids):
+                raise N3Error(f"split {self.name}: {part} names a class twice", "Name every class once")
+        if not self.train or not self.test:
+            raise N3Error(f"split {self.name}: train and test need at least one class each")
+
+    def part(self, name: str) -> tuple[int, ...]:
+        """The class ids of `train`, `val`, `trainval` or `test`."""
+        if name == "trainval":
+            return self.train + self.val
+        if name not in ("train", "val", "test"):
+            raise N3Error(f"a split has no part {name!r}", "Use train, val, trainval or test")
+        return getattr(self, name)
+
+
+@dataclass(frozen=True)
+class ZeroShotDataset:
+    """Images, labels and class descriptions held together by class id.
+
+    Attributes:
+        name: such as `aviary` or `cub`.
+        classes: class names; the place in this tuple is the class id.
+        texts: the description of each class as sentences, in class order; a sentence may be a `Sentence`.
+        images: uint8 array `(N, H, W, 3)`, in memory or memory-mapped.
+        labels: int64 array `(N,)` of class ids.
+        split: which classes are seen and which are not.
+        hashes: SHA-256 of what the data came from, for the record of a run.
+        groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
+
+    Raises:
+        N3Error: a class has no text or an empty one, the images are not uint8 pixels, or a label or split
+            names a class that is not there.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+    images: np.ndarray
+    labels: np.ndarray
+    split: Split
+    hashes: dict[str, str] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.classes)
+        if len(self.texts) != count:
+            raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
+        for name, sentences in zip(self.classes, self.texts, strict=True):
+            check_text(name, sentences)
+        if self.groups and len(self.groups) != count:
+            raise N3Error(f"{self.name}: {count} classes but {len(self.groups)} groups")
+        check_pixels(self.images, np.ndarray, what=f"{self.name}: images")
+        if len(self.labels) != len(self.images):
+            raise N3Error(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < count):
+            raise N3Error(f"{self.name}: a label lies outside the {count} classes")
+        named = self.split.train + self.split.val + self.split.test
+        if not all(0 <= c < count for c in named):
+            raise N3Error(f"{self.name}: split {self.split.name} names a class outside the {count} classes")
+
+    def indices(self, classes: Sequence[int]) -> np.ndarray:
+        """Indices of the images of these classes, in image order."""
+        return np.flatnonzero(np.isin(self.labels, np.asarray(classes)))
+
+    def by_group(self, classes: Sequence[int]) -> list[list[int]]:
+        """These classes in their order, each group by itself: the largest tasks that can be made of them."""
+        groups = self.group_of(classes)
+        return [[c for c, g in zip(classes, groups, strict=True) if g == one] for one in np.unique(groups)]
+
+    def group_of(self, classes: Sequence[int]) -> np.ndarray:
+        """The group of each of these classes; one and the same where there are no groups."""
+        return np.array(self.groups or (0,) * len(self.classes))[list(classes)]
+
+
+class Sentence(str):
+    """A sentence with a weight; plain strings weigh 1.
+
+    Only the ratios of the weights within a description count: a common factor changes nothing.
+
+    Attributes:
+        weight: `LIGHTEST` to `HEAVIEST`.
+
+    Raises:
+        N3Error: another weight.
+    """
+
+    weight: float
+
+    def __new__(cls, text: str, weight: float) -> "Sentence":
+        """A string with a weight."""
+        if not LIGHTEST <= weight <= HEAVIEST:
+            raise N3Error(
+                f"a sentence has the weight {weight:g}: {text[:40]!r}",
+                f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
+            )
+        made = super().__new__(cls, text)
+        made.weight = weight
+        return made
+
+
+def check_text(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a class whose description is missing, says nothing, or is a string instead of sentences."""
+    check_sentences(name, sentences)
+    if not sentences:
+        raise N3Error(f"class {name!r} has no text", "Give it a description")
+    if not any(any(character.isalnum() for character in sentence) for sentence in sentences):
+        raise N3Error(f"class {name!r} has an empty description", "Write at least one word about it")
+
+
+def check_sentences(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a string where its sentences are expected: it is a sequence of strings too, of characters."""
+    if isinstance(sentences, str):
+        raise N3Error(
+            f"the description of {name!r} is one string, not a list of sentences",
+            "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
+        )

@@ -1,0 +1,200 @@
+"""The archives that datasets come in: those on the disk first, then from the web; verified and unpacked."""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from n3lib.data.fetch.download import download, verify
+from n3lib.data.fetch.unpack import extract
+from n3lib.io.errors import N3Error
+from n3lib.io.files import atomic, read_json, write_json, writing
+
+# A name, the number that browsers add to a second copy, and what `extract` unpacks.
+_PACKED = re.compile(r"(.+?)(?: ?\(\d+\))?\.(?:zip|tar|tar\.gz|tgz)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a dataset comes in.
+
+    Args:
+        filename: its name in the dataset's root folder.
+        url: where it is published; empty if it must be fetched by hand.
+        md5: its hash in hexadecimal; empty if none is published.
+        into: the folder below the root that it is unpacked in.
+        unpack: whether to unpack it; if not, it is kept as it is, in `into`.
+    """
+
+    filename: str
+    url: str = ""
+    md5: str = ""
+    into: str = ""
+    unpack: bool = True
+
+
+def fetch(
+    archives: Sequence[Archive],
+    root: Path,
+    given: Path | None = None,
+    terms: str = "",
+    prove: Callable[[], Sequence[str]] | None = None,
+) -> list[str]:
+    """Bring archives into `root`: from the disk if they are there, else from the web; then unpack them.
+
+    What lies in `given` is taken first, then what lies in `root`. A downloaded archive stays in `root` and
+    may be deleted once it is unpacked: the small file `.NAME.done` remembers that. Delete that file to have
+    the archive unpacked again.
+
+    An archive in `given` may have been packed anew: it then has another hash, and perhaps another name. It is
+    taken if what it holds proves to be the dataset. Whatever else has another hash is refused.
+
+    Args:
+        archives: what the dataset comes in.
+        root: the dataset's folder; made if needed.
+        given: one of the archives, or a folder that holds some of them.
+        terms: for archives without a `url`, what must be agreed to and where, as one sentence.
+        prove: says what is wrong with the unpacked dataset; without it, no other hash is taken.
+
+    Returns:
+        What is odd about the archives that were taken with another hash, a line each.
+
+    Raises:
+        N3Error: an archive has to be fetched by hand and is not there, `given` holds none, a hash is wrong,
+            or an archive is unsafe; or see `download` and `extract`.
+    """
+    root = Path(root)
+    named = {} if given is None else _named(archives, Path(given))
+    local = _left_in(archives, root) | named
+    waiting = [archive for archive in archives if not _is_done(archive, root)]
+    # Before any download: hours of it should not end in a wish.
+    absent = [archive for archive in waiting if not archive.url and archive.filename not in local]
+    if absent:
+        raise N3Error(
+            f"{_listed(absent)} must be fetched by hand and is not in {given or root}"
+            + (f". {terms}" if terms else ""),
+            f"Put it in {root}, or name the folder that holds it",
+        )
+    if given is not None and waiting and not named:
+        raise N3Error(
+            f"{given} holds no archive of this dataset ({_listed(archives)})",
+            "Name the folder that does, or none to download them",
+        )
+
+    odd: list[str] = []
+    unproved: list[tuple[Archive, list[str]]] = []
+    for archive in waiting:
+        problem = ""
+        if archive.filename in local:
+            path = local[archive.filename]
+            try:
+                verify(path, archive.md5)
+            except N3Error as error:
+                # What is not unpacked cannot have been packed anew.
+                if prove is None or not archive.unpack or archive.filename not in named:
+                    raise
+                problem = error.problem
+        else:
+            path = root / (archive.filename if archive.unpack else _kept(archive))
+            download(archive.url, path, archive.md5)
+        names = extract(path, root / archive.into) if archive.unpack else _keep(path, root / _kept(archive))
+        if problem:
+            odd.append(problem)
+            unproved.append((archive, names))
+        else:
+            _mark(archive, root, names)
+    if prove is not None and unproved and (problems := prove()):
+        places = ", ".join(str(root / archive.into / name) for archive, names in unproved for name in names)
+        raise N3Error(
+            f"{'; '.join(odd)}, and does not hold the dataset: {problems[0]}",
+            f"Delete {places} and give an archive as published",
+        )
+    for archive, names in unproved:
+        _mark(archive, root, names)
+    return odd
+
+
+def found_in(archives: Sequence[Archive], folder: Path) -> dict[str, Path]:
+    """The archives that lie in a folder, by their published names; under those, or packed anew."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise N3Error(f"{folder} cannot be read: {error.strerror}", "Check the folder") from None
+    found: dict[str, Path] = {}
+    for archive in archives:
+        fitting = [path for path in files if _fits(path, archive)]
+        if fitting:
+            published = [path for path in fitting if path.name == archive.filename]
+            found[archive.filename] = (published or fitting)[0]
+    return found
+
+
+def _fits(path: Path, archive: Archive) -> bool:
+    """Whether a file is called like an archive, but for a number of a browser and the kind of archive."""
+    if path.name == archive.filename:
+        return True
+    packed, official = _PACKED.fullmatch(path.name), _PACKED.fullmatch(archive.filename)
+    return archive.unpack and packed is not None and official is not None and packed[1] == official[1]
+
+
+def _named(archives: Sequence[Archive], given: Path) -> dict[str, Path]:
+    """The archives that the user names, by their published names."""
+    if given.is_dir():
+        return found_in(archives, given)
+    if not given.is_file():
+        raise N3Error(f"{given} does not exist", "Name an archive or the folder that holds it")
+    fitting = [archive.filename for archive in archives if len(archives) == 1 or _fits(given, archive)]
+    if not fitting:
+        raise N3Error(f"{given} is none of {_listed(archives)}", "Name the folder that holds them")
+    return {fitting[0]: given}
+
+
+def _left_in(archives: Sequence[Archive], root: Path) -> dict[str, Path]:
+    """Archives that earlier calls have left in the root, by their names."""
+    places = [(archive.filename, root / archive.filename) for archive in archives]
+    places += [(archive.filename, root / _kept(archive)) for archive in archives]
+    return {name: path for name, path in places if path.is_file()}
+
+
+def _listed(archives: Sequence[Archive]) -> str:
+    return ", ".join(archive.filename for archive in archives)
+
+
+def _kept(archive: Archive) -> Path:
+    """Where a file that is not unpacked belongs, below the root."""
+    return Path(archive.into) / archive.filename
+
+
+def _keep(path: Path, target: Path) -> list[str]:
+    if path.resolve() != target.resolve():
+        with writing(target, "Choose a writable folder"), atomic(target) as temporary:
+            shutil.copyfile(path, temporary)
+    return [target.name]
+
+
+def _marker(archive: Archive, root: Path) -> Path:
+    return root / f".{archive.filename}.done"
+
+
+def _mark(archive: Archive, root: Path, names: list[str]) -> None:
+    """Remember that an archive is unpacked, and into what."""
+    marker = _marker(archive, root)
+    with writing(marker, "Choose a writable folder"):
+        write_json(marker, _record(archive) | {"names": names})
+
+
+def _record(archive: Archive) -> dict[str, Any]:
+    return {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack}
+
+
+def _is_done(archive: Archive, root: Path) -> bool:
+    """Whether the marker speaks of this very archive and what came out of it is still there."""
+    try:
+        record = read_json(_marker(archive, root))
+    except N3Error:
+        return False
+    if not isinstance(record, dict) or not isinstance(names := record.pop("names", None), list):
+        return False
+    return record == _record(archive) and all((root / archive.into / str(name)).exists() for name in names)

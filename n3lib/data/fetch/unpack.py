@@ -1,0 +1,190 @@
+"""Archives, unpacked so that nothing gets out of their folder and no small file fills the disk."""
+
+import lzma
+import os
+import shutil
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from gzip import BadGzipFile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+
+from tqdm import tqdm
+
+from n3lib.io.console import printable
+from n3lib.io.errors import N3Error
+from n3lib.io.files import check_space
+
+# An archive that asks for more than this is refused as a bomb. Images hardly compress: 100 is far off.
+MAX_BYTES = 200 * 10**9
+MAX_RATIO = 100
+MAX_MEMBERS = 1_000_000
+
+_CHUNK = 1 << 20
+_SLACK = 10**7  # what a tiny archive may hold however well it is compressed
+_UNSAFE = "Do not use it: fetch it again from its publisher"
+_TARS = (".tar", ".tar.gz", ".tgz")
+# Members that say something of the next one.
+_TEXTS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
+_TEXTS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+# ValueError and its like: what tarfile and zipfile make of damaged numbers and names.
+_DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, BadGzipFile, EOFError, zlib.error, lzma.LZMAError,
+    ValueError, OverflowError, struct.error, IndexError,
+)  # fmt: skip
+
+
+def extract(archive_path: Path, folder: Path) -> list[str]:
+    """Unpack a .zip, .tar, .tar.gz or .tgz into `folder`.
+
+    Everything is checked before anything is written. Files appear under their names only when they are whole,
+    and those already there with the right size are left alone, so an interrupted call can be repeated. Times,
+    owners and modes in the archive are not used.
+
+    Returns:
+        The names at the top of the archive, sorted.
+
+    Raises:
+        N3Error: the archive is no such archive or damaged; it holds links, devices, absolute names, `..`, one
+            file twice, or far more than its size explains (`MAX_BYTES`, `MAX_RATIO`, `MAX_MEMBERS`); or there
+            is no space.
+    """
+    archive_path, folder = Path(archive_path), Path(folder)
+    try:
+        with _open_members(archive_path, folder) as members:
+            files = _check(archive_path, members)
+            folder.mkdir(parents=True, exist_ok=True)
+            todo = {name: file for name, file in files.items() if not _is_there(folder / name, file.size)}
+            check_space(folder, sum(file.size for file in todo.values()))
+            for name, file in tqdm(
+                todo.items(), desc=printable(f"unpacking {archive_path.name}"), disable=None
+            ):
+                _place(file, folder / name)
+    except (*_DAMAGE, NotImplementedError) as error:
+        raise N3Error(
+            f"{archive_path} is damaged or no such archive: {error}", "Delete it and fetch it again"
+        ) from None
+    except FileNotFoundError as error:
+        raise N3Error(f"{error.filename or archive_path} does not exist", "Check the path") from None
+    except OSError as error:
+        raise N3Error(
+            f"cannot unpack {archive_path} into {folder}: {error}", "Make room, or choose another folder"
+        ) from None
+    return sorted({name.parts[0] for name in files})
+
+
+def leads_out(name: str) -> bool:
+    """Whether a relative path with `/` may end outside the folder that it is taken in, on any system."""
+    windows = PureWindowsPath(name)  # its parts end at both kinds of slash
+    return ".." in windows.parts or bool(windows.anchor) or "\\" in name or "\0" in name
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    kind: str  # "file", "folder", or what it is instead
+    open: Callable[[], IO[bytes] | None]
+
+
+@contextmanager
+def _open_members(path: Path, folder: Path) -> Iterator[Iterator[_Member]]:
+    """The members of an archive, which can be opened as long as the context lasts."""
+    if path.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            yield (_zip_member(path, archive, info) for info in archive.infolist())
+    elif path.name.lower().endswith(_TARS):
+        with tarfile.open(path, tarinfo=_Header) as tar:
+            yield (_tar_member(path, folder, tar, info) for info in tar)
+    else:
+        raise N3Error(f"{path} is no archive by its name", f"Give a .zip, {', '.join(_TARS)}")
+
+
+class _Header(tarfile.TarInfo):
+    """A header; one of a long text, which tarfile would read whole before any member is seen, is refused."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _TEXTS and header.size > _CHUNK:
+            raise N3Error(f"the archive has a header of {header.size / 1e6:.0f} MB", _UNSAFE)
+        return header
+
+
+def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    if info.flag_bits & 1:
+        raise N3Error(f"{path}: {info.filename!r} is encrypted", "Unpack it yourself")
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    kind = "folder" if info.is_dir() else "file"
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        kind = "symbolic link" if mode == stat.S_IFLNK else "device"
+    return _Member(info.filename, info.file_size, kind, lambda: archive.open(info))
+
+
+def _tar_member(path: Path, folder: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    kind = "file" if info.isreg() else "folder" if info.isdir() else "device"
+    if info.issym() or info.islnk():
+        kind = "symbolic link" if info.issym() else "hard link"
+    elif kind != "device" and hasattr(tarfile, "data_filter"):  # from Python 3.11.4
+        try:
+            tarfile.data_filter(info, str(folder))
+        except tarfile.FilterError as error:
+            raise N3Error(f"{path} is not safe to unpack: {error}", _UNSAFE) from None
+    return _Member(info.name, info.size, kind, lambda: tar.extractfile(info))
+
+
+def _check(path: Path, members: Iterator[_Member]) -> dict[PurePosixPath, _Member]:
+    """The files of an archive by their place in the folder; refused if anything in it is not safe."""
+    limit = min(MAX_BYTES, MAX_RATIO * path.stat().st_size + _SLACK)
+    files: dict[PurePosixPath, _Member] = {}
+    kinds: dict[str, str] = {}
+    total = 0
+    # The sum is looked at member by member, so that a bomb goes no further than the limit.
+    for count, member in enumerate(members, 1):
+        total += member.size
+        if total > limit or member.size < 0 or count > MAX_MEMBERS:
+            bound = f"{limit / 1e9:.2f} GB or {MAX_MEMBERS} files"
+            raise N3Error(f"{path} would unpack into more than {bound}", _UNSAFE)
+        if member.kind not in ("file", "folder"):
+            raise N3Error(f"{path} holds a {member.kind}: {member.name!r}", _UNSAFE)
+        place = PurePosixPath(member.name)
+        if leads_out(member.name):
+            raise N3Error(f"{path} holds a name that leads out of its folder: {member.name!r}", _UNSAFE)
+        taken = [str(parent) for parent in place.parents if parent.parts]
+        if member.kind == "folder":
+            taken.append(str(place))
+        clash = any(kinds.setdefault(os.path.normcase(folder), "folder") != "folder" for folder in taken)
+        if member.kind == "file":
+            clash = clash or not place.parts or os.path.normcase(place) in kinds
+            kinds[os.path.normcase(place)] = "file"
+            files[place] = member
+        if clash:
+            raise N3Error(f"{path} holds {member.name!r} twice", _UNSAFE)
+    return files
+
+
+def _is_there(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _place(file: _Member, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No fsync for each of thousands of small files: a file cut short by a power failure has a wrong size.
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        source = file.open()
+        if source is None:
+            raise EOFError(f"{file.name} has no content")
+        with source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        if temporary.stat().st_size != file.size:
+            raise EOFError(f"{file.name} is cut short")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

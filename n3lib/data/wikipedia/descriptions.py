@@ -1,0 +1,191 @@
+"""Descriptions of classes from Wikipedia, as in section 4.1 of the paper.
+
+The paper takes the section "Description" of each class's article, and text found by hand where there is none.
+`describe` does the same and writes one JSON file, which `n3lib.data.texts.read_texts` reads:
+
+    {"Blue Jay": {"title": "Blue jay", "url": "https://en.wikipedia.org/wiki/Blue_jay", "revision": 1234567,
+                  "license": "CC BY-SA 4.0", "section": "Description", "by": "name",
+                  "asked": {"section": "Description", "title": ""}, "sentences": ["...", ...]}, ...}
+
+`by` says how the article was found: `title` (it was given), `name` (by the class name) or `search`. A class
+that has nothing of the kind in the file was written by hand, and is left as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from n3lib.data.names import ClassNames, human_name
+from n3lib.data.texts import read_some_texts
+from n3lib.data.wikipedia.articles import Courteous, look_up, make_client, spaced, usable_title
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, write_json, writing
+
+API = "https://en.wikipedia.org/w/api.php"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What `describe` brought together.
+
+    Attributes:
+        path: the file.
+        found: classes described from Wikipedia, now or earlier.
+        filled: classes whose text was written by hand.
+        missing: classes without text, and why.
+        searched: the articles that were found by searching, by class: have a look whether they are right.
+    """
+
+    path: Path
+    found: tuple[str, ...]
+    filled: tuple[str, ...]
+    missing: dict[str, str] = field(default_factory=dict)
+    searched: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {len(self.found)} from Wikipedia, {len(self.filled)} by hand"
+        if self.searched:
+            guesses = ", ".join(f"{name} -> {title}" for name, title in self.searched.items())
+            text += f". Found by searching, to be checked: {guesses}"
+        return text
+
+    def require_all(self) -> None:
+        """Refuse to go on without a text for every class.
+
+        Raises:
+            N3Error: with the names of the missing classes, why they are missing, and what to do.
+        """
+        if self.missing:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+            raise N3Error(
+                f"{len(self.missing)} without text: {reasons}",
+                "Name the right articles as titles, or write these texts in a JSON file"
+                ' {"class": "text", ...} and give it as fill; what was collected is kept',
+            )
+
+
+def describe(
+    classes: Sequence[str],
+    path: Path,
+    section: str = "Description",
+    titles: Mapping[str, str] = {},
+    fill: Path | None = None,
+    contact: str = "",
+    api: str = API,
+) -> Collected:
+    """Collect one description for each class from Wikipedia, and write them to `path`.
+
+    An article is looked for under its given title, else under the class name, the name with hyphens
+    ("Black-footed albatross"), as a possessive ("Brewer's blackbird"), and by searching. One request is made
+    at a time, and the file is written after every class: call again after an interruption, and only what is
+    missing is asked for. Another section, or another title for a class, is asked for anew.
+
+    Args:
+        classes: class names, official or for people; the file has them for people, see `human_name`.
+        path: the JSON file.
+        section: heading of the section to take, with what is below it. Without one of that name, a longer
+            heading that has it is taken ("Description and ecology"); instead of "Description", also one of
+            `ALIKE`. "all" takes the article without its references and lists of links.
+        titles: articles by class, in any spelling, such as `TITLES["cub"]` of `titles.py`; of two for one
+            class the last counts, other classes in it do nothing.
+        fill: a JSON file (see `n3lib.data.texts`) with texts for some classes, which are not looked up then.
+        contact: an e-mail address or web page, which Wikipedia wishes to know of every program.
+        api: address of the `api.php` to ask.
+
+    Raises:
+        N3Error: `path` or `fill` is not such a file, a title cannot be one, or Wikipedia does not answer.
+    """
+    path = Path(path)
+    names = _names(classes)
+    known = ClassNames(names)
+    given = {known.find(name): usable_title(name, title) for name, title in titles.items()}
+    asked = {name: {"section": section, "title": given.get(i, "")} for i, name in enumerate(names)}
+    if not section.strip():
+        raise N3Error("no section is named", 'Name one, such as "Description", or "all"')
+
+    entries = _read(path, names)
+    if fill is not None:
+        entries |= {name: list(text) for name, text in read_some_texts(fill, names).items()}
+    _write(path, names, entries)  # before anything is asked: a file that cannot be written shows now
+    by_hand = {name for name, entry in entries.items() if not _was_asked(entry)}
+    todo = [name for name in names if name not in by_hand and not _was_asked(entries.get(name), asked[name])]
+
+    missing: dict[str, str] = {}
+    with closing(Courteous(api)) as transport:
+        wiki = make_client(transport, contact)
+        for name in tqdm(todo, desc="Wikipedia", disable=None):
+            found = look_up(wiki, name, asked[name])
+            if isinstance(found, str):
+                missing[name] = found
+                entries.pop(name, None)
+            else:
+                entries[name] = found
+            _write(path, names, entries)
+    return Collected(
+        path,
+        found=tuple(name for name in names if name in entries and name not in by_hand),
+        filled=tuple(name for name in names if name in by_hand),
+        missing=missing,
+        searched={
+            name: entry["title"]
+            for name, entry in entries.items()
+            if name not in by_hand and entry["by"] == "search"
+        },
+    )
+
+
+def read_titles(path: Path | str, classes: Sequence[str]) -> dict[str, str]:
+    """Read a JSON file `{"class": "title of its article"}` about some of the classes.
+
+    Raises:
+        N3Error: it is not such a file, or names a class twice or one that is not in `classes`.
+    """
+    titles = read_json(Path(path))
+    if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
+        raise N3Error(f"{path} holds no titles", 'Write {"class": "title of its article"}')
+    ClassNames(classes).match(titles, Path(path))
+    return titles
+
+
+# The file.
+
+
+def _names(classes: Sequence[str]) -> list[str]:
+    names = [human_name(name) for name in classes]
+    if not names or len(set(names)) < len(names) or not all(map(spaced, names)):
+        raise N3Error("the class names are not different from each other, or there are none", "Correct them")
+    return names
+
+
+def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """What `path` says about the classes so far; entries without text are left out."""
+    if not path.exists():
+        return {}
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise N3Error(f"{path} holds no descriptions", "Name another file")
+    ids = ClassNames(names).match(value, path)
+    entries = {names[place]: value[key] for key, place in ids.items()}
+    return {key: entry for key, entry in entries.items() if _says_something(entry)}
+
+
+def _says_something(entry: Any) -> bool:
+    if isinstance(entry, dict):
+        entry = entry.get("sentences")
+    return bool(entry.strip()) if isinstance(entry, str) else bool(entry)
+
+
+def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:
+    with writing(path, "Choose a writable folder"):
+        write_json(path, {name: entries[name] for name in names if name in entries})
+
+
+def _was_asked(entry: Any, asked: Mapping[str, str] | None = None) -> bool:
+    """Whether an entry came from Wikipedia, and with this question if one is given."""
+    if not isinstance(entry, dict) or not {"asked", "by", "title"} <= entry.keys():
+        return False
+    return asked is None or entry["asked"] == asked

@@ -1,0 +1,276 @@
+"""Every method on the same features, text and splits: searched on validation classes, tested on the others.
+
+Once for each method and split: 10 random trials, fitted on the training classes and measured on the
+validation classes. The best is fitted again on both, with each seed, and measured on the test classes.
+"""
+
+import dataclasses
+import re
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int
+
+from n3lib.backbone import load_backbone
+from n3lib.baselines import baselines
+from n3lib.baselines.base import Baseline, Images, Seen, moments, unit
+from n3lib.baselines.features import frozen_features
+from n3lib.config import RunConfig
+from n3lib.data import load_data
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.evaluation import evaluate, magnitude_over_halves
+from n3lib.experiments.result_files import environment
+from n3lib.io.errors import N3Error
+from n3lib.run import train
+from n3lib.scoring import metrics
+from n3lib.text.encoders import make_encoder
+from n3lib.text.reader import Reader, arranged
+from n3lib.text.tfidf import TfIdf
+
+TRIALS = 10
+# What each form of N3 changes in the configuration.
+N3_FORMS = {
+    "n3": [],
+    "n3-classifier": ["--model.adapt=classifier"],
+    "n3-constant": ["--model.adapt=constant"],
+    "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+}
+# Read by an encoder, not counted: the paper's own forms (section 4.3).
+READ_BY_ENCODER = ("megazsl",)
+Control = Literal["own", "shuffled", "random", "names", "own name removed", "all names removed"]
+# What of a description is left is asked of the methods whose fit takes no time.
+TEXT_CONTROLS: tuple[Control, ...] = ("names", "own name removed", "all names removed")
+TEXT_CONTROLLED = ("eszsl", "exem", "nearest")
+
+
+class Problem(NamedTuple):
+    """Seen classes to learn from, and the classes asked for."""
+
+    seen: Seen
+    text: Float64[np.ndarray, "K a"]
+    images: Images
+    labels: Int[np.ndarray, " B"]  # 0 to K - 1
+
+
+class Benchmark:
+    """A dataset and split, its frozen features and its texts, on which methods are measured.
+
+    Args:
+        config: dataset, split, backbone, text encoder and mirroring; and all that N3 is trained with.
+
+    Raises:
+        N3Error: the data are not there, or the split has no validation classes.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.dataset: ZeroShotDataset = load_data(config.data)
+        if not self.dataset.split.val:
+            raise N3Error(f"split {self.dataset.split.name} has no validation classes to choose on")
+
+    @cached_property
+    def features(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pooled features and maps of all images."""
+        return frozen_features(load_backbone(self.config.backbone), self.dataset, self.config.mirror)
+
+    def rows(self, known: Sequence[int], encoder: bool, control: Control, seed: int) -> np.ndarray:
+        """The text of every class as numbers `(classes, a)`, by a reader fitted on the known ones.
+
+        Sentences count alike, whatever weights a file gives them.
+
+        Args:
+            known: class ids.
+            encoder: whether the configured encoder reads it; else its words are counted.
+            control: what is done to the texts first.
+            seed: of random texts.
+        """
+        texts = controlled_texts(self.dataset, control)
+        if encoder:
+            reader = Reader.fit(
+                make_encoder(self.config.text.encoder), [texts[c] for c in known], self.config.text
+            )
+            rows = reader.bank(texts).whole_pooled.numpy()
+        else:
+            pieces = arranged(texts, self.config.text)
+            rows = TfIdf.fit([pieces[c] for c in known], self.config.text.ngrams).transform(pieces)
+        if control == "random":
+            rows = np.random.default_rng([seed, 13]).standard_normal(rows.shape)
+        return rows.astype(np.float64)
+
+    def problem(
+        self, known: str, asked: str, rows: Float64[np.ndarray, "classes a"], maps: bool = False
+    ) -> Problem:
+        """Parts of the split, standardized by what the known classes say.
+
+        Args:
+            known: `train` or `trainval`.
+            asked: `val` or `test`.
+            rows: the text of every class.
+            maps: whether the method reads feature maps.
+        """
+        pooled, cells = self.features
+        split = self.dataset.split
+        ids, picks, labels = {}, {}, {}
+        for part in (known, asked):
+            ids[part] = list(split.part(part))
+            picks[part] = self.dataset.indices(ids[part])
+            place = {c: k for k, c in enumerate(ids[part])}
+            labels[part] = np.array([place[int(c)] for c in self.dataset.labels[picks[part]]])
+        mean, scale = moments(pooled[picks[known]].astype(np.float64))
+        center = rows[ids[known]].mean(0)
+
+        def images(part: str) -> Images:
+            features = (pooled[picks[part]].astype(np.float64) - mean) / scale
+            return Images(features, np.asarray(cells[picks[part]]) if maps else None)
+
+        def text(part: str) -> np.ndarray:
+            return unit(rows[ids[part]] - center)
+
+        return Problem(
+            Seen(images(known), labels[known], text(known)), text(asked), images(asked), labels[asked]
+        )
+
+    def measure(
+        self, name: str, seed: int = 0, trials: int = TRIALS, earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A baseline's result: searched on the validation classes, refitted, measured on the test classes.
+
+        Args:
+            name: of the baseline.
+            seed: of whatever it draws.
+            trials: of the random search.
+            earlier: its result with another seed, whose search is not done again.
+        """
+        started = time.perf_counter()
+        kind, encoder = baselines()[name], name in READ_BY_ENCODER
+
+        def problem(known: str, asked: str, control: Control) -> Problem:
+            ids = self.dataset.split.part(known)
+            return self.problem(known, asked, self.rows(ids, encoder, control, seed), kind.uses_maps)
+
+        if earlier:
+            method, told = kind(seed=seed, **earlier["hyperparameters"]), earlier["search"]
+        else:
+            method, told = search(kind, problem("train", "val", "own"), seed, trials)
+        final = problem("trainval", "test", "own")
+        writer, order = method.fit(final.seen), np.random.default_rng([seed, 17]).permutation(len(final.text))
+        result = scores(writer(final.text)(final.images), final.labels)
+        # Each class described by the next one's text in a random order: never by its own.
+        turned = np.empty_like(order)
+        turned[order] = np.roll(order, 1)
+        controls = {"shuffled": scores(writer(final.text[turned])(final.images), final.labels)}
+        for control in ("random", *(TEXT_CONTROLS if name in TEXT_CONTROLLED else ())):
+            other = problem("trainval", "test", control)
+            controls[control] = scores(method.fit(other.seen)(other.text)(other.images), other.labels)
+        return {
+            **self._frame(name, seed, result, started),
+            "reader": self.config.text.encoder if encoder else "words counted",
+            "hyperparameters": {k: v for k, v in dataclasses.asdict(method).items() if k != "seed"},
+            "search": told,
+            "controls": controls,
+        }
+
+    def measure_n3(self, name: str, seed: int, folder: Path) -> dict[str, Any]:
+        """The result of a form of N3, trained into a run folder (an unfinished run goes on)."""
+        started = time.perf_counter()
+        run = train(self.config, folder, dataset=self.dataset)
+        found = evaluate(run, self.dataset)
+        controls = {}
+        if name == "n3":  # the others' classifiers read the text in the same way
+            shuffled = evaluate(run, self.dataset, permutations=1, control="shuffled")
+            controls = {"shuffled": shuffled["metrics"]}
+        return {
+            **self._frame(name, seed, found["metrics"], started),
+            "spread": found["spread"],
+            "adaptation": magnitude_over_halves(run, self.dataset, run.reader.bank(self.dataset.texts)),
+            "reader": f"words counted and {self.config.text.encoder}",
+            "controls": controls,
+        }
+
+    def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
+        split = self.dataset.split
+        return {
+            **question(self.config, name),
+            "dataset": self.config.data.name,
+            "split": split.name,
+            "ways": len(split.test),
+            "chance": 100 / len(split.test),
+            "text": "own",
+            "seed": seed,
+            "metrics": result,
+            "environment": environment(self.dataset),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+
+
+def question(config: RunConfig, name: str) -> dict[str, Any]:
+    """What decides a method's result, but for its seed, as the result itself says it."""
+    settings = dataclasses.asdict(config)
+
+    def some(*parts: str) -> dict[str, Any]:
+        return {part: settings[part] for part in parts}
+
+    asked = {"study": "benchmark", "method": name, "config": some("data", "text", "backbone", "mirror")}
+    if name in N3_FORMS:
+        asked["training"] = some("model", "episodes", "train", "fit", "exemplar_images")
+    return asked
+
+
+def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> dict[str, float]:
+    """Per-class accuracy (Eq. 7), top-5 and average precision in percent."""
+    if not np.isfinite(given).all():
+        return {"per_class_accuracy": 0.0, "top5": 0.0, "average_precision": 0.0}
+    # Only their order counts; a common scale keeps the softmax of average precision from saturating.
+    scaled = given / max(float(np.abs(given).max()), 1e-12)
+    return metrics(torch.from_numpy(scaled), torch.from_numpy(labels))
+
+
+def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
+    """Random search: the method with the best per-class accuracy on the classes asked for, and all trials.
+
+    The trials are the same whatever the seed, which is the method's.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
+
+    def objective(trial: "optuna.Trial") -> float:
+        write = kind.draw(trial, seed).fit(problem.seen)
+        return scores(write(problem.text)(problem.images), problem.labels)["per_class_accuracy"]
+
+    study.optimize(objective, n_trials=trials)
+    method = kind.draw(optuna.trial.FixedTrial(study.best_params), seed)
+    tried = [{"parameters": t.params, "validation": round(t.value or 0.0, 3)} for t in study.trials]
+    return method, {"validation": study.best_value, "trials": tried}
+
+
+def controlled_texts(dataset: ZeroShotDataset, control: Control) -> tuple[tuple[str, ...], ...]:
+    """The descriptions of all classes, or what a control leaves of them.
+
+    `names`: the class name alone; `own name removed`: the words of a class's name are taken out of its text;
+    `all names removed`: the words of every class name are taken out of every text.
+    """
+    if control in ("own", "random", "shuffled"):
+        return dataset.texts
+    if control == "names":
+        return tuple((name,) for name in dataset.classes)
+    words = [set(re.findall(r"\w+", name.lower())) for name in dataset.classes]
+    if control == "all names removed":
+        gone = [_any_of(set().union(*words))] * len(words)
+    else:
+        gone = [_any_of(own) for own in words]
+    return tuple(
+        tuple(pattern.sub(" ", sentence) for sentence in sentences)
+        for sentences, pattern in zip(dataset.texts, gone, strict=True)
+    )
+
+
+def _any_of(words: set[str]) -> re.Pattern[str]:
+    """Any of these words, in the plural too."""
+    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, words)))})s?\b", re.IGNORECASE)

@@ -1,0 +1,117 @@
+"""Charts of studies: lines with their spread over seeds, and layers side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from n3lib.experiments import plots
+from n3lib.experiments.lettering import apart, literal, plain
+
+Line = Sequence[Mapping[Any, float]]  # of each seed: x to y
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, Line]],
+    xlabel: str,
+    ylabel: str,
+    ordered: bool = False,
+    log: bool = False,
+    level: tuple[float, str] | None = None,
+    log_y: bool = False,
+) -> Figure:
+    """Lines in panels, two side by side: the mean over seeds, and a band from the lowest to the highest seed.
+
+    Args:
+        panels: title to the panel's lines by name; a name has one color in all panels.
+        xlabel, ylabel: with units.
+        ordered: whether the names have an order, which the colors then show.
+        log: a logarithmic x axis, with a tick at each x.
+        level: a value to compare with and what it is called, drawn as a dashed line.
+        log_y: a y axis for values that differ by orders of magnitude and may be 0.
+    """
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    palette = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED, plots.PURPLE, plots.SKY, "#000000"]
+    if ordered:
+        palette = [colormaps["cividis"](share) for share in np.linspace(0, 0.92, len(names))]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plots.canvas(rows, columns, (1.4 + 3.0 * columns, 3.0 * rows), sharey=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    drawn: dict[str, Line2D] = {}
+    for (title, shown), axis in zip(panels.items(), axes.flat, strict=False):
+        for name, seeds in shown.items():
+            drawn[name] = _line(axis, seeds, palette[names.index(name) % len(palette)])
+        if level:
+            drawn[level[1]] = axis.axhline(level[0], color=plots.GRAY, linestyle="--", linewidth=1)
+        axis.set(title=_plain(title, 3.2, 10.0), xlabel=plain(xlabel, 3.2, lines=2))
+        if log:
+            ticks = sorted({x for seeds in shown.values() for seed in seeds for x in seed})
+            axis.set_xscale("log")
+            axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+            axis.minorticks_off()
+    if log_y:
+        least = min(
+            y for shown in panels.values() for seeds in shown.values() for s in seeds for y in s.values()
+        )
+        if least > 0:
+            axes[0, 0].set_yscale("log")
+        else:
+            axes[0, 0].set_yscale("symlog", linthresh=1.0)
+    for axis in axes[:, 0]:
+        axis.set(ylabel=_plain(ylabel, 2.8))
+    legend = figure.legend(list(drawn.values()), apart(list(drawn), 3.5), loc="outside right upper")
+    literal(legend.get_texts())
+    return figure
+
+
+def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
+    """A value of each layer, from the first to the last: one panel a quantity, one mark a seed.
+
+    Args:
+        panels: what is measured, with its unit, to its values by name of the model; layers are the x.
+    """
+    figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
+    names = dict.fromkeys(name for models in panels.values() for name in models)
+    colors = dict(zip(names, [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED], strict=False))
+    order = list(
+        dict.fromkeys(layer for models in panels.values() for seeds in models.values() for layer in seeds[0])
+    )
+    drawn: dict[str, Line2D] = {}
+    for (ylabel, models), axis in zip(panels.items(), axes[:, 0], strict=True):
+        for name, seeds in models.items():
+            color = colors[name]  # the same in every panel, also in one that lacks some models
+            x = [order.index(layer) for layer in seeds[0]]
+            mean = [float(np.mean([seed[layer] for seed in seeds])) for layer in seeds[0]]
+            (drawn[name],) = axis.plot(x, mean, "-", color=color, linewidth=1.2)
+            for seed in seeds:
+                y = [seed[layer] for layer in seeds[0]]
+                axis.plot(x, y, "o", color=color, markersize=3, alpha=0.6)
+        axis.set(ylabel=_plain(ylabel, 1.9))
+        axis.set_ylim(0, None)
+    if len(names) > 1:  # above the panels, where no line runs
+        where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+        literal(axes[0, 0].legend(list(drawn.values()), apart(list(drawn), 2.9), **where).get_texts())
+    axes[-1, 0].set_xticks(range(len(order)))
+    literal(axes[-1, 0].set_xticklabels(apart(order, 2.0), rotation=90))
+    axes[-1, 0].set(xlabel="layer, from the image to the features")
+    return figure
+
+
+def _line(axis: Axes, seeds: Line, color: Any) -> Line2D:
+    x = sorted(at for at in seeds[0] if all(at in seed for seed in seeds))
+    y = np.array([[seed[at] for at in x] for seed in seeds])  # (seeds, points)
+    (line,) = axis.plot(x, y.mean(0), color=color, linewidth=1.4)
+    if len(seeds) > 1:
+        axis.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.2, linewidth=0)
+    return line
+
+
+def _plain(text: str, inches: float, size: float = 9.0) -> str:
+    """Like `plain`, in lines of their own where the text has line breaks."""
+    return "\n".join(plain(line, inches, size) for line in text.split("\n"))

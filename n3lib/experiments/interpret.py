@@ -1,0 +1,314 @@
+"""Which words of the descriptions decided about an image (section 5.2, Figure 3).
+
+E is the cross entropy, in nats, of one image under the network that N3 writes from K descriptions. The paper
+ranks a word by the length of its gradient, ||dE/dD_ij||, with D_ij the embedding of word j of description i.
+Here that is one of two measures, because of what it cannot see:
+
+- along a path that averages the words (`Text.pooled`), the gradient of every word of a description is one
+  and the same vector times the word's idf: its length says how rare a word is, not what it did;
+- the lexical path counts words and has no embedding in it at all.
+
+The other measure, a word's influence, is minus the gradient times the input, summed over all paths: D_ij on
+the way through Tokens2Label and through the average, the TF-IDF weight on the lexical path. To first order
+it is the rise of E if the word's inputs were set to zero. It has a sign: above 0, the word speaks for the
+true class.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from n3lib.data.images import check_pixels
+from n3lib.data.names import class_name
+from n3lib.data.texts import parse_classes
+from n3lib.experiments.plots import ORANGE, PAPER, SKY
+from n3lib.io.errors import N3Error
+from n3lib.run import Run
+from n3lib.synthesis import SynthesizedNetwork
+from n3lib.text.bank import Text
+from n3lib.text.cache import encode_texts
+from n3lib.text.reader import Reader, arranged
+from n3lib.text.tfidf import TfIdf, stop_words
+from n3lib.text.tokens import Encoded
+
+Measure = Literal["influence", "gradient"]
+TOP = 3  # words named for each class
+REJECTED = 3  # classes named as most firmly rejected
+
+# How the values of a word's pieces become the word's, and those of its places in a text one value.
+_MERGE: dict[str, Callable[[list[float]], float]] = {"influence": sum, "gradient": max}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the words of one description do to E.
+
+    Attributes:
+        name: of the class.
+        probability: that the network gives it, 0 to 1.
+        words: the description's words in order, word pieces joined.
+        influence: of each word, in nats; above 0 where it speaks for the true class.
+        gradient: ||dE/dD_ij|| of each word, the paper's measure; of a word in pieces, the largest.
+    """
+
+    name: str
+    probability: float
+    words: list[str]
+    influence: list[float]
+    gradient: list[float]
+
+    def values(self, by: Measure) -> list[float]:
+        """One value a word."""
+        return self.influence if by == "influence" else self.gradient
+
+    def top(self, by: Measure) -> list[str]:
+        """The `TOP` different words with the largest values."""
+        return top(self.words, self.values(by), _MERGE[by])
+
+
+def top(words: Sequence[str], values: Sequence[float], merge: Callable[[list[float]], float]) -> list[str]:
+    """The `TOP` different words with the largest values, those of a word's places merged."""
+    places: dict[str, list[float]] = {}
+    for word, value in zip(words, values, strict=True):
+        places.setdefault(word, []).append(value)
+    return sorted(places, key=lambda word: -merge(places[word]))[:TOP]
+
+
+@dataclass(frozen=True, repr=False)
+class Evidence:
+    """The words that decided about one image; a notebook shows them colored in their descriptions.
+
+    Attributes:
+        image: the pixels.
+        truth: its class.
+        readings: of all K descriptions, by the class's name.
+        by: the measure that ranks and colors.
+    """
+
+    image: UInt8[Tensor, "H W 3"]
+    truth: str
+    readings: dict[str, Reading]
+    by: Measure = "influence"
+
+    def positive(self) -> list[str]:
+        """Top positive evidence: words of the true class's description."""
+        return self.readings[self.truth].top(self.by)
+
+    def negative(self) -> dict[str, list[str]]:
+        """Top negative evidence: the classes most firmly rejected, with words of their descriptions.
+
+        Classes are ranked by the largest value of a word divided by the probability of the class.
+        """
+
+        def rank(name: str) -> float:
+            reading = self.readings[name]
+            return max(reading.values(self.by)) / max(reading.probability, 1e-12)
+
+        firm = sorted(self.readings.keys() - {self.truth}, key=rank, reverse=True)[:REJECTED]
+        return {name: self.readings[name].top(self.by) for name in firm}
+
+    def __repr__(self) -> str:
+        lines = [f"not {name}: {', '.join(words)}" for name, words in self.negative().items()]
+        return "\n".join([f"{self.truth}: {', '.join(self.positive())}", *lines])
+
+    def _repr_html_(self) -> str:
+        shown = {self.truth: "True class", **dict.fromkeys(self.negative(), "Rejected")}
+        texts = "".join(_html(self.readings[name], self.by, role) for name, role in shown.items())
+        colors = {"speaks for the true class": SKY, "speaks against it": ORANGE}
+        if self.by == "gradient":
+            colors = {"large gradient": SKY}
+        swatches = [
+            f'<span style="background:{c};padding:0 .4em">{label}</span>' for label, c in colors.items()
+        ]
+        # Dark on light of its own, whatever the page around it is.
+        return (
+            f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em"'
+            ' class="tex2jax_ignore mathjax_ignore">'  # a "$" in a text is no mathematics
+            f'<div><img src="data:image/png;base64,{_png(self.image)}" width="128" alt="the image"></div>'
+            f'<div>{texts}<p style="margin:0;font-size:85%">{" ".join(swatches)} The stronger the color,'
+            f" the more; each description has its own scale. Underlined: its top {TOP} words.</p></div></div>"
+        )
+
+
+def evidence(
+    run: Run,
+    classes: Mapping[str, Any],
+    image: UInt8[Tensor, "H W 3"],
+    truth: str,
+    by: Measure = "influence",
+) -> Evidence:
+    """What every word of K descriptions does to the loss of one image.
+
+    Args:
+        run: a trained N3.
+        classes: the descriptions, in any form of `n3lib.data.texts.parse_classes`.
+        image: as stored.
+        truth: the name of its class.
+        by: what ranks and colors the words; see the top of this file.
+
+    Raises:
+        N3Error: the true class is not among those described, or the image is not uint8 or of another shape.
+    """
+    classes = parse_classes(classes)
+    names, truth = list(classes), class_name(truth)
+    if truth not in names:
+        raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
+    check_pixels(image, Tensor, rank=3, what="image")
+    model = run.model
+    text, inputs, encoded = differentiable(run.reader, list(classes.values()))
+    logits = model.logits(model.backbone.preprocess(image[None]), model.read(text)).double()  # (1, K)
+    loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
+    # An N3 without the lexical path does not use its input: the gradient is then zero.
+    slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)
+    with torch.no_grad():
+        embedded = -(slopes[0] * inputs[0]).sum(2)  # (K, T)
+        counted = -(slopes[1] * inputs[1])  # (K, V)
+        lengths, shares = slopes[0].norm(dim=2), logits.softmax(1)[0]  # (K, T), (K)
+    readings = {}
+    for k, name in enumerate(names):
+        sentences = [joined(one.words) for one in encoded[k]]
+        places = _places(encoded[k])
+        of_tokens = [_MERGE["influence"](embedded[k, place].tolist()) for place in places]
+        of_terms = hand_on(sentences, counted[k].tolist(), run.reader.tfidf)
+        influence = [a + b for a, b in zip(of_tokens, of_terms, strict=True)]
+        gradient = [_MERGE["gradient"](lengths[k, place].tolist()) for place in places]
+        words = [word for sentence in sentences for word in sentence]
+        readings[name] = Reading(name, shares[k].item(), words, influence, gradient)
+    return Evidence(image, truth, readings, by)
+
+
+def first_right(
+    network: SynthesizedNetwork, images: UInt8[Tensor, "B H W 3"], labels: Int[Tensor, " B"]
+) -> int:
+    """The place of the first image that a network classifies rightly; 0 where there is none."""
+    right = network.probabilities(images).argmax(1) == labels
+    return right.tolist().index(True) if right.any() else 0
+
+
+def differentiable(
+    reader: Reader, texts: Sequence[Sequence[str]]
+) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]], list[list[Encoded]]]:
+    """Descriptions as functions of the embeddings D of all their tokens and of their TF-IDF rows.
+
+    Unlike `Text.tokens`, D has every token: those behind `max_tokens` count in the average, and where
+    Tokens2Label reads one embedding a sentence, that is the mean of its tokens.
+
+    Returns:
+        The text, D with the rows, and the sentences' tokens in the order of D.
+    """
+    bank = reader.bank(texts)
+    text = bank.batch(range(len(bank)))
+    read = encode_texts(reader.encoder, arranged(texts, reader.config))
+    encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
+    rows, counts = [], []
+    for sentences, weights in zip(encoded, bank.weights, strict=True):
+        rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
+        idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
+        counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
+    d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
+    count = pad_sequence(counts, batch_first=True)  # (K, T)
+    pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
+    most = max(map(len, text.pieces))
+    tokens = d[:, :most]
+    if reader.config.pooling == "sentence":
+        average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
+        for k, sentences in enumerate(encoded):
+            ends = np.cumsum([0, *(len(one.words) for one in sentences[:most])]).tolist()
+            for s, (start, end) in enumerate(pairwise(ends)):
+                average[k, s, start:end] = 1 / (end - start)
+        tokens = average @ d
+    lexical = text.lexical.clone().requires_grad_()
+    pieces = [row[: len(piece)] for row, piece in zip(tokens, text.pieces, strict=True)]
+    return Text(pieces, text.weights, pooled, lexical, text.words), (d, lexical), encoded
+
+
+def joined(tokens: Sequence[str]) -> list[str]:
+    """Tokens as words: a piece that BERT's vocabulary writes as `##us` continues the one before it."""
+    return [
+        "".join([tokens[i].removeprefix("##") if i > w[0] else tokens[i] for i in w]) for w in _spans(tokens)
+    ]
+
+
+def _spans(tokens: Sequence[str]) -> list[range]:
+    starts = [i for i, token in enumerate(tokens) if i == 0 or not re.match("##.", token)]
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+
+
+def _places(sentences: Sequence[Encoded]) -> list[list[int]]:
+    """The places of each word's tokens in a description."""
+    places, start = [], 0
+    for one in sentences:
+        places += [[start + i for i in span] for span in _spans(one.words)]
+        start += len(one.words)
+    return places
+
+
+def hand_on(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
+    """Values of the terms of the lexical path, handed on to the words of a description.
+
+    A term's value is shared equally by the places where it stands, and at each by its words.
+
+    Args:
+        sentences: the words of each sentence.
+        values: of the V terms.
+        tfidf: says which terms there are.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    analyze = CountVectorizer(stop_words=stop_words()).build_analyzer()  # as the terms were found
+    of_term = dict(zip(tfidf.vocabulary, values, strict=True))
+    places: dict[str, list[list[int]]] = {}
+    count = 0
+    for words in sentences:
+        parts = [(part, count + w) for w, word in enumerate(words) for part in analyze(word)]
+        count += len(words)
+        for n in range(1, tfidf.ngrams + 1):
+            for i in range(len(parts) - n + 1):
+                term = " ".join(part for part, _ in parts[i : i + n])
+                places.setdefault(term, []).append([w for _, w in parts[i : i + n]])
+    handed = [0.0] * count
+    for term in places.keys() & of_term.keys():
+        for place in places[term]:
+            for w in place:
+                handed[w] += of_term[term] / len(places[term]) / len(place)
+    return handed
+
+
+def _html(reading: Reading, by: Measure, role: str) -> str:
+    """A description with colored words."""
+    values, top = reading.values(by), set(reading.top(by))
+    largest = max(map(abs, values)) or 1.0
+    spans = []
+    for word, value in zip(reading.words, values, strict=True):
+        line = ";text-decoration:underline" if word in top else ""
+        spans.append(f'<span style="background:{_color(value / largest)}{line}">{escape(word)}</span>')
+    title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
+    scroll = "margin:0 0 .6em;max-height:15em;overflow:auto"  # for whole articles
+    return f'<p style="{scroll}">{title}<br>{" ".join(spans)}</p>'
+
+
+def _color(value: float) -> str:
+    """White at 0, the full color of what speaks for the true class at 1, of what speaks against it at -1."""
+    strong = SKY if value > 0 else ORANGE
+    levels = [int(strong[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 + abs(value) * (level - 255)):02x}" for level in levels)
+
+
+def _png(image: UInt8[Tensor, "H W 3"]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image.numpy()).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

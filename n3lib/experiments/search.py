@@ -1,0 +1,243 @@
+"""Random search of N3's hyperparameters, chosen on the validation classes.
+
+The paper searches at random with 10 runs (section 4.3) and tabulates what it found (appendix D, Table 7):
+
+    Table 7                        here
+    T2L Num Layer, L2A Num Layer   model.t2l_layers, model.l2a_layers
+    T2L LR, L2A LR                 train.lr, one rate for both parts
+    (Max) Training Epoch           not searched: trials cost the same, and each keeps its best checkpoint
+
+Searched besides: the start of mu (section 5.4), and what the paper's own form does not have, the rate of mu
+and of the word weights and the ridge of the exemplar classifier. Width and heads stay as configured.
+
+A search is a folder: optuna's journal, and a run folder for each trial. Processes that share the folder share
+the work; on several machines, its file system must have file locks.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from n3lib.config import read_config
+from n3lib.data import DataConfig, load_data
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.evaluation import evaluate
+from n3lib.experiments.result_files import answered, difference, edition, write_result
+from n3lib.io.console import tell
+from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.files import check_writable, read_json, write_json
+from n3lib.run import Run, train
+from n3lib.trainer import read_metrics
+
+TRIALS = 10  # as in the paper
+TAKEN = ("journal.log", "trial-0", "config.json", "run.json", "card.json")  # of a search, a run, a network
+MAX_TRIALS = 10_000  # all are drawn before the first is run
+# Setting to its range, drawn evenly on a logarithmic scale, or to its values.
+SPACE: dict[str, tuple[float, float] | list[int]] = {
+    "train.lr": (1e-4, 3e-3),
+    "train.fast_lr": (1e-3, 1e-1),
+    "model.t2l_layers": [1, 2],
+    "model.l2a_layers": [1, 2],
+    "model.initial_mu": (0.03, 3.0),
+    "model.ridge": (0.01, 1.0),
+}
+
+
+def searched(overrides: Sequence[str] = ()) -> list[str]:
+    """The settings that are searched: all of `SPACE` but those that are set by hand."""
+    return [name for name in SPACE if not any(o.split("=")[0] == f"--{name}" for o in overrides)]
+
+
+def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float | int]]:
+    """The parameters of the first random trials: the same for the same seed, whatever their number.
+
+    Args:
+        names: of the settings.
+        seed: of the sampler.
+        trials: how many.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    asked = [study.ask(_distributions(names)).params for _ in range(trials)]
+    # Three digits say enough, and can be typed.
+    return [
+        {name: v if isinstance(v, int) else float(f"{v:.3g}") for name, v in one.items()} for one in asked
+    ]
+
+
+def search(
+    config: Path,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    trials: int = TRIALS,
+    results: Path = Path("results/search"),
+    told: Callable[[str], None] = tell,
+) -> dict[str, Any] | None:
+    """Search, or go on with a search; whoever finishes the last trial tests the best.
+
+    Trial 0 is the configuration as it stands. It is there to compare with, and cannot be chosen.
+
+    Args:
+        config: the YAML file. Its seed is also that of what is drawn.
+        folder: of the search: `journal.log`, and the run folders `trial-0` to `trial-TRIALS`.
+        overrides: of the configuration; what is set here is not searched.
+        trials: random ones, beside trial 0.
+        results: where the result goes, named after the folder.
+        told: is given a line for where the result goes, for each trial and for the result.
+
+    Returns:
+        The result of the best trial on the test classes, with all trials under `search`; None while other
+        processes are still at work.
+
+    Raises:
+        N3Error: there are no validation classes to choose on, the folder or the result's file belongs to
+            another search, or no trial has ended well.
+    """
+    names, base = searched(overrides), read_config(config, overrides)
+    if not 1 <= trials <= MAX_TRIALS or not names:
+        raise N3Error(
+            f"{len(names)} settings cannot be searched in {trials} trials",
+            f"Leave a setting free, and ask for 1 to {MAX_TRIALS:,} trials",
+        )
+    what = {"config": dataclasses.asdict(base), "searched": names}
+    path = results / f"{folder.name}.json"
+    _check_result(path, what, trials, base.data)
+    data = load_data(base.data)
+    if base.fit != "train" or not data.split.val:
+        raise N3Error(
+            f"{config} leaves no validation classes to choose on", "Use fit: train and a split that has some"
+        )
+    check_writable(path)
+    check_writable(folder, folder=True)
+    with FileLock(folder / "search.lock"):
+        own, other = folder / "search.json", "Choose another folder, or delete this one"
+        if not answered(own, what, mark="searched", remedy=other):
+            taken = [path for path in map(folder.joinpath, TAKEN) if path.exists()]
+            if taken:
+                raise N3Error(f"{taken[0]} belongs to no search", other)
+            write_json(own, what)
+        told(f"{folder}: trial 0 to {trials}; the result goes to {path}")
+        study = _open(folder, names, base.seed, trials)
+    for number in range(trials + 1):
+        with _claim(folder / f"trial-{number}.lock") as mine:
+            trial = study.trials[number]  # read with the lock held: another process may just have finished it
+            if not mine or trial.state.is_finished():
+                continue
+            given = [f"--{name}={value}" for name, value in trial.params.items()]
+            try:
+                run = train(
+                    read_config(config, [*overrides, *given]), folder / f"trial-{number}", dataset=data
+                )
+            except Diverged as error:
+                study.tell(number, state=TrialState.FAIL)
+                told(f"trial {number}: {error}")
+                continue
+            found = validation(run.folder)
+            study.tell(number, found)
+            told(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
+    with FileLock(folder / "search.lock"):
+        tried = study.trials[: trials + 1]
+        if not all(trial.state.is_finished() for trial in tried):
+            told("the other trials are being run by other processes; the last to finish writes the result")
+            return None
+        trials_told = [
+            {"trial": t.number, "parameters": t.params, "validation": t.value and round(t.value, 3)}
+            for t in tried
+        ]
+        _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
+        if not path.exists() or read_json(path)["search"]["trials"] != trials_told:
+            result = _conclude(folder, tried, data)
+            values = {name: getattr(getattr(base, name.split(".")[0]), name.split(".")[1]) for name in names}
+            result["search"] |= {"trials": trials_told, "configured_values": values}
+            command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
+            write_result(path, result | {"command": shlex.join(command)})
+    result = read_json(path)
+    told(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
+    return result
+
+
+def validation(folder: Path) -> float:
+    """What a run's checkpoint was chosen by: its highest accuracy on the validation classes, in percent."""
+    return max(line["validation"] for line in read_metrics(folder) if "validation" in line)
+
+
+def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfig) -> None:
+    """Refuse the result of another search, or of this one with more trials."""
+    other = "Search into a folder of another name, or delete this file"
+    if not answered(path, {"study": "search"}, remedy=other):
+        return
+    found = read_json(path)
+    # What was configured, in place of what was found.
+    configured = found["search"]["configured_values"]
+    config = {
+        part: {name: configured.get(f"{part}.{name}", value) for name, value in values.items()}
+        if isinstance(values, dict)
+        else values
+        for part, values in found["config"].items()
+    }
+    if differs := difference(found | {"config": config, "searched": list(configured)}, what | edition(data)):
+        raise N3Error(f"{path} belongs to another search: {differs}", other)
+    if (done := len(found["search"]["trials"]) - 1) > trials:
+        raise N3Error(
+            f"{path} holds {done} trials, more than {trials}", f"Ask for --trials {done}, or delete it"
+        )
+
+
+def _distributions(names: Sequence[str]) -> dict[str, Any]:
+    kinds: dict[str, Any] = {}
+    for name in names:
+        some = SPACE[name]
+        kinds[name] = (
+            CategoricalDistribution(some) if isinstance(some, list) else FloatDistribution(*some, log=True)
+        )
+    return kinds
+
+
+def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.Study:
+    """The search's study, with every trial entered: who runs one is settled by locks."""
+    parameters = [{}, *draw(names, seed, trials)]
+    path = str(folder / "journal.log")
+    # A lock that Windows can have too.
+    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+    study = optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", load_if_exists=True
+    )
+    for own in parameters[len(study.trials) :]:
+        # A trial is open from the start, so that one whose process was killed looks like one not begun.
+        kinds = _distributions(list(own))
+        study.add_trial(create_trial(state=TrialState.RUNNING, params=own, distributions=kinds))
+    return study
+
+
+@contextmanager
+def _claim(path: Path) -> Iterator[bool]:
+    """Whether the trial is this process's; the system lets go of the lock when the process dies."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(path, timeout=0))
+            mine = True
+        except Timeout:
+            mine = False
+        yield mine
+
+
+def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset) -> dict[str, Any]:
+    """Choose on validation, and only then look at the test classes."""
+    done = [trial for trial in tried[1:] if trial.value is not None]
+    if not done:
+        raise N3Error(f"no trial in {folder} has ended well", "Lower train.lr and search into another folder")
+    best = max(done, key=lambda trial: trial.value or 0.0)
+    result = evaluate(Run.load(folder / f"trial-{best.number}"), data)
+    own = None if tried[0].value is None else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
+    space = {name: SPACE[name] for name in best.params}
+    return result | {"study": "search", "search": {"space": space, "best": best.number, "configured": own}}

@@ -1,0 +1,108 @@
+"""Printing on any console: text of files and users steers no terminal, and no encoding refuses it."""
+
+import codecs
+import io
+import os
+import signal
+import sys
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+# Embeddings, overrides and isolates: they turn around the text that follows.
+_TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+_ERRORS = "n3lib.io.console"
+
+
+def printable(text: object) -> str:
+    """`text` as one line that is safe to print.
+
+    Control characters, line separators, embeddings and overrides of the writing direction, and the bytes of
+    file names that are not UTF-8 are escaped. All scripts, with their joiners and combining marks, are left.
+    """
+    return "".join(c.encode("unicode_escape").decode() if _steers(c) else c for c in str(text))
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS
+
+
+def tell(line: object) -> None:
+    """Print one line, made `printable`."""
+    print(printable(line))
+
+
+def warn(line: object) -> None:
+    """Print one line to the standard error, as `n3` does, made `printable`."""
+    print(f"n3: {printable(line)}", file=sys.stderr)
+
+
+@contextmanager
+def anywhere() -> Iterator[Any]:
+    """Within the block, `sys.stdout` and `sys.stderr` take any text, also where there is no console.
+
+    Of several processes that train together, as under torchrun, only the first one's are shown.
+
+    Returns:
+        A stream for errors, which are shown of every process.
+    """
+    first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
+    with ExitStack() as after:
+        if (
+            not first and "TORCH_CPP_LOG_LEVEL" not in os.environ
+        ):  # PyTorch's core warns past Python's streams
+            os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
+            after.callback(os.environ.pop, "TORCH_CPP_LOG_LEVEL", None)
+        nowhere = after.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        for name in ("stdout", "stderr"):
+            before = getattr(sys, name)
+            stream = nowhere if before is None or before.closed else before
+            if isinstance(before, io.TextIOWrapper) and stream is before:
+                after.callback(_leave, stream, stream.errors)
+                stream.reconfigure(errors=_ERRORS)
+            after.callback(setattr, sys, name, before)
+            setattr(sys, name, stream if first else nowhere)
+        yield stream
+
+
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C within the block, besides raising it: some libraries make another error of it."""
+    caught: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # not in a thread or a background job
+    if ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield caught
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(stream: io.TextIOWrapper, errors: str | None) -> None:
+    try:
+        stream.reconfigure(errors=errors)  # it flushes first
+    except OSError:  # nobody reads on, or the disk is full: Python would try again at its end, and complain
+        with suppress(OSError):
+            os.dup2(nowhere := os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            os.close(nowhere)
+            stream.reconfigure(errors=errors)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """What is printed for characters that a console does not have."""
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end].replace("±", "+/-")
+    return missing.encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error(_ERRORS, _replace)

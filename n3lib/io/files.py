@@ -1,0 +1,318 @@
+"""Atomic writes, hashes and safe reads: no file is ever seen half written, none is unpickled."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from n3lib.io.errors import N3Error
+
+# No text comes near: the articles about NABirds' 404 species have 20 MB.
+MAX_TEXT = 256 * 2**20
+PARTIAL = ".n3-partial"  # ends the names of what is being written, and of nothing else
+
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it only when the block ends without an error."""
+    path, temporary = Path(path), None
+    if path.is_symlink():  # what it points to is written, and it stays
+        path = path.resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:  # Windows syncs only what is open for writing
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        if os.name == "posix":  # the new name is on the disk only when its folder is
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        if PARTIAL in str(error.filename):  # a name that nobody knows
+            error.filename = str(path)
+        raise
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left half written; only where nobody else is writing."""
+    for left in Path(folder).glob(f".?*{PARTIAL}"):  # as `atomic` names them
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+@contextmanager
+def writing(folder: Path, remedy: str) -> Iterator[None]:
+    """Say in one line that `folder` cannot be written, such as on a full disk.
+
+    Raises:
+        N3Error: the block ended with an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise N3Error(f"{folder} cannot be written: {error.strerror or error}", remedy) from None
+
+
+def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
+    """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
+
+    Args:
+        path: the file.
+        folder: whether `path` is a folder, which is made.
+        remedy: what to do where it cannot be written.
+
+    Raises:
+        N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        kind = "a folder" if path.is_dir() else "a file" if path.is_file() else "a device or a pipe"
+        raise N3Error(f"{path} is {kind}, not {'a folder' if folder else 'a file'}", "Choose another name")
+    home = path if folder else path.parent
+    if blocking := next((place for place in (home, *home.parents) if place.is_file()), None):
+        raise N3Error(f"{path} cannot be written: {blocking} is a file", remedy)
+    with writing(path, remedy):
+        home.mkdir(parents=True, exist_ok=True)
+        # By a name that `sweep` knows, should the process be killed here.
+        with tempfile.NamedTemporaryFile(dir=home, prefix=".", suffix=PARTIAL):
+            pass
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse what a disk has no room for, before it is begun; `needed` in bytes.
+
+    Raises:
+        N3Error: it has less.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise N3Error(
+            f"{folder} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB free", "Make room there"
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` atomically, as UTF-8.
+
+    Raises:
+        N3Error: it holds half a character, as a file name that is not UTF-8 does.
+    """
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except UnicodeEncodeError as error:
+        part = text[: error.end].rpartition("\n")[2].strip()[-80:]
+        raise N3Error(f"{path} cannot hold {part}, which is not UTF-8", "Rename what is called so") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` atomically as indented JSON.
+
+    Raises:
+        N3Error: a number in it is not finite.
+    """
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise N3Error(f"{path} is not written: {error}", "See where the number comes from") from None
+    write_text(path, text + "\n")
+
+
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse numbers that are infinite or not a number; `what` they are of.
+
+    Raises:
+        N3Error: some are.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
+
+
+def read_text(path: Path, most: int = 0) -> str:
+    """Read a text file as people's programs save it: as UTF-8, or as UTF-16 with a byte order mark.
+
+    Other encodings do not say which they are, and a wrong guess turns letters into others unseen.
+
+    Raises:
+        N3Error: it is not there, cannot be read, is in another encoding, or has more than `most` bytes (0:
+            `MAX_TEXT`).
+    """
+    most = most or MAX_TEXT
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(most + 1)
+    except FileNotFoundError:
+        raise N3Error(f"{path} does not exist", "Check the path") from None
+    except OSError as error:
+        raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the path") from None
+    if len(raw) > most:
+        raise N3Error(f"{path} is larger than {most / 1e6:g} MB", "Divide it, or check what it is")
+    codec = _UTF16.get(raw[:2], "utf-8")
+    try:
+        text = raw.decode(codec)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].decode(codec, "ignore").count("\n") + 1
+        name = "UTF-8" if codec == "utf-8" else "UTF-16"
+        raise N3Error(
+            f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {name}",
+            "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged",
+        ) from None
+    if "\0" in text:  # UTF-16 without its mark is UTF-8 by its bytes, but a NUL stands after each letter
+        line = text[: text.index("\0")].count("\n") + 1
+        raise N3Error(f"{path}, line {line}: a NUL character: this is no text in UTF-8", "Save it as UTF-8")
+    return text.removeprefix("\ufeff")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, or say in one line what is wrong with it.
+
+    Raises:
+        N3Error: `read_text` refuses it, or it is not JSON, or has one key twice, a number that is not finite,
+            or half of a character: `json` takes these, but nobody means them.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except KeyError as error:
+        raise N3Error(f"{path} has {error} twice", "Keep one of them") from None
+    except (ValueError, RecursionError) as error:  # ValueError: of JSON, or a number of 5,000 digits
+        raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise KeyError(name)
+        found[name] = value
+    return found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors atomically as safetensors, with a hash by which `read_tensors` knows damage.
+
+    Raises:
+        N3Error: a number is not finite.
+        OSError: it cannot be written, such as on a full disk.
+    """
+    check_finite(tensors, str(path))
+    # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
+    ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    told = dict(metadata or {})
+    with (
+        atomic(path) as temporary,
+        # In a folder of its own, as safetensors writes a temporary file beside its target.
+        tempfile.TemporaryDirectory(
+            dir=temporary.parent, prefix=f"{temporary.name}.", suffix=PARTIAL
+        ) as home,
+    ):
+        try:
+            save_file(ready, Path(home) / "tensors", metadata=told | {"sha256": _digest(ready, told)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+        (Path(home) / "tensors").replace(temporary)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and its metadata.
+
+    Raises:
+        N3Error: it is not there, no such file, or not as `write_tensors` left it. Files of others have no
+            hash; they are read as they are.
+    """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        metadata = dict(file.metadata() or {})
+    expected = metadata.pop("sha256", None)
+    if expected is not None and expected != _digest(tensors, metadata):
+        raise N3Error(f"{path} is damaged: its hash is another", "Make or download it again")
+    return tensors, metadata
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a safetensors file, of which none is read.
+
+    The format makes sure that the file is as large as they say: a header alone cannot claim memory.
+
+    Raises:
+        N3Error: it is not there, or no such file.
+    """
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except FileNotFoundError:
+        raise N3Error(f"{path} does not exist", "Check the path, or make the file again") from None
+    except (SafetensorError, OSError) as error:
+        raise N3Error(
+            f"{path} is not a readable safetensors file: {error}", "Make or download it again"
+        ) from None
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Hash of all that a safetensors file says. The format itself does not notice a flipped bit."""
+    names = sorted(tensors)
+    form = [(name, str(tensors[name].dtype), list(tensors[name].shape)) for name in names]
+    digest = hashlib.sha256(json.dumps([dict(metadata), form], sort_keys=True).encode())
+    for name in names:
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def sha256(*parts: bytes | str) -> str:
+    """Hex digest over the parts; lengths are hashed too, so that ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

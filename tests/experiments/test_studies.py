@@ -1,0 +1,165 @@
+"""Ablations: what is run, what is kept of it, and that nothing is run twice."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from n3lib.config import read_config
+from n3lib.evaluation import evaluate
+from n3lib.experiments import studies
+from n3lib.experiments.conditioning import layer_swaps
+from n3lib.experiments.studies import PAIRS, STUDIES, Study, measured
+from n3lib.experiments.study_runs import curve, run_study
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json
+from n3lib.run import Run
+from n3lib.trainer import read_metrics
+
+ROOT = Path(__file__).parents[2]
+
+TINY = Study(
+    "Which width?",
+    "aviary-tiny",
+    {"narrow": ["--model.d=8", "--model.heads=2"], "wide": ["--model.d=16", "--model.heads=2"]},
+    common=["--train.steps=5", "--train.every=3", "--train.warmup=1"],
+    ways=(3, 8, 50),
+    alike=True,
+    tasks=2,
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(studies.STUDIES, "tiny", TINY)
+
+
+def run(folder: Path, **how: object) -> list[str]:
+    told: list[str] = []
+    places = {"folder": folder / "results", "configs": ROOT / "configs", "runs": folder / "runs"}
+    run_study("tiny", **places, told=told.append, **how)  # type: ignore[arg-type]
+    return told
+
+
+def test_every_variant_is_a_configuration_and_none_is_twice() -> None:
+    for study in STUDIES.values():
+        path = ROOT / "configs" / f"{study.config}.yaml"
+        configs = [read_config(path, [*study.common, *own]) for own in study.variants.values()]
+        assert len(set(map(repr, configs))) == len(configs) > 1
+
+
+def test_table_3_has_the_papers_pairs() -> None:
+    assert PAIRS[1:] == ((0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
+    settings = STUDIES["mu"].variants["absolute-0.9-0.1"]
+    config = read_config(ROOT / "configs" / "aviary.yaml", settings).model
+    assert (config.mu, config.gamma, config.initial_mu) == ("absolute", 0.9, 0.1)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_weights_that_have_to_be_made_first_are_named_before_the_work(tmp_path: Path) -> None:
+    weights = tmp_path / "none.safetensors"
+    with pytest.raises(N3Error, match="none.safetensors") as caught:
+        run(tmp_path, seeds=[1], overrides=[f"--backbone.weights={weights}"])
+    assert "n3 data backbone" in caught.value.remedy and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
+    assert len(run(tmp_path, seeds=[1])) == 1 + 2
+    result = read_json(tmp_path / "results" / "tiny" / "wide-seed1.json")
+    assert (result["study"], result["variant"], result["seed"]) == ("tiny", "wide", 1)
+    assert result["command"] == "n3 study tiny --variant wide --seed 1"
+    # Tasks of more classes than there are, are left out; the first is the result itself.
+    kinds = [(one["tasks"], one["ways"]) for one in result["measured"]]
+    assert kinds == [("random", 3), ("random", 8), ("look-alikes", 3), ("look-alikes", 8)]
+    assert result["metrics"] == result["measured"][0]["metrics"]
+    # All classes at once are the same task, however they were drawn.
+    assert result["measured"][1]["metrics"] == pytest.approx(result["measured"][3]["metrics"])
+    assert result["config"]["model"]["d"] == 16
+    assert run(tmp_path, seeds=[1]) == []
+    assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1 + 1
+    found = measured(tmp_path / "results", "tiny")
+    assert [(r["variant"], r["seed"]) for r in found] == [("narrow", 1), ("narrow", 2), ("wide", 1)]
+
+
+def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = replace(TINY, variants={"wild": ["--train.lr=1e30"], "tame": TINY.variants["narrow"]})
+    monkeypatch.setitem(studies.STUDIES, "tiny", wild)
+    told = run(tmp_path, seeds=[0])[1:]
+    assert "finite" in told[0] or "nan" in told[0]
+    assert told[1].endswith("%")  # the study went on
+    result = measured(tmp_path / "results", "tiny")[0]
+    assert result["diverged"] == told[0].split(": ", 1)[1]
+    assert (result["metrics"], result["seed"], result["dataset"]) == ({}, 0, "aviary")
+    assert result["curve"]["step"]
+    assert result["environment"]["packages"]
+
+
+def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = {"written": [], "constant": ["--model.adapt=constant", "--model.shared_mu=1"]}
+    monkeypatch.setitem(
+        studies.STUDIES, "tiny", replace(TINY, variants=forms, swapped={"written": (2, 3)}, part="val")
+    )
+    run(tmp_path, seeds=[0])
+    constant, written = measured(tmp_path / "results", "tiny")[::-1]
+    assert "swaps" not in constant
+    told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
+    assert written["swaps"] == layer_swaps(told, 2, 3, part="val")
+    assert all("varies" in layer for layer in written["adaptation"].values())
+
+
+@pytest.mark.usefixtures("tiny")
+def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None:
+    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--model.d=8", "--train.lr=0.002"])
+    config = measured(tmp_path / "results", "tiny")[0]["config"]
+    assert (config["model"]["d"], config["train"]["lr"]) == (16, 0.002)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_result_of_other_settings_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"])
+    assert run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"]) == []
+    with pytest.raises(N3Error, match=r"wide-seed0.json.*train.lr is 0.002 there and 0.001 here.*-o"):
+        run(tmp_path)
+    assert [path.name for path in (tmp_path / "runs" / "tiny").iterdir()] == ["wide-seed0"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_where_no_result_can_go_nothing_is_run(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(N3Error, match="narrow-seed0.json"):
+        run(tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
+    run(tmp_path, seeds=[0], variants=["wide"])
+    result = measured(tmp_path / "results", "tiny")[0]
+    told = evaluate(Run.load(tmp_path / "runs" / "tiny" / "wide-seed0"), part="val")
+    assert (result["part"], result["metrics"]) == ("val", told["metrics"])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_curve_is_that_of_the_run(tmp_path: Path) -> None:
+    run(tmp_path, seeds=[0], variants=["wide"])
+    folder = tmp_path / "runs" / "tiny" / "wide-seed0"
+    told, lines = curve(folder), read_metrics(folder)
+    assert told["step"] == [1, 2, 3, 4, 5]
+    assert told["loss"] == pytest.approx([line["loss"] for line in lines if "loss" in line], abs=1e-4)
+    assert told["checkpoint"] == [0, 3, 5]
+    assert told["validation"] == pytest.approx(
+        [line["validation"] for line in lines if "validation" in line], abs=0.01
+    )
+    assert told["change"][0] == 0 < told["change"][-1]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(N3Error, match="tiny has no variant 'tall'.*narrow, wide"):
+        run(tmp_path, variants=["tall"])
+    with pytest.raises(N3Error, match="there is no study 'depth'"):
+        run_study("depth", tmp_path)
+    assert not list(tmp_path.iterdir())

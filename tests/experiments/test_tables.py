@@ -1,0 +1,193 @@
+"""The paper's tables beside ours, and what is run for them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from n3lib.experiments.benchmark import question
+from n3lib.experiments.tables import (
+    TABLES,
+    control_table,
+    lead_table,
+    measured,
+    result_path,
+    run_table,
+    show_table,
+)
+from n3lib.io.errors import N3Error
+from n3lib.io.files import read_json, write_json
+
+
+def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS") -> None:
+    metrics = {"per_class_accuracy": accuracy, "top5": 2 * accuracy, "average_precision": accuracy / 2}
+    result: dict[str, Any] = {"study": "benchmark", "method": method, "dataset": "cub", "split": split}
+    result |= {"seed": seed, "chance": 2.0, "metrics": metrics}
+    result["controls"] = {"random": {"per_class_accuracy": 2.1}}
+    write_json(result_path(folder, "cub", split, method, seed), result)
+
+
+def test_the_papers_number_stands_beside_ours_with_its_spread(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate((30.0, 32.0, 34.0)):
+        put(tmp_path, "n3", seed, accuracy)
+    put(tmp_path, "exem", 0, 29.4)
+    shown = show_table("table2", tmp_path, "cub")
+    assert list(shown.head) == ["method", "cub SS, paper", "cub PS, paper", "cub PS, ours"]
+    rows = {row[0]: row[1:] for row in shown.rows}
+    assert rows["N3, every layer"] == ["17.6", "9.5", "32.0 ± 2.0"]
+    assert rows["EXEM, ridge (Changpinyo et al., 2017)"] == ["", "", "29.4"]
+    assert rows["PDCNN, fc (Lei Ba et al., 2015)"] == ["6.1", "6.1", ""]
+
+
+def test_a_cell_that_was_not_run_names_the_command(tmp_path: Path) -> None:
+    put(tmp_path, "n3", 0, 30.0)
+    note = show_table("table2", tmp_path).note
+    assert "n3 table table2 --dataset awa2 --split PS --data-root DIR" in note
+    assert "--dataset cub --split PS" not in note
+
+
+def test_table_6_has_three_measures(tmp_path: Path) -> None:
+    put(tmp_path, "n3", 0, 30.0, split="160/40")
+    assert (tmp_path / "cub-160-40" / "n3-seed0.json").exists()
+    shown = show_table("table6", tmp_path, "cub")
+    row = next(row for row in shown.rows if row[0] == "N3, every layer")
+    assert row[1:] == ["27.0", "15.0", "32.6", "30.0", "68.6", "60.0"]
+
+
+def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
+    put(tmp_path, "eszsl", 0, 25.0)
+    shown = control_table(measured(tmp_path, "cub", "PS"))
+    assert shown.head == ["method", "its own text", "random"]
+    assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.1"]]
+    assert shown.note == "Chance is 2.0 %."
+    assert control_table([]).note == ""
+
+
+def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
+    for seed, (ours, theirs) in enumerate([(30.0, 29.0), (33.0, 31.0), (36.0, 33.0)]):
+        put(tmp_path, "n3", seed, ours)
+        put(tmp_path, "finetune", seed, theirs)
+    put(tmp_path, "exem", 7, 20.0)  # of no seed of N3's
+    shown = lead_table(tmp_path, "cub", ["PS", "SS"], ["finetune", "exem"])
+    assert [row[1:] for row in shown.rows] == [["2.0 ± 1.0", ""], ["", ""]]
+
+
+def test_every_number_of_the_paper_has_a_column() -> None:
+    for table in TABLES.values():
+        for _, dataset, split in table.numbers:
+            assert split in table.splits[dataset]
+        assert all(len(values) == len(table.metrics) for values in table.numbers.values())
+
+
+class FakeBenchmark:
+    """Counts what is asked of it."""
+
+    made: list[tuple[str, str]] = []
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def measure(self, method: str, seed: int, earlier: Any = None) -> dict[str, Any]:
+        assert earlier is None
+        self.made.append((method, f"{self.config.data.name} {self.config.data.split} {seed}"))
+        told = {"dataset": self.config.data.name, "split": self.config.data.split, "seed": seed}
+        return question(self.config, method) | told | {"metrics": {"per_class_accuracy": 1.0}}
+
+    def measure_n3(self, method: str, seed: int, folder: Path) -> dict[str, Any]:
+        self.made.append((method, f"{folder.parent.name} {folder.name} {self.config.model.adapt}"))
+        return self.measure(method, self.config.seed)
+
+
+def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    FakeBenchmark.made = []
+    config = Path(__file__).parents[2] / "configs" / "benchmark.yaml"
+
+    def run() -> None:
+        run_table(
+            "table2", "awa2", tmp_path, config, splits=["PS"], methods=["sae", "n3-constant"], seeds=[1]
+        )
+
+    run()
+    assert FakeBenchmark.made == [
+        ("sae", "awa2 PS 1"),
+        ("n3-constant", "awa2-PS n3-constant-seed1 constant"),
+        ("n3-constant", "awa2 PS 1"),
+    ]
+    run()
+    assert len(FakeBenchmark.made) == 3
+    result = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")
+    assert (
+        result["command"] == "n3 table table2 --dataset awa2 --split PS --method sae --seed 1 --data-root DIR"
+    )
+
+
+def test_results_of_other_settings_are_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    config = Path(__file__).parents[2] / "configs" / "benchmark.yaml"
+    lite0 = config.with_name("benchmark-lite0.yaml")
+
+    def run(config: Path, *overrides: str, methods: list[str], seeds: list[int], split: str = "PS") -> None:
+        run_table("table2", "awa2", tmp_path, config, overrides, [split], methods, seeds=seeds)
+
+    run(config, methods=["sae", "n3"], seeds=[1], split="PS")
+    FakeBenchmark.made = []
+    with pytest.raises(N3Error, match=r"sae-seed1.json.*data.size is 144 there and 208 here.*-o"):
+        run_table("table2", "awa2", tmp_path, lite0, methods=["exem", "sae"], seeds=[1])  # SS comes first
+    # Another seed would take its hyperparameters over, and stand in one mean with it.
+    with pytest.raises(N3Error, match=r"sae-seed1.json.*mirror"):
+        run(config, "--mirror=false", methods=["sae"], seeds=[2])
+    with pytest.raises(N3Error, match=r"n3-seed1.json.*exemplar_images is 10 there and 20 here"):
+        run(config, "--exemplar_images=20", methods=["n3"], seeds=[2])
+    assert FakeBenchmark.made == []
+    run(config, "--exemplar_images=20", "--data.root=elsewhere", methods=["eszsl"], seeds=[1])
+    assert FakeBenchmark.made == [("eszsl", "awa2 PS 1")]
+
+
+def test_where_no_result_can_go_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    FakeBenchmark.made = []
+    (tmp_path / "results").write_text("")
+    config = Path(__file__).parents[2] / "configs" / "benchmark.yaml"
+    with pytest.raises(N3Error, match="exem-seed0.json"):
+        run_table("table2", "awa2", tmp_path / "results", config, methods=["exem"])
+    assert FakeBenchmark.made == []
+
+
+def test_settings_of_another_file_are_named_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    (tmp_path / "other.yaml").write_text("fit: trainval\n")
+    run_table("table2", "awa2", tmp_path, tmp_path / "other.yaml", splits=["PS"], methods=["sae"], seeds=[1])
+    command = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")["command"]
+    assert command.endswith(f" --seed 1 --data-root DIR --config {tmp_path / 'other.yaml'} -o {tmp_path}")
+
+
+def test_settings_that_were_overridden_are_named_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    (tmp_path / "benchmark.yaml").write_text("fit: trainval\n")
+    overrides = ["--data.root=birds", "--mirror=false"]  # where the data are is told by DIR
+    run_table("table2", "awa2", tmp_path, tmp_path / "benchmark.yaml", overrides, ["PS"], ["sae"], seeds=[1])
+    command = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")["command"]
+    assert command.endswith(" --seed 1 --data-root DIR --mirror=false")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "split", "method", "message"),
+    [
+        ("table9", "cub", "PS", "n3", "no table 'table9'. Use one of table2, sce, table6"),
+        ("sce", "awa2", "SCE", "n3", "sce has no dataset 'awa2'. Use one of cub, nabirds"),
+        ("table2", "cub", "SCE", "n3", "table2 of cub has no 'SCE'. Use some of SS, PS"),
+        ("table2", "cub", "PS", "n4", "table2 of cub has no 'n4'"),
+    ],
+)
+def test_what_is_not_there_is_refused(
+    name: str, dataset: str, split: str, method: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(N3Error, match=message):
+        run_table(name, dataset, tmp_path, "none.yaml", splits=[split], methods=[method])

@@ -1,0 +1,70 @@
+"""The check of word evidence: what tells, what is erased, and a planted model whose words are known."""
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from n3lib.backbone import Backbone
+from n3lib.data.aviary.species import make_species, words_for
+from n3lib.data.dataset import Sentence
+from n3lib.experiments.word_check import check_words, erase, telling_words
+from n3lib.model import N3, Adaptation, N3Config
+from n3lib.run import Run
+from n3lib.text.bank import Text
+from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.words import WordEncoder
+
+
+class Counting(N3):
+    """A class's score is a weighted sum of its TF-IDF row, and nothing else."""
+
+    def __init__(self, backbone: Backbone, weight: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.backbone, self.config, self.weight = backbone, N3Config(), weight
+
+    def weigh(self, lexical: Tensor) -> Tensor:
+        return lexical * self.weight
+
+    def read(self, text: Text, support: Tensor | None = None) -> Adaptation:
+        return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.lexical).sum(1))
+
+
+def test_erased_words_are_gone() -> None:
+    sentence = Sentence("Red cap, REDDISH tail; red-eyed.", 0.5)
+    erased = erase([sentence, "a.b axb"], ["red", "a.b"])
+    assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
+    assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
+    assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read
+
+
+def test_words_that_most_others_share_do_not_tell() -> None:
+    first, *others = [bird.attributes for bird in make_species(4)]
+    crowd = {str(i): {**bird, "crest": first["crest"]} for i, bird in enumerate(others)}
+    crowd["0"]["crown"] = first["crown"]  # one of three
+    telling = telling_words({"first": first, **crowd})["first"]
+    assert telling >= words_for("crown", first["crown"])
+    assert not telling & words_for("crest", first["crest"])
+
+
+def test_the_check_finds_planted_words(make_backbone: Callable[..., Backbone], tiny_run: Run) -> None:
+    """The model listens to three words a class: they are picked, and without them nothing is left."""
+    texts = {
+        "ruby": ["Crimson cap, long tail.", "The wings are streaked."],
+        "jet": ["Black, dull, plain bird."],
+    }
+    telling = {"ruby": {"crimson", "long", "streaked", "red"}, "jet": {"black", "dull"}}
+    reader = Reader.fit(WordEncoder(8), list(texts.values()), TextConfig())
+    heard = {"crimson", "long", "streaked", "black", "dull", "plain"}
+    weight = torch.tensor([9.0 if word in heard else 0.1 for word in reader.tfidf.vocabulary])
+    run = dataclasses.replace(tiny_run, model=Counting(make_backbone(), weight), reader=reader)
+    images = torch.zeros(3, 16, 16, 3, dtype=torch.uint8)
+    found = check_words(run, texts, images, torch.tensor([0, 0, 1]), telling)
+    rows = {row[0]: row[1:] for row in found.rows}
+    assert list(rows) == ["nothing", "influence", "gradient", "idf", "weight", "chance"]
+    # All three of ruby's words are telling, two of jet's; of all words, 3 of 8 and 2 of 4.
+    assert rows["influence"][0] == rows["weight"][0] == "83.3 ± 23.6"
+    assert rows["chance"][0] == "43.8 ± 8.8"
+    before, after = (float(rows[name][1].split()[0]) for name in ("nothing", "influence"))
+    assert before == 50 and after < 1  # the shares of the two classes add up to one
