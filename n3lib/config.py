@@ -1,7 +1,9 @@
 """What makes a run: one dataclass, read from YAML, overridden on the command line, each value checked."""
 
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,7 @@ from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_text
+from n3lib.io.files import read_text, sha256_file
 from n3lib.io.paths import expand
 from n3lib.io.ranges import LONG, SEED, Range, check_ranges
 from n3lib.model import N3Config
@@ -22,6 +24,10 @@ from n3lib.trainer import TrainConfig
 
 _WRONG = (TypeError, ValueError, AttributeError)
 MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
+# What lies elsewhere on another machine, and how much memory there is, decide no number.
+_NO_MATTER = ("data.root", "model.micro_batch")
+# Scales of what is written into layers (`n3lib.model`): other networks have none.
+_WRITTEN_ALONE = ("model.mu", "model.initial_mu")
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,31 @@ def settings() -> list[str]:
     return lines
 
 
+def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first setting that is another in a file than in a question; empty where there is none.
+
+    Folders and files count by their names, whatever folder they lie in. A setting that is not in the file has
+    its default there: it is younger than the file. A part that is not in the file at all is not compared.
+
+    Args:
+        found: what the file says.
+        wanted: the question.
+    """
+    old, new = _flat(found), _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
+    parts = {name.rpartition(".")[0] for name in old}
+    settings = _flat(dataclasses.asdict(RunConfig()))
+    defaults = {name: value for name, value in settings.items() if "." in name} | {"tasks": "random"}
+    for name, here in new.items():
+        if name not in old and (name not in defaults or name.rpartition(".")[0] not in parts):
+            continue
+        if name in _NO_MATTER or (name in _WRITTEN_ALONE and new.get("model.adapt") != "all"):
+            continue
+        there = old.get(name, defaults.get(name))
+        if not _same(name, there, here):
+            return f"{name} is {_short(there)} there and {_short(here)} here"
+    return ""
+
+
 def _parse(parse: Any, where: str) -> RunConfig:
     import jsonargparse
 
@@ -149,3 +180,66 @@ def _check_plain(value: Any, where: str) -> None:
                     f"{where}: {told!r} is no setting, or its value is of the wrong kind",
                     "Correct the setting; n3 train --help lists them",
                 )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by their settings' names, such as `train.steps`, whatever part of a result they stand in."""
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            part = "" if not prefix and name in ("config", "training", "environment") else f"{prefix}{name}."
+            found |= _flat(inner, part)
+        else:
+            found[f"{prefix}{name}"] = inner
+    return found
+
+
+def _same(name: str, there: Any, here: Any) -> bool:
+    if name == "text.encoder":
+        return _same_encoder(str(there), str(here))
+    if name == "backbone.weights" and not (there and here):
+        return True  # the published weights, or a file of them
+    if name in ("backbone.weights", "data.text"):
+        return _same_file(str(there), str(here))
+    return bool(there == here)
+
+
+def _same_encoder(there: str, here: str) -> bool:
+    """Whether two names can be those of one encoder: a folder or file may hold what is published."""
+    (kind, one), (other_kind, other) = _kind(there), _kind(here)
+    if kind != other_kind:
+        return False
+    if _published(one) != _published(other):
+        return True
+    return one == other if _published(one) else _same_file(one, other)
+
+
+def _same_file(there: str, here: str) -> bool:
+    """Whether two paths can be those of one file: by its name, and where both are here, by what they hold."""
+    if _last(there) != _last(here):
+        return False
+    one, other = expand(there), expand(here)
+    if one.is_dir() and other.is_dir():
+        return all((other / path.name).is_file() and _same_file(str(path), str(other / path.name))
+                   for path in one.iterdir() if path.is_file())  # fmt: skip
+    return not (one.is_file() and other.is_file()) or sha256_file(one) == sha256_file(other)
+
+
+def _kind(encoder: str) -> tuple[str, str]:
+    kind, _, rest = encoder.partition(":")
+    if kind in ("words", "glove", "elmo"):
+        return kind, rest
+    return "transformer", "bert-base-uncased" if encoder == "bert" else encoder
+
+
+def _published(name: str) -> bool:
+    return _last(name) == name or name.startswith("sentence-transformers/")
+
+
+def _last(path: str) -> str:
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,10 +10,10 @@ import numpy as np
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import random_halves, task_first
-from n3lib.experiments.result_files import environment
+from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.run import Run, magnitude
-from n3lib.scoring import _measures, metrics, predict
+from n3lib.metrics import _measures, magnitude, metrics, predict
+from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
 TextControl = Literal["own", "shuffled"]
@@ -85,7 +85,7 @@ def evaluate(
         "orders_measured": len(scores),
         "adaptation": magnitude(run.model, map(bank.batch, described)),
         "confusion": {"classes": tasks[0], "counts": confusion},
-        "environment": environment(dataset),
+        "environment": environment(dataset.hashes),
         "seconds": round(time.perf_counter() - started, 1),
     }
 

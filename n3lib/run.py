@@ -1,9 +1,8 @@
 """A run is a folder: configuration, metrics, checkpoint, and the network and words it was trained with."""
 
 import dataclasses
-import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,19 @@ from torch import Tensor
 
 from n3lib.backbone import load_backbone
 from n3lib.classifiers import feature_statistics
-from n3lib.config import RunConfig, config_from_dict
+from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.data.texts import parse_classes
 from n3lib.episodes import Episodes
-from n3lib.experiments.result_files import difference, environment
-from n3lib.features import extract
 from n3lib.io.checkpoint import check_size, checkpoints
+from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
 from n3lib.io.paths import expand
+from n3lib.metrics import extract, magnitude, metrics, predict
 from n3lib.model import N3, Adaptation
-from n3lib.scoring import metrics, predict
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.reader import Reader
@@ -161,7 +159,7 @@ def train(
     def begin() -> None:
         _refuse_another(folder, config)  # meanwhile another process may have begun, and stopped
         write_json(folder / "config.json", dataclasses.asdict(config))
-        write_json(folder / "environment.json", environment(dataset))
+        write_json(folder / "environment.json", environment(dataset.hashes))
 
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
@@ -250,39 +248,6 @@ def _told(path: Path) -> dict[str, Any]:
         sound = sound and type(told.get(name)) is int and 0 < told[name] <= limit
     if not sound or not isinstance(told.get("encoder_revision"), str):
         raise N3Error(f"{path} is damaged or of another version", "Train again")
-    return told
-
-
-@torch.no_grad()
-def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
-    """How far the layers are moved (appendix C), and how much of that hangs on the text.
-
-    Args:
-        model: a trained N3.
-        tasks: the descriptions of each.
-
-    Returns:
-        For each layer `norm`, the L2 norm of its change (Fig. 6), root mean square over tasks; `relative`,
-        the same in percent of the norm of the layer's pretrained parameters; and from two tasks on `varies`,
-        the distance of a task's change from the mean of all, root mean square, in percent of `norm`: 0 where
-        the layer moves in one way whatever is asked for.
-    """
-    mean, square, count = dict[str, Tensor](), dict[str, float](), 0
-    for text in tasks:
-        count += 1
-        h = model.context(model.labels(text.to(model.center.device)))
-        for name, delta in model.labels2adaptation(h).items():
-            delta = delta.double()
-            around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
-            mean[name] = around + (delta - around) / count
-            square[name] = length + (delta.square().sum().item() - length) / count
-    told = {}
-    for name, around in mean.items():
-        norm, base = math.sqrt(square[name]), model.backbone.columns(name).norm().item()
-        told[name] = {"norm": norm, "relative": 100 * norm / base}
-        if count > 1:
-            rest = max(0.0, square[name] - around.square().sum().item())
-            told[name]["varies"] = 100 * math.sqrt(rest) / norm if norm else 0.0
     return told
 
 

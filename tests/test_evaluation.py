@@ -17,9 +17,9 @@ from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.io.errors import N3Error
+from n3lib.metrics import metrics, predict
 from n3lib.model import N3
 from n3lib.run import Run
-from n3lib.scoring import metrics, predict
 from n3lib.synthesis import synthesize
 from n3lib.text.bank import TextBank
 

@@ -15,12 +15,12 @@ from n3lib.backbone import BackboneConfig
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.experiments.result_files import environment
-from n3lib.features import extract
+from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, read_tensors, sha256_file, write_json
+from n3lib.metrics import extract, magnitude
 from n3lib.model import N3
-from n3lib.run import Run, magnitude, renew_exemplars, train
+from n3lib.run import Run, renew_exemplars, train
 from n3lib.text.bank import TextBank
 from n3lib.trainer import Progress, read_metrics, trained_state
 
@@ -423,7 +423,7 @@ def test_the_environment_is_told_also_without_git(
     small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    told = environment(small_world)
+    told = environment(small_world.hashes)
     assert told["code_revision"] is None
     assert told["data_hashes"] == small_world.hashes
     assert told["packages"]["torch"] == torch.__version__

@@ -24,10 +24,10 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.experiments.result_files import environment
+from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
+from n3lib.metrics import metrics
 from n3lib.run import train
-from n3lib.scoring import metrics
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged
 from n3lib.text.tfidf import TfIdf
@@ -203,7 +203,7 @@ class Benchmark:
             "text": "own",
             "seed": seed,
             "metrics": result,
-            "environment": environment(self.dataset),
+            "environment": environment(self.dataset.hashes),
             "seconds": round(time.perf_counter() - started, 1),
         }
 

@@ -12,9 +12,9 @@ from n3lib.data import load_data
 from n3lib.data.photographs.boxes import bird_masks
 from n3lib.evaluation import method_name
 from n3lib.experiments import freshness
-from n3lib.experiments.result_files import environment
 from n3lib.experiments.results import Table, load_results, mean_and_spread
 from n3lib.experiments.saliency import saliency, share_inside
+from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
@@ -86,7 +86,7 @@ def measure(run: Run, root: str = "") -> dict[str, Any]:
         "ways": len(classes),
         "metrics": {name: float(np.mean(values)) for name, values in means.items()},
         "by_class": {name: [round(v, 3) for v in values] for name, values in means.items()},
-        "environment": environment(data),
+        "environment": environment(data.hashes),
     }
 
 

@@ -14,8 +14,8 @@ from n3lib.episodes import task_first
 from n3lib.experiments.results import Table, mean_and_spread
 from n3lib.experiments.word_check import erase
 from n3lib.io.errors import N3Error
+from n3lib.metrics import metrics, predict, score
 from n3lib.run import Run
-from n3lib.scoring import metrics, predict, score
 from n3lib.text.bank import TextBank
 
 KINDS = ("random", "look-alikes")  # how the classes of a task are drawn

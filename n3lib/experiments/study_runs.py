@@ -13,9 +13,10 @@ from n3lib.config import RunConfig, read_config
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.experiments.conditioning import layer_swaps
-from n3lib.experiments.result_files import answered, environment, write_result
+from n3lib.experiments.result_files import answered, write_result
 from n3lib.experiments.studies import SEEDS, Study, find_study
 from n3lib.io.console import tell
+from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import read_tensors
 from n3lib.io.paths import expand
@@ -104,7 +105,7 @@ def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
         "metrics": {},
         "diverged": error.problem.split(";")[0],
         "config": dataclasses.asdict(config),
-        "environment": environment(load_data(config.data)),
+        "environment": environment(load_data(config.data).hashes),
     }
 
 

@@ -19,10 +19,9 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
 from n3lib.experiments.freshness import note
 from n3lib.experiments.results import Markup, Table, load_results, table
-from n3lib.features import extract
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
-from n3lib.scoring import metrics
+from n3lib.metrics import extract, metrics
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder

@@ -1,18 +1,42 @@
-"""Images under an adapted network: their logits, and how many are named rightly."""
+"""What an adapted network makes of images, how many it names rightly (Eq. 7), and how far it was moved."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import linear
 
+from n3lib.backbone import Backbone
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.features import extract
 from n3lib.model import N3, Adaptation
-from n3lib.text.bank import TextBank
+from n3lib.text.bank import Text, TextBank
+
+
+@torch.no_grad()
+def extract(
+    backbone: Backbone,
+    images: np.ndarray,
+    indices: np.ndarray,
+    columns: Mapping[str, Tensor] | None = None,
+    mirror: bool = False,
+    bf16: bool = False,
+    batch_size: int = 64,
+) -> Float[Tensor, "B f"]:
+    """Pooled features of these images under replaced columns, averaged with their mirror images if asked."""
+    out = []
+    for start in range(0, len(indices), batch_size):
+        batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + batch_size]]))
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
+            features = backbone(batch, columns).float()
+            if mirror:
+                features = (features + backbone(batch.flip(3), columns).float()) / 2
+        out.append(features)
+    return torch.cat(out)
 
 
 @torch.no_grad()
@@ -72,3 +96,36 @@ def _measures() -> Any:
     from torchmetrics.functional import classification
 
     return classification
+
+
+@torch.no_grad()
+def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
+    """How far the layers are moved (appendix C), and how much of that hangs on the text.
+
+    Args:
+        model: a trained N3.
+        tasks: the descriptions of each.
+
+    Returns:
+        For each layer `norm`, the L2 norm of its change (Fig. 6), root mean square over tasks; `relative`,
+        the same in percent of the norm of the layer's pretrained parameters; and from two tasks on `varies`,
+        the distance of a task's change from the mean of all, root mean square, in percent of `norm`: 0 where
+        the layer moves in one way whatever is asked for.
+    """
+    mean, square, count = dict[str, Tensor](), dict[str, float](), 0
+    for text in tasks:
+        count += 1
+        h = model.context(model.labels(text.to(model.center.device)))
+        for name, delta in model.labels2adaptation(h).items():
+            delta = delta.double()
+            around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
+            mean[name] = around + (delta - around) / count
+            square[name] = length + (delta.square().sum().item() - length) / count
+    told = {}
+    for name, around in mean.items():
+        norm, base = math.sqrt(square[name]), model.backbone.columns(name).norm().item()
+        told[name] = {"norm": norm, "relative": 100 * norm / base}
+        if count > 1:
+            rest = max(0.0, square[name] - around.square().sum().item())
+            told[name]["varies"] = 100 * math.sqrt(rest) / norm if norm else 0.0
+    return told
