@@ -20,7 +20,7 @@ from n3lib.data import DataConfig, load_data
 from n3lib.data.aviary.species import describe, draw, draw_with_mask
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import Episodes
-from n3lib.experiments.freshness import note
+from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Table, load_results, table
 from n3lib.model import N3
 from n3lib.run import Run

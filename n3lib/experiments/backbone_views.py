@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from n3lib.backbone import BackboneConfig, architecture, load_backbone
-from n3lib.experiments import freshness, tables
+from n3lib.experiments import provenance, tables
 from n3lib.experiments.results import Markup, Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.experiments.studies import NETWORKS, measured
 from n3lib.model import N3, N3Config
@@ -110,7 +110,7 @@ def cub_table(folder: Path) -> Table:
             row.append(Markup(f"needs a download of its published weights: {command}"))
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
-    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
+    return Table(head, rows, provenance.note(found, "50 classes, chance 2.0 %."))
 
 
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
@@ -132,7 +132,7 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
                 row.append(mean_and_spread(accuracies(own).values()) or "not run")
                 found += own
     chance = ", ".join(dict.fromkeys(f"{r['chance']:.1f} % on {r['split']}" for r in found))
-    return Table(head, rows, freshness.note(found, f"Chance is {chance}." if chance else ""))
+    return Table(head, rows, provenance.note(found, f"Chance is {chance}." if chance else ""))
 
 
 def where_it_moves(folder: Path) -> Table:
@@ -157,7 +157,7 @@ def where_it_moves(folder: Path) -> Table:
         rows.append([tables.TITLES[method], *row])
         found += own
     head = ["method", *(f"{kind} (%)" for kind in kinds), "of it, varies with the task (%)"]
-    return Table(head, rows, freshness.note(found))
+    return Table(head, rows, provenance.note(found))
 
 
 def _note(results: Sequence[Mapping[str, Any]]) -> str:
@@ -170,7 +170,7 @@ def _note(results: Sequence[Mapping[str, Any]]) -> str:
     there = {r["variant"] for r in results}
     missing = [name for name in NETWORKS if not {f"{name}-all", f"{name}-frozen"} <= there]
     if not missing:
-        return freshness.note(results, told)
+        return provenance.note(results, told)
     commands = [f"`n3 data backbone --name {n} -o {NETWORKS[n]}`" for n in missing if NETWORKS[n]]
     told += f" What is not run: {', '.join([*commands, 'then `n3 study backbones`'])}."
-    return freshness.note(results, told)
+    return provenance.note(results, told)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from n3lib.experiments import charts, freshness
+from n3lib.experiments import charts, provenance
 from n3lib.experiments.conditioning import KINDS, LAYERS
 from n3lib.experiments.results import Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.experiments.studies import SPECIES, STUDIES, measured
@@ -245,4 +245,4 @@ def study_note(results: Results, study: str, task: str = "") -> str:
         task = f"{one['ways']} classes, chance {one['chance']:.1f} %; "
     seeds = sorted({r["seed"] for r in results})
     told = f"{task}seeds {', '.join(map(str, seeds))}."
-    return freshness.note(results, told)
+    return provenance.note(results, told)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.config import RunConfig, read_config
-from n3lib.experiments.freshness import note
+from n3lib.experiments.provenance import note
 from n3lib.experiments.result_files import answered, edition, write_result
 from n3lib.experiments.results import Table, lead, load_results, mean_and_spread
 from n3lib.io.console import tell

@@ -17,7 +17,7 @@ from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
-from n3lib.experiments.freshness import note
+from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results, table
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
