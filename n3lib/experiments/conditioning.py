@@ -16,7 +16,7 @@ from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import charts
 from n3lib.experiments.ablation import ABLATION
-from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, accuracy_cell
+from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
 from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps, swap_layers
 from n3lib.experiments.results import Table, lead, mean_and_spread
 from n3lib.experiments.word_check import erase
@@ -158,7 +158,7 @@ def swap_table(folder: Path) -> Table:
         for experiment in (CONDITIONING, ABLATION)
     )
     found = CONDITIONING.by_variant(conditioning)
-    learned = {
+    learned: dict[tuple[str, str], Results] = {
         (form, f"{species:,} of the aviary"): found[f"{form}-{species}"]
         for species in SPECIES
         for form in ("written", "all")
