@@ -223,7 +223,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate, question
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 
@@ -288,7 +288,7 @@ def _saliency(options: argparse.Namespace) -> None:
     import dataclasses
 
     from n3lib.experiments.box_saliency import measure, question, result_path
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 

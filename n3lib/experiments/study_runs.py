@@ -13,7 +13,7 @@ from n3lib.config import RunConfig, read_config
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.experiments.conditioning import layer_swaps
-from n3lib.experiments.result_files import answered, write_result
+from n3lib.experiments.results import answered, write_result
 from n3lib.experiments.studies import SEEDS, Study, find_study
 from n3lib.io.console import tell
 from n3lib.io.environment import environment

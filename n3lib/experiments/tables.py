@@ -8,8 +8,15 @@ from typing import Any
 
 from n3lib.config import RunConfig, read_config
 from n3lib.experiments.freshness import note
-from n3lib.experiments.result_files import answered, edition, write_result
-from n3lib.experiments.results import Table, lead, load_results, mean_and_spread
+from n3lib.experiments.results import (
+    Table,
+    answered,
+    edition,
+    lead,
+    load_results,
+    mean_and_spread,
+    write_result,
+)
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json

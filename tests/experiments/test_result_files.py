@@ -18,7 +18,7 @@ from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import search as search_module
 from n3lib.experiments.benchmark import N3_FORMS
-from n3lib.experiments.result_files import answered, edition, write_result
+from n3lib.experiments.results import answered, edition, write_result
 from n3lib.experiments.search import search
 from n3lib.experiments.studies import FROZEN, STUDIES
 from n3lib.experiments.study_runs import run_study
