@@ -257,7 +257,7 @@ def _table(options: argparse.Namespace) -> None:
     if options.dataset:
         run_table(
             options.name, options.dataset, options.output, options.config, _overrides(options),
-            options.split, options.method, options.seed or range(SEEDS),
+            options.split, options.method, options.seed or SEEDS,
         )  # fmt: skip
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")

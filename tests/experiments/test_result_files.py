@@ -227,14 +227,14 @@ def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyP
     path = ROOT / "configs" / f"{name}.yaml"
     for (table, split, seed), methods in there.items():
         settings = MOVED[:2] if seed else []
-        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], told=refuse)
+        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], log=refuse)
     with pytest.raises(N3Error, match=r"exem-seed\d.json.*mirror"):
-        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], told=refuse)
+        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
     # A setting of N3's training is none of the other methods'.
     longer = ["--train.steps=201"]
-    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], told=refuse)
+    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], log=refuse)
     with pytest.raises(N3Error, match=r"n3-seed\d.json.*train.steps"):
-        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], told=refuse)
+        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], log=refuse)
 
 
 def test_the_searchs_result_is_its_own(
