@@ -266,7 +266,7 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from n3lib.experiments.studies import SEEDS
+    from n3lib.experiments.experiment import SEEDS
     from n3lib.experiments.study_runs import run_study
 
     run_study(

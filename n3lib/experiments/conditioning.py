@@ -1,100 +1,100 @@
-"""Does it matter for which classes the layers were written, and which words wrote them?"""
+"""Chapter 12: does text-conditioned adaptation pay, and which words does it depend on?"""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from n3lib.data import load_data
 from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.episodes import task_first
-from n3lib.experiments.results import Table, mean_and_spread
+from n3lib.experiments import charts
+from n3lib.experiments.ablation import ABLATION
+from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
+from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps, swap_layers
+from n3lib.experiments.results import Table, lead, mean_and_spread
 from n3lib.experiments.word_check import erase
-from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics, predict, score
+from n3lib.metrics import metrics, predict
 from n3lib.run import Run
-from n3lib.text.bank import TextBank
 
-KINDS = ("random", "look-alikes")  # how the classes of a task are drawn
-LAYERS = ("this task", "another task", "the mean of other tasks")
+SPECIES = (500, 2000)  # training species
+WAYS = 10  # of the tasks whose layers are swapped, here and in the ablation
+SWAPPED = [(layers, kind) for layers in LAYERS[1:] for kind in KINDS]
 
+_FORMS = {
+    "all": ["--model.shared_mu=36", "--model.initial_mu=0.1"],
+    "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+    "finetune": ["--model.adapt=finetune", "--model.shared_mu=1"],
+    "frozen": FROZEN,
+    "written": [],
+}
+# `all` has a text-conditioned adaptation beside a shared offset, `written` no shared offset, as in the paper;
+# in `constant` and `finetune` there is only what all tasks share, in `frozen` nothing is learned. All scales
+# were chosen on validation classes; `written` keeps the aviary's own 2.
+CONDITIONING = Experiment(
+    "conditioning",
+    "Does it pay to adapt the layers to the text, and not in one way for all classes?",
+    "aviary",
+    {
+        f"{form}-{species}": [*settings, f"--data.species={species}"]
+        for species in SPECIES
+        for form, settings in _FORMS.items()
+    },
+    common=[
+        "--episodes.ways=10",
+        "--episodes.alike=0.5",
+        "--episodes.support=400",
+        "--train.steps=300",
+        "--train.every=300",
+    ],
+    ways=(0, 2, 5, 10, 20, 50),
+    alike=True,
+    tasks=8,
+    also=partial(
+        measure_swaps, variants=[f"{f}-{n}" for f in ("written", "all") for n in SPECIES], ways=WAYS, tasks=20
+    ),
+)
 
-@torch.no_grad()
-def layer_swaps(
-    run: Run,
-    ways: int,
-    tasks: int,
-    dataset: ZeroShotDataset | None = None,
-    bank: TextBank | None = None,
-    part: str = "test",
-) -> dict[str, dict[str, list[float]]]:
-    """Accuracy when the layers of a network were written for other classes than its classifier.
-
-    The classifier is always written for the task at hand. The layers are written for the same task; for
-    another, of as many other classes of the part (of other groups, where tasks are of one group); or they are
-    the mean of those written for the other tasks drawn.
-
-    Args:
-        run: a finished run.
-        ways: K, at most half of the part's classes.
-        tasks: drawn of each kind.
-        dataset: the run's data, where they are loaded already.
-        bank: their descriptions as the run's reader encodes them, where they are already.
-        part: `test` or `val`; no classes that the run was trained on.
-
-    Returns:
-        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
-        per-class accuracy of every task in percent.
-
-    Raises:
-        N3Error: K is too large, or there is one task only.
-    """
-    dataset = dataset or load_data(run.config.data)
-    classes = np.array(dataset.split.part(part))
-    most = min(len(classes) // 2, *map(len, dataset.by_group(classes.tolist())))
-    if not 2 <= ways <= most or tasks < 2:
-        raise N3Error(
-            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} {part}"
-            " classes",
-            f"Use 2 to {most} ways and at least 2 tasks",
-        )
-    bank, model = bank or run.reader.bank(dataset.texts), run.model
-    similarity = bank.similarity(classes.tolist())
-    groups = dataset.group_of(classes.tolist())
-    found: dict[str, dict[str, list[float]]] = {}
-    for kind in KINDS[:1] if dataset.groups else KINDS:
-        drawn, others = [], []
-        for task in range(tasks):
-            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
-            left = order[ways:]
-            if dataset.groups:
-                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
-            drawn.append(classes[order[:ways]].tolist())
-            others.append(classes[left[:ways]].tolist())
-        written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
-        found[kind] = {name: [] for name in LAYERS}
-        for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
-            rest = [one.deltas for j, one in enumerate(written) if j != i]
-            mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
-            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
-                logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
-                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
-    return found
+DIALECTS = Experiment(
+    "dialects",
+    "Does reading the task pay where no one network can serve all tasks?",
+    "aviary",
+    {
+        # A shared offset that learns faster than the text-conditioned adaptation makes the network blind to
+        # color before the latter has begun.
+        "all": ["--model.shared_mu=4", "--model.initial_mu=3"],
+        "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+        "written": [],
+        "frozen": FROZEN,
+    },
+    common=[
+        "--data.name=dialects",
+        "--model.scale=0.5",  # the frozen network's classifier is mostly wrong here
+        "--episodes.ways=20",
+        "--episodes.support=300",
+        "--train.steps=400",
+        "--train.every=50",
+    ],
+    ways=(20,),
+    tasks=20,
+    also=partial(measure_swaps, variants=("all", "written"), ways=20, tasks=20),
+)
 
 
 def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
-    """`layer_swaps` as a table.
+    """`swap_layers` as a table.
 
     Returns:
         Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the rows after
         the first as differences from it, task by task, with the standard error of their mean.
     """
-    found = layer_swaps(run, ways, tasks, dataset).values()
+    found = swap_layers(run, ways, tasks, dataset).values()
     rows = [[LAYERS[0], *(f"{statistics.mean(scores[LAYERS[0]]):.1f}" for scores in found)]]
     for name in LAYERS[1:]:
         changes = [[a - b for a, b in zip(scores[name], scores[LAYERS[0]], strict=True)] for scores in found]
@@ -194,3 +194,118 @@ def _difference(values: Sequence[float]) -> str:
     """A mean difference with its standard error."""
     error = statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.mean(values):+.1f} ± {error:.1f}"
+
+
+def conditioning_table(folder: Path) -> Table:
+    """Every form of adaptation on all test classes, and its lead over constant adaptation seed by seed.
+
+    Args:
+        folder: of the results.
+    """
+    results = CONDITIONING.measured(folder)
+    rows = []
+    for form, title in ADAPTATIONS.items():
+        row = [title]
+        for species in SPECIES:
+            own, constant = (of_form(results, f, species).values() for f in (form, "constant"))
+            row.append(accuracy_cell(own))
+            row.append("" if form == "constant" else lead(own, constant))
+        rows.append(row)
+    head = ["what is adapted"]
+    for species in SPECIES:
+        head += [f"{species:,} species (%)", "ahead of constant (points)"]
+    return Table(head, rows, CONDITIONING.note(results))
+
+
+def lead_curves(folder: Path) -> Figure | Table:
+    """Points ahead of constant adaptation by the number of classes, for random tasks and look-alikes."""
+    results = CONDITIONING.measured(folder)
+    if not results:
+        return Table([], [], CONDITIONING.note(results))
+    panels: dict[str, dict[str, list[dict[int, float]]]] = {}
+    for species in SPECIES:
+        for kind, told in (("random", "random classes"), ("look-alikes", "look-alikes")):
+            constant = {seed: _by_ways(r, kind) for seed, r in of_form(results, "constant", species).items()}
+            shown = {}
+            for form in ("all", "written", "finetune"):
+                own = {seed: _by_ways(r, kind) for seed, r in of_form(results, form, species).items()}
+                both = sorted(set(own) & set(constant))
+                if both:
+                    shown[ADAPTATIONS[form]] = [
+                        {k: own[seed][k] - constant[seed][k] for k in own[seed]} for seed in both
+                    ]
+            if shown:
+                panels[f"{species:,} species\n{told}"] = shown
+    level = (0.0, "constant adaptation")
+    return charts.lines(panels, "classes of the task", "lead (points)", log=True, level=level)
+
+
+def swap_table(folder: Path) -> Table:
+    """Whether it matters for which task the layers were written: networks trained on the aviary and on CUB.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        Points by which accuracy changes, with the standard deviation over seeds, where the layers were
+        written for another task or are the mean of those of other tasks; the classifier is the task's own.
+    """
+    conditioning, ablation = (
+        [result for result in experiment.measured(folder) if "swaps" in result]
+        for experiment in (CONDITIONING, ABLATION)
+    )
+    learned: list[tuple[str, str, Results]] = [
+        (form, f"{species:,} of the aviary", list(of_form(conditioning, form, species).values()))
+        for species in SPECIES
+        for form in ("written", "all")
+    ]
+    learned.append(("all", "100 of CUB", ablation))
+    rows = []
+    for form, seen, some in learned:
+        if some:
+            changes = ([_change(r, *which) for r in some] for which in SWAPPED)
+            rows.append([ADAPTATIONS[form], seen, *map(mean_and_spread, changes)])
+    head = ["what is adapted", "seen classes", *(f"{layers}: {kind}" for layers, kind in SWAPPED)]
+    task = f"Tasks of {WAYS} classes, chance {100 / WAYS:.1f} %; "
+    return Table(head, rows, CONDITIONING.note([*conditioning, *ablation], task))
+
+
+def dialect_table(folder: Path) -> Table:
+    """Every form of adaptation where one network cannot serve all tasks, and what other layers do to it.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        Accuracy, the points by which it changes where the layers were written for a task of another
+        observer, and how much of the layers' change varies with the task, the mean over layers.
+    """
+    results, rows = DIALECTS.measured(folder), []
+    for form in ("frozen", "constant", "written", "all"):
+        some = [result for result in results if result["variant"] == form]
+        swapped = [result for result in some if "swaps" in result]
+        varies = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
+        changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
+        rows.append([ADAPTATIONS[form], accuracy_cell(some), *map(mean_and_spread, (changes, varies))])
+    head = ["what is adapted", "accuracy (%)", "layers of another observer's task (points)", "varies (%)"]
+    return Table(head, rows, DIALECTS.note(results))
+
+
+def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
+    """Points that other layers add to the mean accuracy of the tasks."""
+    scores = result["swaps"][kind]
+    return statistics.mean(scores[layers]) - statistics.mean(scores[LAYERS[0]])
+
+
+def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
+    """Number of classes to accuracy."""
+    return {
+        one["ways"]: one["metrics"]["per_class_accuracy"]
+        for one in result["measured"]
+        if one["tasks"] == kind
+    }
+
+
+def of_form(results: Results, form: str, species: int) -> dict[int, Mapping[str, Any]]:
+    """Seed to result."""
+    return {r["seed"]: r for r in results if r["variant"] == f"{form}-{species}"}

@@ -19,7 +19,6 @@ import yaml
 from n3lib.baselines import baselines
 from n3lib.data import GENERATED
 from n3lib.experiments.results import Table, load_results
-from n3lib.experiments.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
 # What a number hangs on. All that has to do with files, tables and pictures does not count.
@@ -115,8 +114,8 @@ def _settings_of(result: Mapping[str, Any]) -> str:
     if study == "benchmark":
         told = re.search(r" --config configs/(\S+)\.yaml", result.get("command", ""))
         return told[1] if told else "benchmark"
-    if study in STUDIES:
-        return STUDIES[study].config
+    if study == "ablation":
+        return "benchmark"
     if result["dataset"] in GENERATED:
         return "aviary"
     return "cub-ps-paper" if result["config"]["episodes"]["kind"] != "zero-shot" else "cub-ps"

@@ -9,8 +9,9 @@ import torch
 
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate
-from n3lib.experiments import conditioning
+from n3lib.experiments import conditioning, layer_swaps
 from n3lib.experiments.conditioning import column_shares, which_words, whose_layers, word_weights
+from n3lib.experiments.layer_swaps import swap_layers
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
 from n3lib.text.bank import Text
@@ -47,13 +48,13 @@ def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(even: Run) 
 
 def test_layers_that_hang_on_the_text_are_told_apart(moved: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, torch.Tensor]] = []
-    score = conditioning.score
+    score = layer_swaps.score
 
     def spy(model, dataset, classes, adaptation, config):  # type: ignore[no-untyped-def]
         seen.append(adaptation.deltas)
         return score(model, dataset, classes, adaptation, config)
 
-    monkeypatch.setattr(conditioning, "score", spy)
+    monkeypatch.setattr(layer_swaps, "score", spy)
     whose_layers(moved, 3, tasks=3)
     name = next(iter(seen[0]))
     own, other, mean = (seen[place][name] for place in range(3))
@@ -76,14 +77,14 @@ def test_where_there_are_groups_the_other_task_is_of_another(
         return batch(classes)
 
     monkeypatch.setattr(bank, "batch", spy)
-    found = conditioning.layer_swaps(moved, 3, 4, dataclasses.replace(data, groups=groups), bank)
+    found = swap_layers(moved, 3, 4, dataclasses.replace(data, groups=groups), bank)
     assert list(found) == ["random"]
     own, other = asked[:4], asked[4:]
     assert all(len(groups) == 1 for groups in asked)
     assert all(a.isdisjoint(b) for a, b in zip(own, other, strict=True))
     few = tuple(int(c in data.split.test[:2]) for c in range(len(data.classes)))
     with pytest.raises(N3Error, match="two tasks of 3 classes each") as refused:
-        conditioning.layer_swaps(moved, 3, 4, dataclasses.replace(data, groups=few), bank)
+        swap_layers(moved, 3, 4, dataclasses.replace(data, groups=few), bank)
     assert "Use 2 to 2 ways" in str(refused.value)
     table = whose_layers(moved, 3, tasks=2, dataset=dataclasses.replace(data, groups=groups))
     assert [len(row) for row in table.rows] == [len(table.head)] * 3

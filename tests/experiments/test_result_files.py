@@ -18,9 +18,10 @@ from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import search as search_module
 from n3lib.experiments.benchmark import N3_FORMS
+from n3lib.experiments.experiment import FROZEN
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, edition, write_result
 from n3lib.experiments.search import search
-from n3lib.experiments.studies import FROZEN, STUDIES
 from n3lib.experiments.study_runs import run_study
 from n3lib.experiments.tables import run_table
 from n3lib.io.errors import N3Error
@@ -202,7 +203,7 @@ def settled(name: str, *settings: str) -> RunConfig:
     return read_config(ROOT / "configs" / f"{name}.yaml", settings)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_studies_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("n3lib.experiments.study_runs.train", refuse)
     there: dict[int, list[str]] = {}

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from n3lib.backbone import Backbone
-from n3lib.experiments import mu_views, study_views
+from n3lib.experiments import ablation, adaptation_magnitude, gamma_mu
+from n3lib.experiments import conditioning as chapter
 from n3lib.io.files import write_json
 
 
@@ -54,7 +55,7 @@ def mu(tmp_path: Path) -> Path:
 
 
 def test_table_3_sets_both_forms_of_mu_beside_the_papers_figure(mu: Path) -> None:
-    table = mu_views.pair_table(mu)
+    table = gamma_mu.pair_table(mu)
     rows = {row[0]: list(row[1:]) for row in table.rows}
     assert rows["0.9"] == ["0.1", "16.2", "12.0 ± 2.8", "40.0"]
     assert rows["1"] == ["0.001", "17.6", "60.0", ""]
@@ -67,9 +68,9 @@ def test_a_training_that_diverged_is_told_in_its_cell(mu: Path) -> None:
     curve = {"curve": {"step": [1], "loss": [9.0], "checkpoint": [0], "change": [0.0]}}
     for variant in ("absolute-0.9-0.1", "absolute-0.5-0.5"):
         save(mu, result("mu", variant, 2, 0.0, **curve) | gone)
-    rows = {row[0]: row[3] for row in mu_views.pair_table(mu).rows}
+    rows = {row[0]: row[3] for row in gamma_mu.pair_table(mu).rows}
     assert (rows["0.9"], rows["0.5"]) == ("12.0 ± 2.8, 1 diverged", "diverged")
-    assert shown(mu_views.loss_curves(mu))["absolute mu"]
+    assert shown(gamma_mu.loss_curves(mu))["absolute mu"]
 
 
 def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Callable[..., Backbone]) -> None:
@@ -77,18 +78,18 @@ def test_an_absolute_change_is_many_spreads_of_a_narrow_layer(make_backbone: Cal
     spreads = [backbone.columns(name).std().item() for name in backbone.layers]
     rows = {
         row[0]: [float(cell.replace(",", "")) for cell in row[1:]]
-        for row in mu_views.start_table(backbone).rows
+        for row in gamma_mu.start_table(backbone).rows
     }
     assert rows["0.5"][0] == 0.5 and rows["0.5"][3] == 1
     assert rows["0.5"][1:3] == pytest.approx([1 / max(spreads), 1 / min(spreads)], rel=0.05)
 
 
 def test_curves_of_pairs_by_the_size_of_mu(mu: Path) -> None:
-    lines = shown(mu_views.loss_curves(mu))
+    lines = shown(gamma_mu.loss_curves(mu))
     assert lines["absolute mu"][0] == [[10, 3.0], [20, 0.2]]  # the smallest mu first
     assert lines["absolute mu"][1] == [[10, 3.0], [20, 1.5]]  # the mean of two seeds
     assert lines["absolute mu"][-1][0][1] == pytest.approx(math.log(40))
-    assert shown(mu_views.change_curves(mu))["relative mu"] == [[[0, 0.0], [20, 0.5]]]
+    assert shown(gamma_mu.change_curves(mu))["relative mu"] == [[[0, 0.0], [20, 0.5]]]
 
 
 def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
@@ -96,12 +97,12 @@ def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
         return {"adaptation": {"a": {"norm": norm, "relative": 5.0, "varies": 1.0}}}
 
     results = [result("benchmark", "n3", seed, 1.0, **told(2.0 + seed)) for seed in (0, 1)]
-    figure = study_views.magnitudes({"N3": results})
+    figure = adaptation_magnitude.magnitudes({"N3": results})
     assert [axis.lines[0].get_ydata().tolist() for axis in figure.axes] == [[2.5], [5.0], [1.0]]
     for one in results:
         del one["adaptation"]["a"]["varies"]  # measured on one task
-    assert len(study_views.magnitudes({"N3": results}).axes) == 2
-    some = study_views.magnitudes(
+    assert len(adaptation_magnitude.magnitudes({"N3": results}).axes) == 2
+    some = adaptation_magnitude.magnitudes(
         {"control": results, "N3": [result("benchmark", "n3", 0, 1.0, **told(2.0))]}
     )
     assert [len(axis.get_lines()) for axis in some.axes] == [5, 5, 2]  # a mean and the seeds
@@ -110,10 +111,10 @@ def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
 
 def test_other_files_in_the_folder_of_results_are_passed_over(tmp_path: Path) -> None:
     write_json(tmp_path / "bench" / "cpu.json", {"measurements": []})
-    assert study_views.adapted_cub(tmp_path, "SS") == {}
+    assert adaptation_magnitude.adapted_cub(tmp_path, "SS") == {}
     told = {"dataset": "cub", "split": "SS", "method": "finetune", "adaptation": {"a": {"norm": 1.0}}}
     write_json(tmp_path / "benchmark" / "one.json", result("benchmark", "", 0, 1.0) | told)
-    assert list(study_views.adapted_cub(tmp_path, "SS")) == ["plain fine-tuning"]
+    assert list(adaptation_magnitude.adapted_cub(tmp_path, "SS")) == ["plain fine-tuning"]
 
 
 def test_magnitude_over_training_reads_the_runs_checkpoints(tmp_path: Path) -> None:
@@ -122,8 +123,12 @@ def test_magnitude_over_training_reads_the_runs_checkpoints(tmp_path: Path) -> N
         {"step": 1, "loss": 1.0},
         {"step": 5, "adaptation": {"a": {"relative": 2.0}, "b": {"relative": 3.0}}},
     ]
+    chapter9 = adaptation_magnitude
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert shown(study_views.magnitude_over_training(tmp_path))[""] == [[[0, 0], [5, 2]], [[0, 0], [5, 3]]]
+    assert shown(chapter9.magnitude_over_training(tmp_path))[""] == [
+        [[0, 0], [5, 2]],
+        [[0, 0], [5, 3]],
+    ]
 
 
 @pytest.fixture
@@ -149,11 +154,11 @@ def conditioning(tmp_path: Path) -> Path:
 
 
 def test_leads_are_taken_seed_by_seed(conditioning: Path) -> None:
-    rows = {row[0]: list(row[1:]) for row in study_views.conditioning_table(conditioning).rows}
-    assert rows["N3, shared and written"] == ["33.5 ± 2.1", "1.5 ± 0.7", "", ""]
+    rows = {row[0]: list(row[1:]) for row in chapter.conditioning_table(conditioning).rows}
+    assert rows["N3, shared and text-conditioned"] == ["33.5 ± 2.1", "1.5 ± 0.7", "", ""]
     assert rows["constant adaptation"] == ["32.0 ± 2.8", "", "", ""]
-    assert rows["nothing: exemplar ridge"] == ["20.0", "-10.0", "", ""]
-    lines = shown(study_views.lead_curves(conditioning))
+    assert rows["none: exemplar ridge"] == ["20.0", "-10.0", "", ""]
+    lines = shown(chapter.lead_curves(conditioning))
     assert lines["500 species\nrandom classes"][0] == [[2, 3.0], [4, 1.5]]
     assert lines["500 species\nlook-alikes"][0] == [[2, 2.0], [4, 1.0]]
 
@@ -174,12 +179,12 @@ def test_swapped_layers_are_counted_from_the_tasks_own(tmp_path: Path) -> None:
         result("conditioning", "all-500", 2, 40.0),  # measured before there were swaps
         result("ablation", "all", 0, 30.0, **swaps(84.0)),
     )
-    table = study_views.swap_table(tmp_path)
+    table = chapter.swap_table(tmp_path)
     # Means over two tasks: (78 + 90) / 2 - 85 = -1 and (74 + 90) / 2 - 85 = -3.
     told = ["-2.0 ± 1.4", "-2.0 ± 1.4", "0.0 ± 0.0", "0.0 ± 0.0"]
     assert table.rows == [
-        ["N3, shared and written", "500 of the aviary", *told],
-        ["N3, shared and written", "100 of CUB", "2.0", "2.0", "0.0", "0.0"],
+        ["N3, shared and text-conditioned", "500 of the aviary", *told],
+        ["N3, shared and text-conditioned", "100 of CUB", "2.0", "2.0", "0.0", "0.0"],
     ]
     assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
@@ -196,11 +201,11 @@ def test_dialects_tell_accuracy_swaps_and_what_varies(tmp_path: Path) -> None:
         result("dialects", "all", 1, 36.0, **told),
         result("dialects", "constant", 0, 11.0),
     )
-    rows = {row[0]: list(row[1:]) for row in study_views.dialect_table(tmp_path).rows}
+    rows = {row[0]: list(row[1:]) for row in chapter.dialect_table(tmp_path).rows}
     # (10 + 6) / 2 - (40 + 30) / 2 = -27; (30 + 10) / 2 = 20.
-    assert rows["N3, shared and written"] == ["35.0 ± 1.4", "-27.0 ± 0.0", "20.0 ± 0.0"]
+    assert rows["N3, shared and text-conditioned"] == ["35.0 ± 1.4", "-27.0 ± 0.0", "20.0 ± 0.0"]
     assert rows["constant adaptation"] == ["11.0", "", ""]
-    assert rows["N3, written alone"] == ["", "", ""]
+    assert rows["N3, text-conditioned alone"] == ["", "", ""]
 
 
 def test_the_ablation_compares_each_variant_with_the_first_seed_by_seed(tmp_path: Path) -> None:
@@ -210,18 +215,18 @@ def test_the_ablation_compares_each_variant_with_the_first_seed_by_seed(tmp_path
         result("ablation", "all", 1, 32.0),
         result("ablation", "fixed-words", 1, 31.0),
     )
-    rows = {row[0]: list(row[1:]) for row in study_views.ablation_table(tmp_path).rows}
-    assert rows["nothing: N3, shared and written"] == ["31.0 ± 1.4", ""]
+    rows = {row[0]: list(row[1:]) for row in ablation.ablation_table(tmp_path).rows}
+    assert rows["nothing: N3, shared and text-conditioned"] == ["31.0 ± 1.4", ""]
     assert rows["no learned word weights"] == ["31.0", "-1.0"]  # against 32, not against the mean
     assert rows["no training"] == ["", ""]
 
 
 def test_a_study_without_results_says_what_makes_them(tmp_path: Path) -> None:
     for name, show in (
-        ("mu", mu_views.pair_table),
-        ("conditioning", study_views.conditioning_table),
-        ("conditioning", study_views.swap_table),
-        ("dialects", study_views.dialect_table),
-        ("ablation", study_views.ablation_table),
+        ("mu", gamma_mu.pair_table),
+        ("conditioning", chapter.conditioning_table),
+        ("conditioning", chapter.swap_table),
+        ("dialects", chapter.dialect_table),
+        ("ablation", ablation.ablation_table),
     ):
         assert f"`n3 study {name}`" in show(tmp_path).note

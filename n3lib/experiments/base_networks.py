@@ -1,4 +1,4 @@
-"""What chapter 8 shows of base networks: their sizes, and the paper's Table 5 beside our results."""
+"""Chapter 8: networks to adapt, their sizes, and the paper's Table 5 beside our results (appendix A)."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from n3lib.backbone import BackboneConfig, architecture, load_backbone
+from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, load_backbone
 from n3lib.experiments import freshness, tables
+from n3lib.experiments.experiment import FROZEN, Experiment
 from n3lib.experiments.results import Markup, Table, accuracies, lead, load_results, mean_and_spread
-from n3lib.experiments.studies import NETWORKS, measured
+from n3lib.io.files import read_tensors
+from n3lib.io.paths import expand
 from n3lib.model import N3, N3Config
+from n3lib.run import Run
 
+# Base networks (Table 5) and their weights, which `n3 data backbone` pretrains; the aviary's own come with
+# the package.
+NETWORKS = {
+    "googlenet": "runs/backbones/googlenet.safetensors",
+    "resnet18": "runs/backbones/resnet18.safetensors",
+    "squeezenet1_1": "runs/backbones/squeezenet1_1.safetensors",
+    "aviary": "",
+}
 TITLES = {
     "googlenet": "GoogLeNet",
     "resnet18": "ResNet-18",
@@ -22,6 +33,29 @@ TITLES = {
 }
 # Accuracy of N3 on CUB and of the network itself on ImageNet, in percent (Table 5).
 _PAPER = {"googlenet": (21.3, 69.78), "resnet18": (17.6, 69.76), "squeezenet1_1": (17.7, 58.19)}
+
+
+def pretraining(variant: str, run: Run, *_: object) -> dict[str, float | None]:
+    """The network's accuracy on held-out images of its pretraining, in percent; None where unknown."""
+    config = run.config.backbone
+    path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
+    named = read_tensors(path)[1].get("accuracy") if path.is_file() else None
+    return {"pretraining": None if named is None else round(100 * float(named), 2)}
+
+
+BASE_NETWORKS = Experiment(
+    "backbones",
+    "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
+    "aviary",
+    {
+        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={weights}", *settings]
+        for name, weights in NETWORKS.items()
+        for form, settings in {"all": [], "frozen": FROZEN}.items()
+    },
+    # At the 2 that is the aviary's own network's, ResNet-18 learned nothing.
+    common=["--model.initial_mu=0.1", "--train.steps=200", "--train.every=200"],
+    also=pretraining,
+)
 
 
 def network_table(size: int, d: int) -> Table:
@@ -72,7 +106,7 @@ def table5(folder: Path) -> Table:
     Args:
         folder: of the results.
     """
-    results, rows = measured(folder, "backbones"), []
+    results, rows = BASE_NETWORKS.measured(folder), []
     for name, title in TITLES.items():
         frozen, adapted = (
             [r for r in results if r["variant"] == f"{name}-{form}"] for form in ("frozen", "all")

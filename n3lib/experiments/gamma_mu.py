@@ -1,4 +1,4 @@
-"""What the book shows of the study on gamma and mu: Table 3, and how training went for each pair."""
+"""Chapter 7: gamma and the initial mu (section 5.4, Table 3)."""
 
 import math
 from collections.abc import Mapping
@@ -9,13 +9,28 @@ from matplotlib.figure import Figure
 
 from n3lib.backbone import Backbone
 from n3lib.experiments import charts
+from n3lib.experiments.experiment import Experiment, Results, accuracy_cell
 from n3lib.experiments.results import Table
-from n3lib.experiments.studies import PAIRS, measured
-from n3lib.experiments.study_views import Results, accuracy_cell, study_note
 
+# The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
+PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
 # Accuracy on CUB's standard split (Table 2 for the first pair, Table 3 for the others), in percent.
 _PAPER = dict(zip(PAIRS, (17.6, 16.2, 18.5, 16.2, 6.2, 2.1, 2.3), strict=True))
 FORMS = ("absolute", "relative")
+
+GAMMA_MU = Experiment(
+    "mu",
+    "How far may the text move the pretrained parameters? (section 5.4, Table 3)",
+    "aviary",
+    {
+        f"{form}-{gamma:g}-{mu:g}": [
+            f"--model.mu={form}", f"--model.gamma={gamma:g}", f"--model.initial_mu={mu:g}"
+        ]
+        for gamma, mu in PAIRS
+        for form in FORMS
+    },
+    common=["--train.steps=200", "--train.every=50"],
+)  # fmt: skip
 
 
 def pair_table(folder: Path) -> Table:
@@ -24,14 +39,14 @@ def pair_table(folder: Path) -> Table:
     Args:
         folder: of the results.
     """
-    results = measured(folder, "mu")
+    results = GAMMA_MU.measured(folder)
     rows = []
     for pair in PAIRS:
         row = [f"{pair[0]:g}", f"{pair[1]:g}", f"{_PAPER[pair]:.1f}"]
         row += [accuracy_cell(_of_pair(results, form, pair)) for form in FORMS]
         rows.append(row)
     head = ["gamma", "initial mu", "paper, CUB SS (%)", "ours, absolute mu (%)", "ours, relative mu (%)"]
-    return Table(head, rows, study_note(results, "mu"))
+    return Table(head, rows, GAMMA_MU.note(results))
 
 
 def start_table(backbone: Backbone) -> Table:
@@ -56,9 +71,9 @@ def start_table(backbone: Backbone) -> Table:
 
 def loss_curves(folder: Path) -> Figure | Table:
     """The training loss of every pair, absolute mu beside relative, with the loss of guessing."""
-    results = measured(folder, "mu")
+    results = GAMMA_MU.measured(folder)
     if not results:
-        return Table([], [], study_note(results, "mu"))
+        return Table([], [], GAMMA_MU.note(results))
     ways = results[0]["config"]["episodes"]["ways"]
     level = (math.log(ways), f"guessing, ln {ways}")
     return _pair_curves(results, "step", "loss", "training loss (nats)", level, log_y=True)
@@ -66,9 +81,9 @@ def loss_curves(folder: Path) -> Figure | Table:
 
 def change_curves(folder: Path) -> Figure | Table:
     """How far the mean layer is moved while training, for every pair and both forms of mu."""
-    results = measured(folder, "mu")
+    results = GAMMA_MU.measured(folder)
     if not results:
-        return Table([], [], study_note(results, "mu"))
+        return Table([], [], GAMMA_MU.note(results))
     return _pair_curves(results, "checkpoint", "change", "mean change of a layer (% of its norm)", log_y=True)
 
 

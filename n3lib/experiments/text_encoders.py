@@ -171,7 +171,7 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
 # Results.
 
 
-def text_encoders(folder: str | Path) -> Table:
+def table4(folder: str | Path) -> Table:
     """CUB's proposed split by what reads the text: closed form and trained N3, beside the paper's Table 4.
 
     Args:
