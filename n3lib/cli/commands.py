@@ -223,7 +223,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate, question
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 
@@ -257,7 +257,7 @@ def _table(options: argparse.Namespace) -> None:
     if options.dataset:
         run_table(
             options.name, options.dataset, options.output, options.config, _overrides(options),
-            options.split, options.method, options.seed or range(SEEDS),
+            options.split, options.method, options.seed or SEEDS,
         )  # fmt: skip
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
@@ -288,7 +288,7 @@ def _saliency(options: argparse.Namespace) -> None:
     import dataclasses
 
     from n3lib.experiments.box_saliency import measure, question, result_path
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 

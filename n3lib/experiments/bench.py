@@ -15,7 +15,7 @@ import torch
 
 from n3lib.experiments.bench_measures import BARS, MEASUREMENTS, Sizes
 from n3lib.experiments.bench_setup import CONFIG, SIZES
-from n3lib.experiments.result_files import answered, write_result
+from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_writable, read_json

@@ -13,7 +13,7 @@ from n3lib.data import load_data
 from n3lib.evaluation import evaluate
 from n3lib.experiments.experiment import SEEDS, Experiment
 from n3lib.experiments.registry import find_experiment
-from n3lib.experiments.result_files import answered, write_result
+from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
 from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error

@@ -20,7 +20,7 @@ from n3lib.experiments import search as search_module
 from n3lib.experiments.benchmark import N3_FORMS
 from n3lib.experiments.experiment import FROZEN
 from n3lib.experiments.registry import EXPERIMENTS
-from n3lib.experiments.result_files import answered, edition, write_result
+from n3lib.experiments.results import answered, edition, write_result
 from n3lib.experiments.search import search
 from n3lib.experiments.study_runs import run_study
 from n3lib.experiments.tables import run_table
@@ -228,14 +228,14 @@ def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyP
     path = ROOT / "configs" / f"{name}.yaml"
     for (table, split, seed), methods in there.items():
         settings = MOVED[:2] if seed else []
-        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], told=refuse)
+        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], log=refuse)
     with pytest.raises(N3Error, match=r"exem-seed\d.json.*mirror"):
-        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], told=refuse)
+        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
     # A setting of N3's training is none of the other methods'.
     longer = ["--train.steps=201"]
-    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], told=refuse)
+    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], log=refuse)
     with pytest.raises(N3Error, match=r"n3-seed\d.json.*train.steps"):
-        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], told=refuse)
+        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], log=refuse)
 
 
 def test_the_searchs_result_is_its_own(
