@@ -154,25 +154,6 @@ def swap_table(folder: Path) -> Table:
     return Table(head, rows, CONDITIONING.note([*conditioning, *ablation], task))
 
 
-def dialect_table(folder: Path) -> Table:
-    """Every form of adaptation where one network cannot serve all tasks, and what other layers do to it.
-
-    Returns:
-        Accuracy, the points by which it changes where the layers were adapted for a task of another observer,
-        and the task-dependent fraction of the layers' change, the mean over layers.
-    """
-    results, rows = DIALECTS.measured(folder), []
-    found = DIALECTS.by_variant(results)
-    for form in ("frozen", "constant", "written", "all"):
-        swapped = [result for result in found[form] if "swaps" in result]
-        changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
-        fractions = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
-        cells = [accuracy_cell(found[form]), mean_and_spread(changes), mean_and_spread(fractions)]
-        rows.append([ADAPTATIONS[form], *cells])
-    head = ["accuracy (%)", "layers of another observer's task (points)", "task-dependent fraction (%)"]
-    return Table(["adaptation", *head], rows, DIALECTS.note(results))
-
-
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
     """Points that other layers add to the mean accuracy of the tasks."""
     scores = result["swaps"][kind]

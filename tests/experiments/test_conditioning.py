@@ -11,7 +11,6 @@ from n3lib.data import load_data
 from n3lib.experiments.conditioning import (
     conditioning_table,
     cuts,
-    dialect_table,
     lead_curves,
     share_of_mean,
     swap_table,
@@ -19,7 +18,7 @@ from n3lib.experiments.conditioning import (
 from n3lib.run import Run
 
 Save = Callable[..., Path]
-BOTH, ALONE = "N3, shared offset and text-conditioned", "N3, text-conditioned alone"
+BOTH = "N3, shared offset and text-conditioned"
 
 
 def test_leads_are_taken_seed_by_seed(save: Save, shown: Callable[..., Any]) -> None:
@@ -68,26 +67,12 @@ def test_swapped_layers_are_counted_from_the_tasks_own(save: Save) -> None:
     assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
 
-def test_dialects_have_accuracy_swaps_and_the_task_dependent_fraction(save: Save) -> None:
-    scores = {"this task": [40.0, 30.0], "another task": [10.0, 6.0], "the mean of other tasks": [0.0, 0.0]}
-    more = {"swaps": {"random": scores}, "adaptation": {"a": {"varies": 30.0}, "b": {"varies": 10.0}}}
-    save("dialects", "all", 0, 34.0, **more)
-    save("dialects", "all", 1, 36.0, **more)
-    table = dialect_table(save("dialects", "constant", 0, 11.0))
-    rows = {row[0]: list(row[1:]) for row in table.rows}
-    # (10 + 6) / 2 - (40 + 30) / 2 = -27; (30 + 10) / 2 = 20.
-    assert rows[BOTH] == ["35.0 ± 1.4", "-27.0 ± 0.0", "20.0 ± 0.0"]
-    assert rows["constant adaptation"] == ["11.0", "", ""]
-    assert rows[ALONE] == ["", "", ""]
-
-
 @pytest.mark.parametrize(
     ("name", "show"),
     [
         ("conditioning", conditioning_table),
         ("conditioning", lead_curves),
         ("conditioning", swap_table),
-        ("dialects", dialect_table),
     ],
 )
 def test_without_results_there_is_a_command(tmp_path: Path, name: str, show: Callable[..., Any]) -> None:
