@@ -46,7 +46,7 @@ def adapted(folder: Path, species: int) -> dict[str, Results]:
 def adapted_cub(folder: Path, split: str) -> dict[str, Results]:
     """The benchmark's results of N3 and its controls on CUB that tell how far the layers moved."""
     forms = {"n3": "all", "n3-constant": "constant", "finetune": "finetune"}
-    found = load_results(folder / "benchmark", study="benchmark", dataset="cub", split=split)
+    found = load_results(folder / "benchmark/resnet18", study="benchmark", dataset="cub", split=split)
     told = [result for result in found if result.get("adaptation")]
     named = {ADAPTATIONS[form]: [r for r in told if r["method"] == m] for m, form in forms.items()}
     return {title: some for title, some in named.items() if some}

@@ -55,6 +55,7 @@ BASE_NETWORKS = Experiment(
     # At the 2 that is the aviary's own network's, ResNet-18 learned nothing.
     common=["--model.initial_mu=0.1", "--train.steps=200", "--train.every=200"],
     also=pretraining,
+    folder="base_networks",
 )
 
 
@@ -140,7 +141,7 @@ def cub_table(folder: Path) -> Table:
         else:
             settings = f"--backbone.name={name} --backbone.stages=4"
             runs = f"n3 table table2 --dataset cub --split SS --method exem --method n3 {settings}"
-            command = f"`{runs} --data-root DIR -o results/{name}`"
+            command = f"`{runs} --data-root DIR -o results/benchmark/{name}`"
             row.append(Markup(f"needs a download of its published weights: {command}"))
         rows.append(row)
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
@@ -151,10 +152,10 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     """What adapting adds to each of two networks on CUB, under the settings that `configs/` has for each.
 
     Args:
-        folder: of all results; those of `benchmark.yaml` and `benchmark-lite0.yaml` lie under these names.
+        folder: of all results; those of the benchmark are in `benchmark/resnet18` and `benchmark/lite0`.
         splits: a column for each network and each of them.
     """
-    networks = {"benchmark": "ResNet-18", "benchmark-lite0": "Lite0"}
+    networks = {"benchmark/resnet18": "ResNet-18", "benchmark/lite0": "Lite0"}
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
     for name, title in networks.items():

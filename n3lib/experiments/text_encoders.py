@@ -175,7 +175,7 @@ def table4(folder: str | Path) -> Table:
     """CUB's proposed split by what reads the text: closed form and trained N3, beside the paper's Table 4.
 
     Args:
-        folder: of results, such as `results/text-encoders`.
+        folder: of results, such as `results/text_encoders`.
     """
     groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
@@ -193,7 +193,7 @@ def table4(folder: str | Path) -> Table:
         "There are no results of text encoders yet. For each seed S and each encoder:"
         " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --seed=S --text.encoder=ENCODER"
         " --text.lexical=false --model.ridge=RIDGE`, then"
-        " `n3 evaluate RUN -o results/text-encoders/NAME.json`."
+        " `n3 evaluate RUN -o results/text_encoders/NAME.json`."
         " For words counted: `--text.encoder=words --text.lexical=true`; for the closed form:"
         " `--model.adapt=classifier --train.steps=0`; for class names alone: `--data.text=names`."
     )

@@ -20,7 +20,7 @@ def result(folder: Path, variant: str, seed: int, accuracy: float) -> None:
         "pretraining": 91.5,
     }
     write_json(
-        folder / "backbones" / f"{variant}-seed{seed}.json",
+        folder / "base_networks" / f"{variant}-seed{seed}.json",
         told | {"metrics": {"per_class_accuracy": accuracy}},
     )
 
@@ -71,7 +71,8 @@ def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
 
 
 def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
-    made = [("benchmark", "n3", 0, 36.0), ("benchmark", "n3", 1, 38.0), ("benchmark-lite0", "exem", 0, 33.5)]
+    resnet18, lite0 = "benchmark/resnet18", "benchmark/lite0"
+    made = [(resnet18, "n3", 0, 36.0), (resnet18, "n3", 1, 38.0), (lite0, "exem", 0, 33.5)]
     for name, method, seed, accuracy in made:
         on_cub(tmp_path / name, "PS", method, seed, accuracy)
     table = base_networks.two_networks(tmp_path, ["PS"])

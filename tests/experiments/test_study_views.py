@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from n3lib.backbone import Backbone
 from n3lib.experiments import ablation, adaptation_magnitude, gamma_mu
 from n3lib.experiments import conditioning as chapter
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.io.files import write_json
 
 
@@ -30,7 +31,7 @@ def result(study: str, variant: str, seed: int, accuracy: float, **more: Any) ->
 
 def save(folder: Path, *results: dict[str, Any]) -> Path:
     for one in results:
-        write_json(folder / one["study"] / f"{one['variant']}-seed{one['seed']}.json", one)
+        write_json(EXPERIMENTS[one["study"]].home(folder) / f"{one['variant']}-seed{one['seed']}.json", one)
     return folder
 
 
@@ -110,10 +111,10 @@ def test_magnitudes_have_a_panel_a_quantity(tmp_path: Path) -> None:
 
 
 def test_other_files_in_the_folder_of_results_are_passed_over(tmp_path: Path) -> None:
-    write_json(tmp_path / "bench" / "cpu.json", {"measurements": []})
+    write_json(tmp_path / "cost" / "cpu.json", {"measurements": []})
     assert adaptation_magnitude.adapted_cub(tmp_path, "SS") == {}
     told = {"dataset": "cub", "split": "SS", "method": "finetune", "adaptation": {"a": {"norm": 1.0}}}
-    write_json(tmp_path / "benchmark" / "one.json", result("benchmark", "", 0, 1.0) | told)
+    write_json(tmp_path / "benchmark/resnet18/one.json", result("benchmark", "", 0, 1.0) | told)
     assert list(adaptation_magnitude.adapted_cub(tmp_path, "SS")) == ["plain fine-tuning"]
 
 

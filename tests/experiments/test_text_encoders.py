@@ -116,4 +116,4 @@ def test_readers_have_names(tmp_path: Path, text: dict[str, Any], label: str, ne
 
 def test_without_results_there_is_a_command(tmp_path: Path) -> None:
     shown = str(text_encoders.table4(tmp_path / "nothing"))
-    assert "n3 train configs/cub-ps.yaml" in shown and "results/text-encoders" in shown
+    assert "n3 train configs/cub-ps.yaml" in shown and "results/text_encoders" in shown
