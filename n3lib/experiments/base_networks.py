@@ -1,31 +1,22 @@
 """Chapter 8: networks to adapt, their sizes, and the paper's Table 5 beside our results (appendix A)."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, load_backbone
 from n3lib.experiments import freshness, tables
-from n3lib.experiments.experiment import FROZEN, Experiment
-from n3lib.experiments.results import Markup, Table, accuracies, lead, load_results, mean_and_spread
+from n3lib.experiments.experiment import FROZEN, Experiment, Results, accuracy_cell
+from n3lib.experiments.results import Markup, Table, lead, load_results
 from n3lib.io.files import read_tensors
 from n3lib.io.paths import expand
 from n3lib.model import N3, N3Config
 from n3lib.run import Run
 
-# Base networks (Table 5) and their weights, which `n3 data backbone` pretrains; the aviary's own come with
-# the package.
 NETWORKS = {
-    "googlenet": "runs/backbones/googlenet.safetensors",
-    "resnet18": "runs/backbones/resnet18.safetensors",
-    "squeezenet1_1": "runs/backbones/squeezenet1_1.safetensors",
-    "aviary": "",
-}
-TITLES = {
     "googlenet": "GoogLeNet",
     "resnet18": "ResNet-18",
     "squeezenet1_1": "SqueezeNet 1.1",
@@ -43,16 +34,21 @@ def pretraining(variant: str, run: Run, *_: object) -> dict[str, float | None]:
     return {"pretraining": None if named is None else round(100 * float(named), 2)}
 
 
+def _weights(name: str) -> str:
+    """The file that `n3 data backbone` writes; the aviary's own weights come with the package."""
+    return "" if name == "aviary" else f"runs/backbones/{name}.safetensors"
+
+
 BASE_NETWORKS = Experiment(
     "backbones",
     "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
     "aviary",
     {
-        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={weights}", *settings]
-        for name, weights in NETWORKS.items()
+        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={_weights(name)}", *settings]
+        for name in NETWORKS
         for form, settings in {"all": [], "frozen": FROZEN}.items()
     },
-    # At the 2 that is the aviary's own network's, ResNet-18 learned nothing.
+    # With the aviary's 2, ResNet-18 learned nothing.
     common=["--model.initial_mu=0.1", "--train.steps=200", "--train.every=200"],
     also=pretraining,
     folder="base_networks",
@@ -60,90 +56,71 @@ BASE_NETWORKS = Experiment(
 
 
 def network_table(size: int, d: int) -> Table:
-    """The networks as N3 adapts them: without their classifiers, and with their batch norms folded.
+    """The networks as N3 adapts them: without their classifiers, batch norms folded.
 
     Args:
         size: side of an image in pixels, for the size of the last feature map.
-        d: width of the meta-model whose parameters are counted.
+        d: width of the meta-model whose decoders are counted.
     """
     rows = []
-    for name, title in TITLES.items():
+    for name, title in NETWORKS.items():
         backbone = load_backbone(BackboneConfig(name), pretrained=False)
         with torch.no_grad():
             channels, height, width = backbone.features(torch.zeros(1, 3, size, size)).shape[1:]
         norms = [m for m in architecture(backbone.config)[0].modules() if isinstance(m, nn.BatchNorm2d)]
         columns = [backbone.columns(layer).shape for layer in backbone.layers]
         parameters = sum(m * n for m, n in columns)
-        with torch.device("meta"):  # its numbers are not needed
-            written = N3(backbone, 64, 1, 1, N3Config(d=d)).labels2adaptation
-        phi = sum(p.numel() for p in written.parameters())
-        rows.append(
-            [
-                title,
-                str(len(columns)),
-                str(len(norms)),
-                f"{parameters / 1e6:.2f}",
-                f"{4 * parameters / 2**20:.0f}",
-                str(max(n for _, n in columns)),
-                f"{channels} x {height} x {width}",
-                f"{phi / 1e6:.1f}",
-            ]
-        )
-    head = [
-        "network",
-        "layers",
-        "batch norms",
-        "parameters (M)",
-        "size (MB)",
-        "longest column",
-        f"map at {size} pixels",
-    ]
-    return Table([*head, f"what writes the layers, d = {d} (M)"], rows)
+        with torch.device("meta"):  # only the shapes are needed
+            decoders = N3(backbone, 64, 1, 1, N3Config(d=d)).labels2adaptation
+        row = {
+            "network": title,
+            "layers": str(len(columns)),
+            "batch norms": str(len(norms)),
+            "parameters (M)": f"{parameters / 1e6:.2f}",
+            "size (MB)": f"{4 * parameters / 2**20:.0f}",
+            "longest column": str(max(n for _, n in columns)),
+            f"map at {size} pixels": f"{channels} x {height} x {width}",
+            f"N3's decoders, d = {d} (M)": f"{sum(p.numel() for p in decoders.parameters()) / 1e6:.1f}",
+        }
+        rows.append(row)
+    return Table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def table5(folder: Path) -> Table:
-    """Table 5 beside the study `backbones`: what each network reaches on the aviary, frozen and adapted.
-
-    Args:
-        folder: of the results.
-    """
+    """Table 5 beside our experiment: the accuracy of each network on the aviary, frozen and adapted."""
     results, rows = BASE_NETWORKS.measured(folder), []
-    for name, title in TITLES.items():
-        frozen, adapted = (
-            [r for r in results if r["variant"] == f"{name}-{form}"] for form in ("frozen", "all")
-        )
-        named = [r["pretraining"] for r in (*frozen, *adapted) if r.get("pretraining")]
+    found = BASE_NETWORKS.by_variant(results)
+    for name, title in NETWORKS.items():
+        frozen, adapted = found[f"{name}-frozen"], found[f"{name}-all"]
         row = [title, *(f"{value:.1f}" for value in _PAPER[name])] if name in _PAPER else [title, "", ""]
+        named = [r["pretraining"] for r in (*frozen, *adapted) if r.get("pretraining")]
         row.append(f"{statistics.mean(named):.1f}" if named else "")
-        row += [mean_and_spread(accuracies(some).values()) or "not run" for some in (frozen, adapted)]
-        rows.append([*row, lead(adapted, frozen)])
+        rows.append([*row, _cell(frozen), _cell(adapted), lead(adapted, frozen)])
     head = ["network", "paper: N3 on CUB (%)", "paper: ImageNet (%)", "islands, named (%)"]
-    return Table([*head, "frozen (%)", "N3, every layer (%)", "gain (points)"], rows, _note(results))
+    head += ["frozen (%)", "N3, every layer (%)", "gain (points)"]
+    missing = "" if all(found.values()) else "`n3 study backbones` measures what is not run.\n\n"
+    return Table(head, rows, (missing if results else "") + BASE_NETWORKS.note(results))
 
 
 def cub_table(folder: Path) -> Table:
-    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and what runs the rest.
+    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and the missing commands.
 
     Args:
         folder: of the benchmark's results.
     """
-    found = load_results(folder, study="benchmark", dataset="cub", split="SS")
-    rows = []
+    found, rows = load_results(folder, study="benchmark", dataset="cub", split="SS"), []
     for name, (paper, _) in _PAPER.items():
         own = [r for r in found if r["config"]["backbone"]["name"] == name]
-        row = [TITLES[name], f"{paper:.1f}"]
-        for method in ("exem", "n3"):
-            values = accuracies(r for r in own if r["method"] == method).values()
-            row.append(mean_and_spread(values) or "not run")
-        stages = {r["config"]["backbone"]["stages"] for r in own}
+        cells = [_cell([r for r in own if r["method"] == method]) for method in ("exem", "n3")]
         if own:
-            row.append("" if 4 in stages else "without its fourth stage, at 144 pixels")
+            whole = 4 in {r["config"]["backbone"]["stages"] for r in own}
+            remark = "" if whole else "without its fourth stage, at 144 pixels"
         else:
             settings = f"--backbone.name={name} --backbone.stages=4"
             runs = f"n3 table table2 --dataset cub --split SS --method exem --method n3 {settings}"
             command = f"`{runs} --data-root DIR -o results/benchmark/{name}`"
-            row.append(Markup(f"needs a download of its published weights: {command}"))
-        rows.append(row)
+            remark = Markup(f"needs a download of its published weights: {command}")
+        rows.append([NETWORKS[name], f"{paper:.1f}", *cells, remark])
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
     return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
 
@@ -155,17 +132,14 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
         folder: of all results; those of the benchmark are in `benchmark/resnet18` and `benchmark/lite0`.
         splits: a column for each network and each of them.
     """
-    networks = {"benchmark/resnet18": "ResNet-18", "benchmark/lite0": "Lite0"}
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
-    head, rows, found = ["method"], [[tables.TITLES[method]] for method in methods], []
-    for name, title in networks.items():
+    head, columns, found = ["method"], [], []
+    for name, title in {"benchmark/resnet18": "ResNet-18", "benchmark/lite0": "Lite0"}.items():
         for split in splits:
-            ran = tables.by_method(tables.measured(folder / name, "cub", split))
             head.append(f"{title}, {split} (%)")
-            for method, row in zip(methods, rows, strict=True):
-                own = ran.get(method, [])
-                row.append(mean_and_spread(accuracies(own).values()) or "not run")
-                found += own
+            columns.append(ran := tables.by_method(tables.measured(folder / name, "cub", split)))
+            found += [result for method in methods for result in ran.get(method, [])]
+    rows = [[tables.TITLES[m], *(_cell(ran.get(m, [])) for ran in columns)] for m in methods]
     chance = ", ".join(dict.fromkeys(f"{r['chance']:.1f} % on {r['split']}" for r in found))
     return Table(head, rows, freshness.note(found, f"Chance is {chance}." if chance else ""))
 
@@ -177,35 +151,22 @@ def where_it_moves(folder: Path) -> Table:
         folder: of the results of `benchmark-lite0.yaml`.
 
     Returns:
-        The change's norm in percent of the layer's: the median of all layers of a kind, over all seeds. And
-        how much of the change varies with the task, in percent of it: the median of all layers.
+        The change's norm in percent of the layer's, the median of all layers of a kind over all seeds; and
+        its task-dependent fraction in percent, the median of all layers.
     """
     kinds = {"1 x 1, widening": "_pw", "depthwise": "_dw", "1 x 1, narrowing": "_pwl"}  # ends of timm's names
     ran, rows, found = tables.by_method(tables.measured(folder, "cub", "PS")), [], []
     for method in ("finetune", "n3-constant", "n3"):
-        own = ran.get(method, [])
+        found += (own := ran.get(method, []))
         layers = [layer for r in own for layer in r["adaptation"].items()]
-        by_kind = [[one["relative"] for name, one in layers if name.endswith(end)] for end in kinds.values()]
-        row = [f"{statistics.median(of):.2f}" if of else "not run" for of in by_kind]
-        varies = [one["varies"] for _, one in layers]
-        row.append(f"{statistics.median(varies):.1f}" if varies else "not run")
-        rows.append([tables.TITLES[method], *row])
-        found += own
-    head = ["method", *(f"{kind} (%)" for kind in kinds), "of it, varies with the task (%)"]
+        values = [[one["relative"] for name, one in layers if name.endswith(end)] for end in kinds.values()]
+        cells = [f"{statistics.median(of):.2f}" if of else "not run" for of in values]
+        fractions = [one["varies"] for _, one in layers]
+        cells.append(f"{statistics.median(fractions):.1f}" if fractions else "not run")
+        rows.append([tables.TITLES[method], *cells])
+    head = ["method", *(f"{kind} (%)" for kind in kinds), "task-dependent fraction (%)"]
     return Table(head, rows, freshness.note(found))
 
 
-def _note(results: Sequence[Mapping[str, Any]]) -> str:
-    """What the numbers are of, and what brings those that are missing."""
-    told = "There are no results yet."
-    if results:
-        chance, ways = results[0]["chance"], results[0]["ways"]
-        seeds = sorted({r["seed"] for r in results})
-        told = f"{ways} classes of the aviary, chance {chance:.1f} %; seeds {', '.join(map(str, seeds))}."
-    there = {r["variant"] for r in results}
-    missing = [name for name in NETWORKS if not {f"{name}-all", f"{name}-frozen"} <= there]
-    if not missing:
-        return freshness.note(results, told)
-    commands = [f"`n3 data backbone --name {n} -o {NETWORKS[n]}`" for n in missing if NETWORKS[n]]
-    told += f" What is not run: {', '.join([*commands, 'then `n3 study backbones`'])}."
-    return freshness.note(results, told)
+def _cell(results: Results) -> str:
+    return accuracy_cell(results) or "not run"

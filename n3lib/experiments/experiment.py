@@ -22,7 +22,7 @@ ADAPTATIONS = {
     "finetune": "plain fine-tuning",
     "constant": "constant adaptation",
     "written": "N3, text-conditioned alone",
-    "all": "N3, shared and text-conditioned",
+    "all": "N3, shared offset and text-conditioned",
 }
 
 Results = Sequence[Mapping[str, Any]]
@@ -73,6 +73,10 @@ class Experiment:
         order = list(self.variants)
         found = load_results(self.home(folder), study=self.name)
         return sorted(found, key=lambda result: (order.index(result["variant"]), result["seed"]))
+
+    def by_variant(self, results: Results) -> dict[str, list[Mapping[str, Any]]]:
+        """Every variant, also one without results, to its results, one per seed."""
+        return {variant: [r for r in results if r["variant"] == variant] for variant in self.variants}
 
     def note(self, results: Results, task: str = "") -> str:
         """The note below a table: the number of classes, chance, seeds; or the command that makes results.

@@ -1,32 +1,44 @@
 """Chapter 7: gamma and the initial mu (section 5.4, Table 3)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from n3lib.backbone import Backbone
 from n3lib.experiments import charts
-from n3lib.experiments.experiment import Experiment, Results, accuracy_cell
+from n3lib.experiments.experiment import Experiment, accuracy_cell
 from n3lib.experiments.results import Table
 
-# The paper's pairs of gamma and initial mu (Table 3), and the 1 and 0.001 of its main experiments.
-PAIRS = ((1.0, 0.001), (0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
-# Accuracy on CUB's standard split (Table 2 for the first pair, Table 3 for the others), in percent.
-_PAPER = dict(zip(PAIRS, (17.6, 16.2, 18.5, 16.2, 6.2, 2.1, 2.3), strict=True))
-FORMS = ("absolute", "relative")
+Pair = tuple[float, float]
+
+# Gamma and initial mu, and the paper's accuracy on CUB's standard split in percent: first those of its
+# main experiments (Table 2), then those of Table 3.
+PAPER: dict[Pair, float] = {
+    (1.0, 0.001): 17.6,
+    (0.999, 0.001): 16.2,
+    (0.99, 0.01): 18.5,
+    (0.9, 0.1): 16.2,
+    (0.5, 0.5): 6.2,
+    (0.1, 0.9): 2.1,
+    (0.01, 0.99): 2.3,
+}
+FORMS = ("absolute", "relative")  # of mu
+
+
+def _variant(form: str, pair: Pair) -> str:
+    return f"{form}-{pair[0]:g}-{pair[1]:g}"
+
 
 GAMMA_MU = Experiment(
     "mu",
     "How far may the text move the pretrained parameters? (section 5.4, Table 3)",
     "aviary",
     {
-        f"{form}-{gamma:g}-{mu:g}": [
+        _variant(form, (gamma, mu)): [
             f"--model.mu={form}", f"--model.gamma={gamma:g}", f"--model.initial_mu={mu:g}"
         ]
-        for gamma, mu in PAIRS
+        for gamma, mu in PAPER
         for form in FORMS
     },
     common=["--train.steps=200", "--train.every=50"],
@@ -35,85 +47,62 @@ GAMMA_MU = Experiment(
 
 
 def pair_table(folder: Path) -> Table:
-    """Table 3 beside ours: a row for each gamma and initial mu, accuracy of both forms of mu.
-
-    Args:
-        folder: of the results.
-    """
+    """Table 3 beside our results: accuracy for each gamma and initial mu, with both forms of mu."""
     results = GAMMA_MU.measured(folder)
-    rows = []
-    for pair in PAIRS:
-        row = [f"{pair[0]:g}", f"{pair[1]:g}", f"{_PAPER[pair]:.1f}"]
-        row += [accuracy_cell(_of_pair(results, form, pair)) for form in FORMS]
-        rows.append(row)
+    found = GAMMA_MU.by_variant(results)
+    rows = [
+        [*_cells(pair), f"{paper:.1f}", *(accuracy_cell(found[_variant(form, pair)]) for form in FORMS)]
+        for pair, paper in PAPER.items()
+    ]
     head = ["gamma", "initial mu", "paper, CUB SS (%)", "ours, absolute mu (%)", "ours, relative mu (%)"]
     return Table(head, rows, GAMMA_MU.note(results))
 
 
-def start_table(backbone: Backbone) -> Table:
-    """How large a written change is before training, for every pair of gamma and initial mu.
-
-    A column counts in spreads of the layer it changes, the standard deviation of its pretrained parameters.
-    An absolute change is layer-normalized, so its spread is mu itself in every layer; a relative one has the
-    spread mu times the layer's if its decoder writes numbers of unit variance (it starts at 0 and grows).
+def start_table(ratios: Mapping[Pair, Sequence[float]], widest: float, narrowest: float) -> Table:
+    """How large the adaptation of a layer is before training, as a multiple of what is left of the layer.
 
     Args:
-        backbone: whose layers are changed.
+        ratios: gamma and initial mu to the multiple for an absolute mu in the layers of the widest and the
+            narrowest spread, and for a relative mu.
+        widest, narrowest: those spreads.
     """
-    spreads = [backbone.columns(name).std().item() for name in backbone.layers]
-    rows = []
-    for gamma, mu in PAIRS:
-        kept = [gamma * spread for spread in (max(spreads), min(spreads))]
-        rows.append([f"{gamma:g}", f"{mu:g}", *map(_ratio, (mu / k for k in kept)), _ratio(mu / gamma)])
-    widest = f"absolute mu, widest layer (spread {max(spreads):.3f})"
-    narrowest = f"absolute mu, narrowest layer ({min(spreads):.3f})"
-    return Table(["gamma", "initial mu", widest, narrowest, "relative mu, any layer"], rows)
+    rows = [
+        [*_cells(pair), *(f"{one:,.0f}" if one >= 10 else f"{one:.2g}" for one in some)]
+        for pair, some in ratios.items()
+    ]
+    absolute = (
+        f"absolute mu, widest layer (spread {widest:.3f})",
+        f"absolute mu, narrowest layer ({narrowest:.3f})",
+    )
+    return Table(["gamma", "initial mu", *absolute, "relative mu, any layer"], rows)
 
 
-def loss_curves(folder: Path) -> Figure | Table:
-    """The training loss of every pair, absolute mu beside relative, with the loss of guessing."""
+def curves(folder: Path, what: str) -> Figure | Table:
+    """A quantity during training: a line per pair of gamma and initial mu, a panel per form of mu.
+
+    Args:
+        folder: of the results.
+        what: `loss` of training, with that of guessing; or `change`, the mean distance of a layer from its
+            pretrained parameters.
+    """
     results = GAMMA_MU.measured(folder)
     if not results:
         return Table([], [], GAMMA_MU.note(results))
-    ways = results[0]["config"]["episodes"]["ways"]
-    level = (math.log(ways), f"guessing, ln {ways}")
-    return _pair_curves(results, "step", "loss", "training loss (nats)", level, log_y=True)
-
-
-def change_curves(folder: Path) -> Figure | Table:
-    """How far the mean layer is moved while training, for every pair and both forms of mu."""
-    results = GAMMA_MU.measured(folder)
-    if not results:
-        return Table([], [], GAMMA_MU.note(results))
-    return _pair_curves(results, "checkpoint", "change", "mean change of a layer (% of its norm)", log_y=True)
-
-
-def _pair_curves(
-    results: Results,
-    x: str,
-    y: str,
-    ylabel: str,
-    level: tuple[float, str] | None = None,
-    log_y: bool = False,
-) -> Figure:
-    """A line for each pair of gamma and initial mu, absolute mu beside relative."""
+    found, ways = GAMMA_MU.by_variant(results), results[0]["config"]["episodes"]["ways"]
+    x, ylabel, level = {
+        "loss": ("step", "training loss (nats)", (math.log(ways), f"guessing, ln {ways}")),
+        "change": ("checkpoint", "mean change of a layer (% of its norm)", None),
+    }[what]
     panels = {
         f"{form} mu": {
-            f"{pair[0]:g}, {pair[1]:g}": [
-                dict(zip(r["curve"][x], r["curve"][y], strict=True)) for r in _of_pair(results, form, pair)
-            ]
-            for pair in sorted(PAIRS, key=lambda pair: pair[1])
-            if _of_pair(results, form, pair)
+            ", ".join(_cells(pair)): [dict(zip(r["curve"][x], r["curve"][what], strict=True)) for r in some]
+            for pair in sorted(PAPER, key=lambda pair: pair[1])
+            if (some := found[_variant(form, pair)])
         }
         for form in FORMS
     }
-    return charts.lines(panels, "step", ylabel, ordered=True, level=level, log_y=log_y)
+    return charts.lines(panels, "step", ylabel, ordered=True, level=level, log_y=True)
 
 
-def _of_pair(results: Results, form: str, pair: tuple[float, float]) -> list[Mapping[str, Any]]:
-    return [r for r in results if r["variant"] == f"{form}-{pair[0]:g}-{pair[1]:g}"]
-
-
-def _ratio(value: float) -> str:
-    """Two digits, or all before the point."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+def _cells(pair: Pair) -> list[str]:
+    return [f"{number:g}" for number in pair]

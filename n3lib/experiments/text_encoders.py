@@ -1,11 +1,10 @@
-"""What reads the text: encoders side by side, on a sentence, in closed form, and in the committed results."""
+"""Chapter 6: text encoders side by side, on a sentence, in closed form, and in results (Table 4)."""
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
+from n3lib.experiments.experiment import accuracy_cell
 from n3lib.experiments.freshness import note
-from n3lib.experiments.results import Markup, Table, load_results, table
+from n3lib.experiments.results import Markup, Table, load_results
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
 from n3lib.metrics import extract, metrics
@@ -26,7 +26,7 @@ from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, TextConfig
-from n3lib.text.tokens import Encoded, TokenEncoder
+from n3lib.text.tokens import TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
 ENCODERS = (
@@ -38,17 +38,23 @@ ENCODERS = (
 )
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
-# What read the text of a result, in the order of the table, and the paper's Table 4 on the nearest encoder.
-_NEAREST = {"TF-IDF": "", "MiniLM": "17.6 (BERT)", "BERT": "17.6 (BERT)", "GloVe": "8.9 (GloVe)"}
-_NEAREST |= {"ELMo, paragraph": "4.1 (ELMo)", "ELMo, sentence": "5.0 (ELMo)"}
+# Titles in the order of the table, and the paper's Table 4 on the nearest encoder.
+_NEAREST = {
+    "TF-IDF": "",
+    "MiniLM": "17.6 (BERT)",
+    "BERT": "17.6 (BERT)",
+    "GloVe": "8.9 (GloVe)",
+    "ELMo, paragraph": "4.1 (ELMo)",
+    "ELMo, sentence": "5.0 (ELMo)",
+}
 
 
 def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = ENCODERS) -> Table:
-    """What each text encoder makes of a description; what is not on this machine is named with a command.
+    """The tokens of a sentence by text encoder; for an encoder that is not on this machine, the command.
 
     Args:
         description: its sentences. The last column is the mean cosine between the embeddings of their
-            tokens, each sentence read alone and all read as one paragraph.
+            tokens, each sentence encoded alone and all as one paragraph.
         place: of the sentence whose tokens are shown.
         specs: see `n3lib.text.encoders.make_encoder`; nothing is downloaded.
     """
@@ -63,25 +69,19 @@ def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = 
                 command = "make elmo NAME=aviary CONTEXT=sentence"
             rows.append([spec, "", Markup(f"not on this machine: `{command}`"), ""])
             continue
-        tokens = " ".join(alone[place].words)
-        rows.append([encoder.name, str(encoder.width), tokens, _agreement(encoder, description, alone)])
-    return Table(["encoder", "numbers a token", "tokens", "sentence and paragraph (cosine)"], rows)
-
-
-def _agreement(encoder: TokenEncoder, description: Sequence[str], alone: Sequence[Encoded]) -> str:
-    """How alike the tokens' embeddings are where the description is read as a paragraph."""
-    try:
-        (whole,) = encode_cached(encoder, [" ".join(description)])
-    except N3Error:  # ELMo, where only the sentences are in the cache
-        return ""
-    parts = torch.cat([one.embeddings for one in alone]).float()  # (L, e)
-    if parts.shape != whole.embeddings.shape:
-        return ""
-    return f"{cosine_similarity(parts, whole.embeddings.float(), dim=1).mean().item():.2f}"
+        cosine = ""
+        with suppress(N3Error):  # ELMo, where only the sentences are in the cache
+            (whole,) = encode_cached(encoder, [" ".join(description)])
+            parts = torch.cat([one.embeddings for one in alone])  # (L, e)
+            if parts.shape == whole.embeddings.shape:
+                cosines = cosine_similarity(parts.float(), whole.embeddings.float(), dim=1)
+                cosine = f"{cosines.mean().item():.2f}"
+        rows.append([encoder.name, str(encoder.width), " ".join(alone[place].words), cosine])
+    return Table(["encoder", "numbers per token", "tokens", "sentence and paragraph (cosine)"], rows)
 
 
 def _load(spec: str) -> TokenEncoder:
-    """The encoder that `make_encoder` would give, but never a download.
+    """The encoder of `make_encoder`, from a file or from the cache of an earlier download.
 
     Raises:
         N3Error: it is not on this machine, or damaged.
@@ -89,48 +89,28 @@ def _load(spec: str) -> TokenEncoder:
     kind, _, rest = spec.partition(":")
     if kind == "words" or expand(rest or spec).exists():
         return make_encoder(spec)
-    encoder = make_encoder(_kept(kind, rest, spec))
-    encoder.name = spec  # not that of a file or folder of the cache
-    return encoder
-
-
-def _kept(kind: str, rest: str, spec: str) -> str:
-    """What names the file or folder that an earlier download has left."""
+    path = ""
     if kind == "glove":
-        base = expand(os.environ.get("GENSIM_DATA_DIR") or "~/gensim-data")
-        return f"glove:{base / rest / rest}.gz"
-    if kind == "elmo":
-        if all((cache_dir() / "elmo" / name).is_file() for name in FILES):
-            return spec
+        path = f"glove:{expand(os.environ.get('GENSIM_DATA_DIR') or '~/gensim-data') / rest / rest}.gz"
+    elif kind == "elmo":
+        path = spec if all((cache_dir() / "elmo" / name).is_file() for name in FILES) else ""
     else:
         from huggingface_hub import snapshot_download
 
         with suppress(OSError, ValueError):
-            return snapshot_download("bert-base-uncased" if spec == "bert" else spec, local_files_only=True)
-    raise N3Error(f"text encoder {spec} is not on this machine")
-
-
-def cached_files(encoder: TokenEncoder, descriptions: Sequence[Sequence[str]]) -> list[int]:
-    """How many files an empty token cache holds after each of these descriptions was encoded in turn."""
-    counts = []
-    with TemporaryDirectory() as folder:
-        for sentences in descriptions:
-            encode_cached(encoder, sentences, folder)
-            counts.append(len(list(Path(folder).rglob("*.safetensors"))))
-    return counts
-
-
-def heaviest(reader: Reader, sentences: Sequence[str], count: int = 12) -> dict[str, float]:
-    """The words of a description that its TF-IDF row gives the largest weights; the row has unit length."""
-    row = reader.tfidf.transform([sentences])[0]  # (V,)
-    return {reader.tfidf.vocabulary[i]: float(row[i]) for i in np.argsort(-row, kind="stable")[:count]}
+            path = snapshot_download("bert-base-uncased" if spec == "bert" else spec, local_files_only=True)
+    if not path:
+        raise N3Error(f"text encoder {spec} is not on this machine")
+    encoder = make_encoder(path)
+    encoder.name = spec  # not that of a file or folder of the cache
+    return encoder
 
 
 @torch.no_grad()
-def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, TextConfig]) -> Table:
-    """Accuracy of the exemplar classifier on the frozen network with each of these readers, untrained.
+def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str, TextConfig]) -> Table:
+    """Accuracy of the exemplar classifier on the frozen network with each text pipeline, untrained.
 
-    The training classes give the exemplars; the strength of the regression is chosen, for each reader, from
+    The training classes give the exemplars; the strength of the regression is chosen, for each pipeline, from
     `RIDGES` on the validation classes.
     """
     backbone, seen = load_backbone(config.backbone), list(data.split.train)
@@ -138,86 +118,76 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
     places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
     features = extract(backbone, data.images, np.concatenate(picks))
     known = feature_statistics(features, places, len(seen), whiten=True)
-    asked = {}
+    unseen = {}
     for part in ("val", "test"):
         ids = list(data.split.part(part))
         indices = data.indices(ids)
         labels = torch.tensor([ids.index(label) for label in data.labels[indices]])
-        asked[part] = ids, extract(backbone, data.images, indices), labels
+        unseen[part] = ids, extract(backbone, data.images, indices), labels
+
+    def accuracy(parts: list[torch.Tensor], part: str, ridge: float) -> float:
+        ids, images, labels = unseen[part]
+        generator = Exemplar(ridge, lexical=len(parts) > 1)
+        rows = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
+        return metrics(linear(images, *fold(rows, known.center, known.transform)), labels)[
+            "per_class_accuracy"
+        ]
 
     rows = []
-    for name, text in readers.items():
+    for name, text in pipelines.items():
         reader = Reader.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
         bank = reader.bank(data.texts)
-        parts = [bank.whole_pooled]
-        if text.lexical:
-            parts.append(torch.from_numpy(bank.whole_lexical))
-
-        def accuracy(part: str, ridge: float, parts: list[torch.Tensor] = parts) -> float:
-            ids, images, labels = asked[part]
-            generator = Exemplar(ridge, lexical=len(parts) > 1)
-            written = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
-            weight, bias = fold(written, known.center, known.transform)
-            return metrics(linear(images, weight, bias), labels)["per_class_accuracy"]
-
-        best = max(RIDGES, key=lambda ridge: accuracy("val", ridge))
+        parts = [bank.whole_pooled, *([torch.from_numpy(bank.whole_lexical)] if text.lexical else [])]
+        best = max(RIDGES, key=lambda ridge: accuracy(parts, "val", ridge))
         numbers = sum(part.shape[1] for part in parts)
-        rows.append([name, f"{numbers:,}", f"{best:g}", f"{accuracy('test', best):.1f}"])
+        rows.append([name, f"{numbers:,}", f"{best:g}", f"{accuracy(parts, 'test', best):.1f}"])
     ways = len(data.split.test)
-    head = ["what reads the text", "numbers a class", "ridge", f"accuracy, {ways}-way (%)"]
+    head = ["text pipeline", "numbers per class", "ridge", f"accuracy, {ways}-way (%)"]
     return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
 
 
-# Results.
-
-
 def table4(folder: str | Path) -> Table:
-    """CUB's proposed split by what reads the text: closed form and trained N3, beside the paper's Table 4.
+    """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside the paper's Table 4.
 
     Args:
         folder: of results, such as `results/text_encoders`.
     """
-    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
+    groups: dict[tuple[int, str, str], tuple[list[Any], list[Any]]] = {}
     for result in results:
-        groups.setdefault(_kind(result["config"]), []).append(result)
+        frozen, trained = groups.setdefault(_kind(result["config"]), ([], []))
+        if not result["config"]["train"]["steps"]:
+            frozen.append(result)
+        elif result["config"]["model"]["adapt"] == "all":
+            trained.append(result)
     rows = []
-    for (_, label, nearest), members in sorted(groups.items()):
-        frozen = [r for r in members if not r["config"]["train"]["steps"]]
-        trained = [r for r in members if r not in frozen and r["config"]["model"]["adapt"] == "all"]
-        cells = [table(some, [], ["per_class_accuracy"]).rows for some in (frozen, trained)]
-        closed, n3 = (found[0] if found else ["", ""] for found in cells)
-        rows.append([label, closed[0], n3[0], n3[1], nearest])
-    head = ["what reads the text", "closed form (%)", "N3, every layer (%)", "seeds of N3"]
+    for (_, label, nearest), (frozen, trained) in sorted(groups.items()):
+        seeds = str(len({r["seed"] for r in trained}) or "")
+        rows.append([label, accuracy_cell(frozen), accuracy_cell(trained), seeds, nearest])
+    head = ["text encoder", "closed form (%)", "N3, every layer (%)", "seeds of N3"]
     missing = (
-        "There are no results of text encoders yet. For each seed S and each encoder:"
-        " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --seed=S --text.encoder=ENCODER"
-        " --text.lexical=false --model.ridge=RIDGE`, then"
-        " `n3 evaluate RUN -o results/text_encoders/NAME.json`."
-        " For words counted: `--text.encoder=words --text.lexical=true`; for the closed form:"
-        " `--model.adapt=classifier --train.steps=0`; for class names alone: `--data.text=names`."
+        "There are no results of text encoders yet: `make results-text DATA=DIR` makes them. Another encoder:"
+        " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.lexical=false`,"
+        " then `n3 evaluate RUN -o results/text_encoders/NAME.json`."
     )
     return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
 
 
 def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
-    """A result's place in the table, what read its text, and the paper's figure for the nearest encoder."""
-    text, names = config["text"], config["data"].get("text") == "names"
-    spec = str(text["encoder"]).lower()
-    if spec.partition(":")[0] == "words":
-        kind, label = ("TF-IDF", "words counted (TF-IDF)") if text["lexical"] else ("words", "random vectors")
-    elif spec.startswith("glove"):
-        size = re.search(r"(\d+)d\b|-(\d+)$", spec)
-        kind, label = "GloVe", f"GloVe {size[1] or size[2]}d" if size else "GloVe"
-    elif spec.startswith("elmo"):
-        kind = label = f"ELMo, {text['context']}"
-    elif "minilm" in spec:
-        kind, label = "MiniLM", "MiniLM (BERT architecture)"
+    """A result's row in the table: its rank, its title, and the paper's number for the nearest encoder."""
+    text = config["text"]
+    spec, lexical = str(text["encoder"]), text["lexical"]
+    patterns = {"words(:|$)": "random vectors", "glove": "GloVe", "elmo": f"ELMo, {text['context']}"}
+    patterns |= {".*minilm": "MiniLM", ".*bert": "BERT"}
+    kind = next((kind for pattern, kind in patterns.items() if re.match(pattern, spec.lower())), spec)
+    if kind == "random vectors" and lexical:
+        kind = label = "TF-IDF"
     else:
-        kind, label = ("BERT", "BERT") if "bert" in spec else (spec, str(text["encoder"]))
-    if text["lexical"] and kind != "TF-IDF":
-        label += ", and words counted"
-    place = [*_NEAREST].index(kind) if kind in _NEAREST else len(_NEAREST)
-    if names:
-        return place + 100, f"class names alone, {label}", ""
-    return place, label, _NEAREST.get(kind, "")
+        size = re.search(r"(\d+)d\b|-(\d+)$", spec) if kind == "GloVe" else None
+        label = f"GloVe {size[1] or size[2]}d" if size else kind
+        label += " (BERT architecture)" if kind == "MiniLM" else ""
+        label += ", and TF-IDF" if lexical else ""
+    rank = [*_NEAREST, kind].index(kind)
+    if config["data"].get("text") == "names":
+        return rank + 100, f"class names alone, {label}", ""
+    return rank, label, _NEAREST.get(kind, "")

@@ -1,80 +1,52 @@
 """The tables of base networks."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from n3lib.experiments import base_networks
 from n3lib.experiments.base_networks import BASE_NETWORKS, NETWORKS
-from n3lib.io.files import write_json
+from n3lib.run import Run
 
-
-def result(folder: Path, variant: str, seed: int, accuracy: float) -> None:
-    told = {
-        "study": "backbones",
-        "variant": variant,
-        "seed": seed,
-        "ways": 20,
-        "chance": 5.0,
-        "pretraining": 91.5,
-    }
-    write_json(
-        folder / "base_networks" / f"{variant}-seed{seed}.json",
-        told | {"metrics": {"per_class_accuracy": accuracy}},
-    )
-
-
-def on_cub(folder: Path, split: str, method: str, seed: int, accuracy: float, **more: Any) -> None:
-    told = {
-        "study": "benchmark",
-        "dataset": "cub",
-        "split": split,
-        "method": method,
-        "seed": seed,
-        "chance": 2,
-    }
-    told |= {"metrics": {"per_class_accuracy": accuracy}, **more}
-    write_json(folder / f"{method}-{seed}.json", told)
+Save = Callable[..., Path]
 
 
 def test_the_study_has_each_network_frozen_and_adapted() -> None:
     names = {f"{name}-{form}" for name in NETWORKS for form in ("all", "frozen")}
     assert set(BASE_NETWORKS.variants) == names
-    assert set(base_networks.TITLES) == set(NETWORKS)
 
 
-def test_table_5_pairs_seeds_and_names_what_is_missing(tmp_path: Path) -> None:
+def test_table_5_pairs_seeds_and_names_what_is_missing(tmp_path: Path, save: Save) -> None:
     empty = str(base_networks.table5(tmp_path))
     assert "There are no results yet" in empty and "n3 study backbones" in empty
     assert "| GoogLeNet | 21.3 | 69.8 |   | not run | not run |   |" in empty
     for seed, (frozen, adapted) in enumerate([(40.0, 50.0), (42.0, 54.0)]):
-        result(tmp_path, "resnet18-frozen", seed, frozen)
-        result(tmp_path, "resnet18-all", seed, adapted)
-    result(tmp_path, "resnet18-all", 2, 99.0)  # without its frozen pair: no part of the gain
+        save("backbones", "resnet18-frozen", seed, frozen, pretraining=91.5)
+        save("backbones", "resnet18-all", seed, adapted, pretraining=91.5)
+    save("backbones", "resnet18-all", 2, 99.0)  # without its frozen pair: no part of the gain
     table = base_networks.table5(tmp_path)
     row = dict(zip(table.head, table.rows[1], strict=True))
     assert row["frozen (%)"] == "41.0 ± 1.4" and row["gain (points)"] == "11.0 ± 1.4"
     assert row["islands, named (%)"] == "91.5"
-    assert "--name resnet18" not in table.note and "--name googlenet" in table.note
-    assert "chance 5.0 %; seeds 0, 1, 2" in table.note
+    assert "`n3 study backbones`" in table.note and "chance 1.0 %; seeds 0, 1, 2" in table.note
 
 
-def test_cub_table_says_what_runs_the_rest(tmp_path: Path) -> None:
+def test_cub_table_says_what_runs_the_rest(save_cub: Save) -> None:
     for method, accuracy in (("n3", 36.0), ("exem", 33.0)):
         config = {"backbone": {"name": "resnet18", "stages": 3}}
-        on_cub(tmp_path, "SS", method, 0, accuracy, config=config)
-    rows = {row[0]: row[1:] for row in base_networks.cub_table(tmp_path).rows}
+        folder = save_cub("SS", method, 0, accuracy, config=config)
+    rows = {row[0]: row[1:] for row in base_networks.cub_table(folder).rows}
     assert rows["ResNet-18"][:3] == ["17.6", "33.0", "36.0"]
     assert rows["SqueezeNet 1.1"][1:3] == ["not run", "not run"]
     assert "--backbone.name=squeezenet1_1" in rows["SqueezeNet 1.1"][3]
 
 
-def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
+def test_two_networks_side_by_side(tmp_path: Path, save_cub: Save) -> None:
     resnet18, lite0 = "benchmark/resnet18", "benchmark/lite0"
     made = [(resnet18, "n3", 0, 36.0), (resnet18, "n3", 1, 38.0), (lite0, "exem", 0, 33.5)]
     for name, method, seed, accuracy in made:
-        on_cub(tmp_path / name, "PS", method, seed, accuracy)
+        save_cub("PS", method, seed, accuracy, folder=name)
     table = base_networks.two_networks(tmp_path, ["PS"])
     assert table.rows[0][1:] == ["not run", "33.5"]
     assert table.rows[-1][1:] == ["37.0 ± 1.4", "not run"]
@@ -82,13 +54,13 @@ def test_two_networks_stand_side_by_side(tmp_path: Path) -> None:
     assert base_networks.two_networks(tmp_path / "empty", ["PS"]).note == ""
 
 
-def test_layers_that_moved_are_told_apart_by_kind(tmp_path: Path) -> None:
+def test_layers_that_moved_are_told_apart_by_kind(save_cub: Save) -> None:
     ends = ("0.0.conv_pw", "0.0.conv_dw", "0.0.conv_pwl", "1.0.conv_pwl")
     names = ["conv_stem", *(f"blocks.{end}" for end in ends)]
     for seed, changes in ((0, (9, 0.5, 0.1, 0.2, 0.3)), (1, (9, 0.7, 0.1, 0.2, 0.8))):
         moved = {name: {"relative": r, "varies": 3.0 + seed} for name, r in zip(names, changes, strict=True)}
-        on_cub(tmp_path, "PS", "finetune", seed, 36.0, adaptation=moved)
-    finetuned, _, written = base_networks.where_it_moves(tmp_path).rows
+        folder = save_cub("PS", "finetune", seed, 36.0, adaptation=moved)
+    finetuned, _, written = base_networks.where_it_moves(folder).rows
     # Medians of .5 .7; .1 .1; .2 .2 .3 .8; and of five layers that vary by 3 and five by 4.
     assert finetuned[1:] == ["0.60", "0.10", "0.25", "3.5"]
     assert written[1:] == ["not run"] * 4
@@ -96,8 +68,12 @@ def test_layers_that_moved_are_told_apart_by_kind(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_network_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_networks, "TITLES", {"aviary": "the aviary's own"})
+    monkeypatch.setattr(base_networks, "NETWORKS", {"aviary": "the aviary's own"})
     (row,) = base_networks.network_table(size=32, d=16).rows
     # Nine convolutions: a stem, two in each of three blocks, and two shortcuts; each with a batch norm.
     assert row[:3] == ["the aviary's own", "9", "9"]
     assert row[5:7] == [str(128 * 9 + 1), "128 x 4 x 4"]
+
+
+def test_weights_tell_the_accuracy_of_their_pretraining(tiny_run: Run) -> None:
+    assert base_networks.pretraining("aviary-all", tiny_run) == {"pretraining": None}  # random weights
