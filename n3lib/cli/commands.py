@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o", "--output", type=as_path, default=Path("results/benchmark"),
+        "-o", "--output", type=as_path, default=Path("results/benchmark/resnet18"),
         help="folder of the results (default: %(default)s)",
     )  # fmt: skip
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
@@ -170,7 +170,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
-        "-o", "--output", type=as_path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
+        "-o", "--output", type=as_path, help="the JSON file (default: results/cost/cpu.json, or gpu.json)"
     )
 
     sub = command(

@@ -44,6 +44,7 @@ ABLATION = Experiment(
     common=["--fit=train"],
     part="val",
     also=partial(measure_swaps, variants=("all",), ways=10, tasks=8, part="val"),
+    folder="benchmark/ablation",
 )
 
 

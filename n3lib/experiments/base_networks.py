@@ -47,6 +47,7 @@ BASE_NETWORKS = Experiment(
     # With the aviary's 2, ResNet-18 learned nothing.
     common=["--model.initial_mu=0.1", "--train.steps=200", "--train.every=200"],
     also=pretraining,
+    folder="base_networks",
 )
 
 
@@ -82,7 +83,7 @@ def cub_table(folder: Path) -> Table:
         else:
             settings = f"--backbone.name={name} --backbone.stages=4"
             runs = f"n3 table table2 --dataset cub --split SS --method exem --method n3 {settings}"
-            command = f"`{runs} --data-root DIR -o results/{name}`"
+            command = f"`{runs} --data-root DIR -o results/benchmark/{name}`"
             remark = Markup(f"needs a download of its published weights: {command}")
         rows.append([NETWORKS[name], f"{paper:.1f}", *cells, remark])
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
@@ -93,12 +94,12 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     """What adapting adds to each of two networks on CUB, under the settings that `configs/` has for each.
 
     Args:
-        folder: of all results; those of `benchmark.yaml` and `benchmark-lite0.yaml` are in folders so named.
+        folder: of all results; those of the benchmark are in `benchmark/resnet18` and `benchmark/lite0`.
         splits: a column for each network and each of them.
     """
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, columns, found = ["method"], [], []
-    for name, title in {"benchmark": "ResNet-18", "benchmark-lite0": "Lite0"}.items():
+    for name, title in {"benchmark/resnet18": "ResNet-18", "benchmark/lite0": "Lite0"}.items():
         for split in splits:
             head.append(f"{title}, {split} (%)")
             columns.append(ran := tables.by_method(tables.measured(folder / name, "cub", split)))

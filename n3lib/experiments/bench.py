@@ -71,7 +71,7 @@ def run_bench(
 
 def default_output() -> Path:
     """Where the book reads this machine's numbers from."""
-    return Path("results/bench") / f"{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
+    return Path("results/cost") / f"{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
 
 
 def environment() -> dict[str, Any]:

@@ -56,6 +56,7 @@ CONDITIONING = Experiment(
     also=partial(
         measure_swaps, variants=[f"{f}-{n}" for f in ("written", "all") for n in SPECIES], ways=WAYS, tasks=20
     ),
+    folder="conditioning/aviary",
 )
 
 DIALECTS = Experiment(
@@ -81,6 +82,7 @@ DIALECTS = Experiment(
     ways=(20,),
     tasks=20,
     also=partial(measure_swaps, variants=("all", "written"), ways=20, tasks=20),
+    folder="conditioning/dialects",
 )
 
 

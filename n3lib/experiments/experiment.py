@@ -35,7 +35,7 @@ class Experiment:
     """A question, and the variants of one configuration that answer it.
 
     Attributes:
-        name: of the command `n3 study NAME` and of the folder of its results.
+        name: of the command `n3 study NAME`, and the `study` of its results.
         title: the question, and the section of the paper.
         config: YAML file in `configs/` that the variants start from.
         variants: name to the settings that each changes.
@@ -45,6 +45,7 @@ class Experiment:
         tasks: drawn of each kind.
         part: the split's part that the query classes are from, `test` or `val`.
         also: a further measurement of every run.
+        folder: of its results in `results/`; the name where it is empty.
     """
 
     name: str
@@ -57,15 +58,20 @@ class Experiment:
     tasks: int = 10
     part: str = "test"
     also: Measurement | None = None
+    folder: str = ""
+
+    def home(self, folder: Path) -> Path:
+        """The folder of its own results in the folder of all."""
+        return folder / (self.folder or self.name)
 
     def measured(self, folder: Path) -> list[dict[str, Any]]:
         """The results, in the order of the variants.
 
         Args:
-            folder: of all results; the experiment's own lie in its folder `name`.
+            folder: of all results.
         """
         order = list(self.variants)
-        found = load_results(folder / self.name, study=self.name)
+        found = load_results(self.home(folder), study=self.name)
         return sorted(found, key=lambda result: (order.index(result["variant"]), result["seed"]))
 
     def by_variant(self, results: Results) -> dict[str, list[Mapping[str, Any]]]:

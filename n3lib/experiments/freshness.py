@@ -73,7 +73,7 @@ def freshness_table(folder: Path) -> Table:
         folder: of the results.
     """
     rows = []
-    for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "bench"):
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "cost"):
         by_revision: dict[str, list[Mapping[str, Any]]] = {}
         for result in load_results(path):
             by_revision.setdefault(_revision(result) or "unknown", []).append(result)

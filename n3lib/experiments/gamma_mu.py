@@ -42,6 +42,7 @@ GAMMA_MU = Experiment(
         for form in FORMS
     },
     common=["--train.steps=200", "--train.every=50"],
+    folder="gamma_mu",
 )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def search(
     folder: Path,
     overrides: Sequence[str] = (),
     trials: int = TRIALS,
-    results: Path = Path("results/search"),
+    results: Path = Path("results/hyperparameters"),
     told: Callable[[str], None] = tell,
 ) -> dict[str, Any] | None:
     """Search, or go on with a search; whoever finishes the last trial tests the best.

@@ -40,7 +40,7 @@ def run_study(
 
     Args:
         name: of the study.
-        folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`. A
+        folder: of the results, one file a variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, which says so instead of an accuracy.
         configs: folder of the configurations.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
@@ -61,7 +61,7 @@ def run_study(
         for variant in variants or study.variants:
             settings = [*study.common, *overrides, *study.variants[variant], f"--seed={seed}"]
             config = read_config(configs / f"{study.config}.yaml", settings)
-            path = folder / name / f"{variant}-seed{seed}.json"
+            path = study.home(folder) / f"{variant}-seed{seed}.json"
             question = {"study": name, "variant": variant, "seed": seed, "config": dataclasses.asdict(config)}
             if not answered(path, question, config.data):
                 lacking.append((variant, config, path))
@@ -71,7 +71,7 @@ def run_study(
             make = f"n3 data backbone --name {network} -o {weights}"
             raise N3Error(f"{name} needs {weights}", f"Make it: {make}")
     if lacking:
-        told(f"{folder / name}: {len(lacking)} results to measure")
+        told(f"{study.home(folder)}: {len(lacking)} results to measure")
     for variant, config, path in lacking:
         run_folder = runs / name / path.stem
         try:

@@ -145,7 +145,7 @@ def table4(folder: str | Path) -> Table:
     """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside the paper's Table 4.
 
     Args:
-        folder: of results, such as `results/text-encoders`.
+        folder: of results, such as `results/text_encoders`.
     """
     results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
     groups: dict[tuple[int, str, str], tuple[list[Any], list[Any]]] = {}
@@ -163,7 +163,7 @@ def table4(folder: str | Path) -> Table:
     missing = (
         "There are no results of text encoders yet: `make results-text DATA=DIR` makes them. Another encoder:"
         " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.lexical=false`,"
-        " then `n3 evaluate RUN -o results/text-encoders/NAME.json`."
+        " then `n3 evaluate RUN -o results/text_encoders/NAME.json`."
     )
     return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
 

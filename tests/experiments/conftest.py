@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.io.files import write_json
 
 
@@ -17,7 +18,7 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     def write(study: str, variant: str, seed: int, accuracy: float, **more: Any) -> Path:
         told = {"study": study, "variant": variant, "seed": seed, "ways": 100, "chance": 1.0}
         told |= {"metrics": {"per_class_accuracy": accuracy}, "config": {"episodes": {"ways": 40}}, **more}
-        write_json(tmp_path / study / f"{variant}-seed{seed}.json", told)
+        write_json(EXPERIMENTS[study].home(tmp_path) / f"{variant}-seed{seed}.json", told)
         return tmp_path
 
     return write

@@ -41,7 +41,8 @@ def test_cub_table_says_what_runs_the_rest(save_cub: Save) -> None:
 
 
 def test_two_networks_side_by_side(tmp_path: Path, save_cub: Save) -> None:
-    made = [("benchmark", "n3", 0, 36.0), ("benchmark", "n3", 1, 38.0), ("benchmark-lite0", "exem", 0, 33.5)]
+    resnet18, lite0 = "benchmark/resnet18", "benchmark/lite0"
+    made = [(resnet18, "n3", 0, 36.0), (resnet18, "n3", 1, 38.0), (lite0, "exem", 0, 33.5)]
     for name, method, seed, accuracy in made:
         save_cub("PS", method, seed, accuracy, folder=name)
     table = base_networks.two_networks(tmp_path, ["PS"])

@@ -207,7 +207,7 @@ def settled(name: str, *settings: str) -> RunConfig:
 def test_the_studies_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("n3lib.experiments.study_runs.train", refuse)
     there: dict[int, list[str]] = {}
-    for _, result in results(name):
+    for _, result in results(EXPERIMENTS[name].folder):
         there.setdefault(result["seed"], []).append(result["variant"])
     assert there
     for seed, variants in there.items():
@@ -217,25 +217,26 @@ def test_the_studies_results_are_their_own(name: str, monkeypatch: pytest.Monkey
             run_study(name, RESULTS, ROOT / "configs", ["--train.clip=2"], variants, [seed], told=refuse)
 
 
-@pytest.mark.parametrize("name", ["benchmark", "benchmark-lite0"])
+@pytest.mark.parametrize("name", ["resnet18", "lite0"])
 def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", refuse)
     there: dict[tuple[str, str, int], list[str]] = {}
-    for _, result in results(name):
+    for _, result in results(f"benchmark/{name}"):
         table = shlex.split(result["command"])[2]
         there.setdefault((table, result["split"], result["seed"]), []).append(result["method"])
     assert there
-    path = ROOT / "configs" / f"{name}.yaml"
+    folder = RESULTS / "benchmark" / name
+    path = ROOT / "configs" / ("benchmark.yaml" if name == "resnet18" else f"benchmark-{name}.yaml")
     for (table, split, seed), methods in there.items():
         settings = MOVED[:2] if seed else []
-        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], log=refuse)
+        run_table(table, "cub", folder, path, settings, [split], methods, [seed], log=refuse)
     with pytest.raises(N3Error, match=r"exem-seed\d.json.*mirror"):
-        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
+        run_table("sce", "cub", folder, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
     # A setting of N3's training is none of the other methods'.
     longer = ["--train.steps=201"]
-    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], log=refuse)
+    run_table("sce", "cub", folder, path, longer, ["SCE"], ["exem"], [0], log=refuse)
     with pytest.raises(N3Error, match=r"n3-seed\d.json.*train.steps"):
-        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], log=refuse)
+        run_table("sce", "cub", folder, path, longer, ["SCE"], ["n3"], [0], log=refuse)
 
 
 def test_the_searchs_result_is_its_own(
@@ -249,9 +250,9 @@ def test_the_searchs_result_is_its_own(
 
     monkeypatch.setattr(search_module, "train", begin)
     monkeypatch.setattr(search_module, "load_data", lambda _: small_world)
-    command = shlex.split(read_json(RESULTS / "search" / "aviary.json")["command"])
+    command = shlex.split(read_json(RESULTS / "hyperparameters" / "aviary.json")["command"])
     settings = [part for part in command if "=" in part]
-    write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "search" / "aviary.json"))
+    write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "hyperparameters" / "aviary.json"))
 
     def again(*settings: str, name: str = "aviary", trials: int = 10) -> None:
         where = {"folder": tmp_path / "runs" / name, "results": tmp_path / "results"}
@@ -287,7 +288,7 @@ def settings_of(path: Path) -> tuple[str, ...]:
 
 
 def test_what_was_evaluated_is_its_runs_own() -> None:
-    found = list(results("aviary", "aviary-shared", "cub-ps", "text-encoders"))
+    found = list(results("training", "benchmark/cub-ps", "text_encoders"))
     for path, result in found:
         asked = {"study": "main", "config": dataclasses.asdict(settled(*settings_of(path)))}
         ways = re.search(r"--ways (\d+)", result["command"])

@@ -102,4 +102,4 @@ def test_encoders_have_titles(tmp_path: Path, text: dict[str, Any], label: str, 
 
 def test_without_results_there_is_a_command(tmp_path: Path) -> None:
     shown = str(text_encoders.table4(tmp_path / "nothing"))
-    assert "make results-text" in shown and "results/text-encoders" in shown
+    assert "make results-text" in shown and "results/text_encoders" in shown
