@@ -21,11 +21,11 @@ help:
 	@echo "make faults  the tests of faults, many times over: results/faults.json (15 minutes)"
 	@echo "make fingerprints   what today's code gives, after a change of results that is meant (CONTRIBUTING.md)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
-	@echo "make results-aviary            train and measure what results/aviary and aviary-shared hold (about an hour)"
-	@echo "make results-cub DATA=DIR      the same for results/cub-ps (some 80 minutes; CUB and its texts in DIR)"
-	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text-encoders (about two hours)"
+	@echo "make results-aviary            train and measure what results/training hold (about an hour)"
+	@echo "make results-cub DATA=DIR      the same for results/benchmark/cub-ps (some 80 minutes; CUB and its texts in DIR)"
+	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text_encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
-	@echo "make results-studies           the ablations on the aviary: results/mu, conditioning, dialects, ... (a day)"
+	@echo "make results-studies           the ablations on the aviary: results/gamma_mu, conditioning, ... (a day)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
 
@@ -89,7 +89,7 @@ fingerprints: setup
 # Three paired seeds each; a finished run is not trained again.
 results-aviary: setup
 	for seed in 0 1 2; do for adapt in all classifier; do \
-	  run=runs/aviary-$$adapt-$$seed && out=results/aviary/$$adapt-seed$$seed && \
+	  run=runs/aviary-$$adapt-$$seed && out=results/training/aviary/$$adapt-seed$$seed && \
 	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed && \
 	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done && \
 	  if [ $$adapt = all ]; then \
@@ -97,7 +97,7 @@ results-aviary: setup
 	done; done
 
 	for seed in 0 1 2; do for adapt in all constant; do \
-	  run=runs/aviary-shared-$$adapt-$$seed && out=results/aviary-shared/$$adapt-seed$$seed && \
+	  run=runs/aviary-shared-$$adapt-$$seed && out=results/training/aviary-shared/$$adapt-seed$$seed && \
 	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed \
 	    --model.shared_mu=36 --model.initial_mu=0.1 && \
 	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done || exit 1; \
@@ -107,12 +107,12 @@ results-aviary: setup
 results-cub: setup
 	for seed in 0 1 2; do \
 	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-$$seed --seed=$$seed $(CUB_ARGS) && \
-	  $(BIN)/n3 evaluate runs/cub-ps-$$seed -o results/cub-ps/all-exemplar-seed$$seed.json && \
+	  $(BIN)/n3 evaluate runs/cub-ps-$$seed -o results/benchmark/cub-ps/all-exemplar-seed$$seed.json && \
 	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-frozen-$$seed --seed=$$seed $(CUB_ARGS) \
 	    --model.adapt=classifier --train.steps=0 && \
-	  $(BIN)/n3 evaluate runs/cub-ps-frozen-$$seed -o results/cub-ps/frozen-ridge-seed$$seed.json && \
+	  $(BIN)/n3 evaluate runs/cub-ps-frozen-$$seed -o results/benchmark/cub-ps/frozen-ridge-seed$$seed.json && \
 	  $(BIN)/n3 train configs/cub-ps-paper.yaml --data-root "$(DATA)" -o runs/cub-ps-paper-$$seed --seed=$$seed $(CUB_ARGS) && \
-	  $(BIN)/n3 evaluate runs/cub-ps-paper-$$seed -o results/cub-ps/paper-seed$$seed.json || exit 1; \
+	  $(BIN)/n3 evaluate runs/cub-ps-paper-$$seed -o results/benchmark/cub-ps/paper-seed$$seed.json || exit 1; \
 	done
 
 # What reads the text: each encoder alone, in closed form and trained. The ridge was chosen on validation classes.
@@ -122,7 +122,7 @@ FROZEN_ARGS := --model.adapt=classifier --train.steps=0
 MINILM_ARGS = --text.encoder="$(MINILM)" --text.lexical=false --model.ridge=0.3
 GLOVE_ARGS = --text.encoder="glove:$(GLOVE)" --text.lexical=false --model.ridge=1.0
 results-text: setup
-	set -e; one() { out=results/text-encoders/$$1-seed$$2.json run=runs/text-$$1-$$2 seed=$$2 && shift 2 && \
+	set -e; one() { out=results/text_encoders/$$1-seed$$2.json run=runs/text-$$1-$$2 seed=$$2 && shift 2 && \
 	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o $$run --seed=$$seed $(CUB_ARGS) "$$@" && \
 	  $(BIN)/n3 evaluate $$run -o $$out; }; \
 	one frozen-minilm 0 $(MINILM_ARGS) $(FROZEN_ARGS); one frozen-glove 0 $(GLOVE_ARGS) $(FROZEN_ARGS); \
@@ -139,7 +139,7 @@ results-benchmark: setup
 	$(BIN)/n3 table table6 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
 	$(BIN)/n3 study ablation --data-root "$(DATA)" $(CUB_ARGS)
 	for table in table2 sce; do \
-	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark-lite0 \
+	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark/lite0 \
 	    --method exem --method n3 --method n3-constant --method finetune --data-root "$(DATA)" $(LITE0_ARGS) || exit 1; \
 	done
 

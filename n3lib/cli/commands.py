@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--data-root", help="folder that holds the dataset")
     sub.add_argument(
-        "-o", "--output", type=as_path, default=Path("results/benchmark"),
+        "-o", "--output", type=as_path, default=Path("results/benchmark/resnet18"),
         help="folder of the results (default: %(default)s)",
     )  # fmt: skip
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
@@ -170,7 +170,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("names", nargs="*", help="measurements (default: all)")
     sub.add_argument(
-        "-o", "--output", type=as_path, help="the JSON file (default: results/bench/cpu.json, or gpu.json)"
+        "-o", "--output", type=as_path, help="the JSON file (default: results/cost/cpu.json, or gpu.json)"
     )
 
     sub = command(
@@ -223,7 +223,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate, question
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 
@@ -257,7 +257,7 @@ def _table(options: argparse.Namespace) -> None:
     if options.dataset:
         run_table(
             options.name, options.dataset, options.output, options.config, _overrides(options),
-            options.split, options.method, options.seed or range(SEEDS),
+            options.split, options.method, options.seed or SEEDS,
         )  # fmt: skip
     elif options.overrides or options.split or options.method or options.seed:
         raise N3Error(f"{options.name} is only shown, not run, without a dataset", "Name one with --dataset")
@@ -266,7 +266,7 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from n3lib.experiments.studies import SEEDS
+    from n3lib.experiments.experiment import SEEDS
     from n3lib.experiments.study_runs import run_study
 
     run_study(
@@ -288,7 +288,7 @@ def _saliency(options: argparse.Namespace) -> None:
     import dataclasses
 
     from n3lib.experiments.box_saliency import measure, question, result_path
-    from n3lib.experiments.result_files import answered, write_result
+    from n3lib.experiments.results import answered, write_result
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 

@@ -15,7 +15,7 @@ import torch
 
 from n3lib.experiments.bench_measures import BARS, MEASUREMENTS, Sizes
 from n3lib.experiments.bench_setup import CONFIG, SIZES
-from n3lib.experiments.result_files import answered, write_result
+from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_writable, read_json
@@ -71,7 +71,7 @@ def run_bench(
 
 def default_output() -> Path:
     """Where the book reads this machine's numbers from."""
-    return Path("results/bench") / f"{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
+    return Path("results/cost") / f"{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
 
 
 def environment() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the book shows of `results/bench`."""
+"""What the book shows of `results/cost`."""
 
 from collections.abc import Mapping
 from pathlib import Path

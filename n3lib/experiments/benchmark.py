@@ -1,7 +1,7 @@
-"""Every method on the same features, text and splits: searched on validation classes, tested on the others.
+"""Every method on the same features, text and splits: searched on validation classes, then measured.
 
-Once for each method and split: 10 random trials, fitted on the training classes and measured on the
-validation classes. The best is fitted again on both, with each seed, and measured on the test classes.
+The search is done once per method and split: 10 random trials, fitted on the training classes and measured on
+the validation classes. The best is fitted again on both, with each seed, and measured on the test classes.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float64, Int
 
@@ -40,16 +41,16 @@ N3_FORMS = {
     "n3-constant": ["--model.adapt=constant"],
     "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
 }
-# Read by an encoder, not counted: the paper's own forms (section 4.3).
+# Their text comes from an encoder, as in the paper (section 4.3); the others have TF-IDF features.
 READ_BY_ENCODER = ("megazsl",)
 Control = Literal["own", "shuffled", "random", "names", "own name removed", "all names removed"]
-# What of a description is left is asked of the methods whose fit takes no time.
+# The controls that cut the descriptions need another fit: they are for the methods whose fit takes no time.
 TEXT_CONTROLS: tuple[Control, ...] = ("names", "own name removed", "all names removed")
 TEXT_CONTROLLED = ("eszsl", "exem", "nearest")
 
 
 class Problem(NamedTuple):
-    """Seen classes to learn from, and the classes asked for."""
+    """Seen classes to learn from, and the query classes."""
 
     seen: Seen
     text: Float64[np.ndarray, "K a"]
@@ -80,13 +81,13 @@ class Benchmark:
         return frozen_features(load_backbone(self.config.backbone), self.dataset, self.config.mirror)
 
     def rows(self, known: Sequence[int], encoder: bool, control: Control, seed: int) -> np.ndarray:
-        """The text of every class as numbers `(classes, a)`, by a reader fitted on the known ones.
+        """The text of every class as numbers `(classes, a)`; TF-IDF is fitted on the known classes.
 
-        Sentences count alike, whatever weights a file gives them.
+        All sentences have the same weight, whatever weights a file gives them.
 
         Args:
             known: class ids.
-            encoder: whether the configured encoder reads it; else its words are counted.
+            encoder: whether the configured text encoder is used instead of TF-IDF features.
             control: what is done to the texts first.
             seed: of random texts.
         """
@@ -104,37 +105,33 @@ class Benchmark:
         return rows.astype(np.float64)
 
     def problem(
-        self, known: str, asked: str, rows: Float64[np.ndarray, "classes a"], maps: bool = False
+        self, known: str, query: str, rows: Float64[np.ndarray, "classes a"], maps: bool = False
     ) -> Problem:
-        """Parts of the split, standardized by what the known classes say.
+        """Parts of the split, standardized by the statistics of the known classes.
 
         Args:
             known: `train` or `trainval`.
-            asked: `val` or `test`.
+            query: `val` or `test`.
             rows: the text of every class.
             maps: whether the method reads feature maps.
         """
         pooled, cells = self.features
-        split = self.dataset.split
-        ids, picks, labels = {}, {}, {}
-        for part in (known, asked):
-            ids[part] = list(split.part(part))
-            picks[part] = self.dataset.indices(ids[part])
-            place = {c: k for k, c in enumerate(ids[part])}
-            labels[part] = np.array([place[int(c)] for c in self.dataset.labels[picks[part]]])
-        mean, scale = moments(pooled[picks[known]].astype(np.float64))
-        center = rows[ids[known]].mean(0)
-
-        def images(part: str) -> Images:
-            features = (pooled[picks[part]].astype(np.float64) - mean) / scale
-            return Images(features, np.asarray(cells[picks[part]]) if maps else None)
-
-        def text(part: str) -> np.ndarray:
-            return unit(rows[ids[part]] - center)
-
-        return Problem(
-            Seen(images(known), labels[known], text(known)), text(asked), images(asked), labels[asked]
-        )
+        parts = [list(self.dataset.split.part(part)) for part in (known, query)]
+        picks = [self.dataset.indices(ids) for ids in parts]
+        mean, scale = moments(pooled[picks[0]].astype(np.float64))
+        center = rows[parts[0]].mean(0)
+        texts = [unit(rows[ids] - center) for ids in parts]
+        images = [
+            Images(
+                (pooled[some].astype(np.float64) - mean) / scale, np.asarray(cells[some]) if maps else None
+            )
+            for some in picks
+        ]
+        labels = [
+            pd.Index(ids).get_indexer(self.dataset.labels[some])
+            for ids, some in zip(parts, picks, strict=True)
+        ]
+        return Problem(Seen(images[0], labels[0], texts[0]), texts[1], images[1], labels[1])
 
     def measure(
         self, name: str, seed: int = 0, trials: int = TRIALS, earlier: Mapping[str, Any] | None = None
@@ -145,19 +142,19 @@ class Benchmark:
             name: of the baseline.
             seed: of whatever it draws.
             trials: of the random search.
-            earlier: its result with another seed, whose search is not done again.
+            earlier: its result with another seed, whose search is used again.
         """
         started = time.perf_counter()
         kind, encoder = baselines()[name], name in READ_BY_ENCODER
 
-        def problem(known: str, asked: str, control: Control) -> Problem:
+        def problem(known: str, query: str, control: Control) -> Problem:
             ids = self.dataset.split.part(known)
-            return self.problem(known, asked, self.rows(ids, encoder, control, seed), kind.uses_maps)
+            return self.problem(known, query, self.rows(ids, encoder, control, seed), kind.uses_maps)
 
         if earlier:
-            method, told = kind(seed=seed, **earlier["hyperparameters"]), earlier["search"]
+            method, searched = kind(seed=seed, **earlier["hyperparameters"]), earlier["search"]
         else:
-            method, told = search(kind, problem("train", "val", "own"), seed, trials)
+            method, searched = search(kind, problem("train", "val", "own"), seed, trials)
         final = problem("trainval", "test", "own")
         writer, order = method.fit(final.seen), np.random.default_rng([seed, 17]).permutation(len(final.text))
         result = scores(writer(final.text)(final.images), final.labels)
@@ -172,7 +169,7 @@ class Benchmark:
             **self._frame(name, seed, result, started),
             "reader": self.config.text.encoder if encoder else "words counted",
             "hyperparameters": {k: v for k, v in dataclasses.asdict(method).items() if k != "seed"},
-            "search": told,
+            "search": searched,
             "controls": controls,
         }
 
@@ -180,11 +177,9 @@ class Benchmark:
         """The result of a form of N3, trained into a run folder (an unfinished run goes on)."""
         started = time.perf_counter()
         run = train(self.config, folder, dataset=self.dataset)
-        found = evaluate(run, self.dataset)
-        controls = {}
-        if name == "n3":  # the others' classifiers read the text in the same way
-            shuffled = evaluate(run, self.dataset, permutations=1, control="shuffled")
-            controls = {"shuffled": shuffled["metrics"]}
+        found, controls = evaluate(run, self.dataset), {}
+        if name == "n3":  # the classifiers of the others depend on the text in the same way
+            controls["shuffled"] = evaluate(run, self.dataset, permutations=1, control="shuffled")["metrics"]
         return {
             **self._frame(name, seed, found["metrics"], started),
             "spread": found["spread"],
@@ -210,15 +205,11 @@ class Benchmark:
 
 
 def question(config: RunConfig, name: str) -> dict[str, Any]:
-    """What decides a method's result, but for its seed, as the result itself says it."""
-    settings = dataclasses.asdict(config)
-
-    def some(*parts: str) -> dict[str, Any]:
-        return {part: settings[part] for part in parts}
-
-    asked = {"study": "benchmark", "method": name, "config": some("data", "text", "backbone", "mirror")}
+    """What decides a method's result, except for its seed, under the names of the result."""
+    training, shared = dataclasses.asdict(config), ("data", "text", "backbone", "mirror")
+    asked = {"study": "benchmark", "method": name, "config": {part: training.pop(part) for part in shared}}
     if name in N3_FORMS:
-        asked["training"] = some("model", "episodes", "train", "fit", "exemplar_images")
+        asked["training"] = {part: value for part, value in training.items() if part != "seed"}
     return asked
 
 
@@ -232,9 +223,9 @@ def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> 
 
 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
-    """Random search: the method with the best per-class accuracy on the classes asked for, and all trials.
+    """Random search: the method with the best per-class accuracy on the query classes, and all trials.
 
-    The trials are the same whatever the seed, which is the method's.
+    The trials are the same for every seed, which is the method's.
     """
     import optuna
 
@@ -263,9 +254,8 @@ def controlled_texts(dataset: ZeroShotDataset, control: Control) -> tuple[tuple[
         return tuple((name,) for name in dataset.classes)
     words = [set(re.findall(r"\w+", name.lower())) for name in dataset.classes]
     if control == "all names removed":
-        gone = [_any_of(set().union(*words))] * len(words)
-    else:
-        gone = [_any_of(own) for own in words]
+        words = [set().union(*words)] * len(words)
+    gone = [_any_of(own) for own in words]
     return tuple(
         tuple(pattern.sub(" ", sentence) for sentence in sentences)
         for sentences, pattern in zip(dataset.texts, gone, strict=True)

@@ -1,177 +1,180 @@
-"""Does it matter for which classes the layers were written, and which words wrote them?"""
+"""Chapter 12: does text-conditioned adaptation pay, and which words does it depend on?"""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
 
-from n3lib.data import load_data
 from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.episodes import task_first
-from n3lib.experiments.results import Table, mean_and_spread
+from n3lib.experiments import charts
+from n3lib.experiments.ablation import ABLATION
+from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
+from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps
+from n3lib.experiments.results import Table, lead, mean_and_spread
 from n3lib.experiments.word_check import erase
-from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics, predict, score
-from n3lib.run import Run
-from n3lib.text.bank import TextBank
 
-KINDS = ("random", "look-alikes")  # how the classes of a task are drawn
-LAYERS = ("this task", "another task", "the mean of other tasks")
+SPECIES = (500, 2000)  # training species
+WAYS = 10  # of the tasks whose layers are swapped, here and in the ablation
+
+_FORMS = {
+    "all": ["--model.shared_mu=36", "--model.initial_mu=0.1"],
+    "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+    "finetune": ["--model.adapt=finetune", "--model.shared_mu=1"],
+    "frozen": FROZEN,
+    "written": [],
+}
+# `all` has a text-conditioned adaptation beside a shared offset, `written` no shared offset, as in the paper;
+# in `constant` and `finetune` there is only what all tasks share, in `frozen` nothing is learned. All scales
+# were chosen on validation classes; `written` keeps the aviary's own 2.
+CONDITIONING = Experiment(
+    "conditioning",
+    "Does it pay to adapt the layers to the text, and not in one way for all classes?",
+    "aviary",
+    {
+        f"{form}-{species}": [*settings, f"--data.species={species}"]
+        for species in SPECIES
+        for form, settings in _FORMS.items()
+    },
+    common=[
+        "--episodes.ways=10",
+        "--episodes.alike=0.5",
+        "--episodes.support=400",
+        "--train.steps=300",
+        "--train.every=300",
+    ],
+    ways=(0, 2, 5, 10, 20, 50),
+    alike=True,
+    tasks=8,
+    also=partial(
+        measure_swaps, variants=[f"{f}-{n}" for f in ("written", "all") for n in SPECIES], ways=WAYS, tasks=20
+    ),
+    folder="conditioning/aviary",
+)
+
+DIALECTS = Experiment(
+    "dialects",
+    "Does reading the task pay where no one network can serve all tasks?",
+    "aviary",
+    {
+        # A shared offset that learns faster than the text-conditioned adaptation makes the network blind to
+        # color before the latter has begun.
+        "all": ["--model.shared_mu=4", "--model.initial_mu=3"],
+        "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
+        "written": [],
+        "frozen": FROZEN,
+    },
+    common=[
+        "--data.name=dialects",
+        "--model.scale=0.5",  # the frozen network's classifier is mostly wrong here
+        "--episodes.ways=20",
+        "--episodes.support=300",
+        "--train.steps=400",
+        "--train.every=50",
+    ],
+    ways=(20,),
+    tasks=20,
+    also=partial(measure_swaps, variants=("all", "written"), ways=20, tasks=20),
+    folder="conditioning/dialects",
+)
 
 
-@torch.no_grad()
-def layer_swaps(
-    run: Run,
-    ways: int,
-    tasks: int,
-    dataset: ZeroShotDataset | None = None,
-    bank: TextBank | None = None,
-    part: str = "test",
-) -> dict[str, dict[str, list[float]]]:
-    """Accuracy when the layers of a network were written for other classes than its classifier.
+def conditioning_table(folder: Path) -> Table:
+    """Every form of adaptation on all test classes, and its lead over constant adaptation seed by seed."""
+    results, rows = CONDITIONING.measured(folder), []
+    found = CONDITIONING.by_variant(results)
+    for form, title in ADAPTATIONS.items():
+        row = [title]
+        for species in SPECIES:
+            own, constant = found[f"{form}-{species}"], found[f"constant-{species}"]
+            row += [accuracy_cell(own), "" if form == "constant" else lead(own, constant)]
+        rows.append(row)
+    head = [h for n in SPECIES for h in (f"{n:,} species (%)", "ahead of constant (points)")]
+    return Table(["adaptation", *head], rows, CONDITIONING.note(results))
 
-    The classifier is always written for the task at hand. The layers are written for the same task; for
-    another, of as many other classes of the part (of other groups, where tasks are of one group); or they are
-    the mean of those written for the other tasks drawn.
 
-    Args:
-        run: a finished run.
-        ways: K, at most half of the part's classes.
-        tasks: drawn of each kind.
-        dataset: the run's data, where they are loaded already.
-        bank: their descriptions as the run's reader encodes them, where they are already.
-        part: `test` or `val`; no classes that the run was trained on.
+def lead_curves(folder: Path) -> Figure | Table:
+    """Points ahead of constant adaptation by the number of classes, for random tasks and look-alikes."""
+    results = CONDITIONING.measured(folder)
+    if not results:
+        return Table([], [], CONDITIONING.note(results))
+    found, panels = CONDITIONING.by_variant(results), {}
+    for species, kind in product(SPECIES, KINDS):
+        seeds = {
+            form: {r["seed"]: _by_ways(r, kind) for r in found[f"{form}-{species}"]} for form in ADAPTATIONS
+        }
+        constant, shown = seeds["constant"], {}
+        for form in ("all", "written", "finetune"):
+            both = [(seeds[form][seed], constant[seed]) for seed in sorted({*seeds[form]} & {*constant})]
+            if both:
+                shown[ADAPTATIONS[form]] = [{k: own[k] - other[k] for k in own} for own, other in both]
+        if shown:
+            panels[f"{species:,} species\n{kind}"] = shown
+    level = (0.0, "constant adaptation")
+    return charts.lines(panels, "classes of the task", "lead (points)", log=True, level=level)
+
+
+def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
+    """Number of classes to accuracy."""
+    measured = [one for one in result["measured"] if one["tasks"] == kind]
+    return {one["ways"]: one["metrics"]["per_class_accuracy"] for one in measured}
+
+
+def swap_table(folder: Path) -> Table:
+    """Whether it matters for which task the layers are adapted: networks trained on the aviary and on CUB.
 
     Returns:
-        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
-        per-class accuracy of every task in percent.
-
-    Raises:
-        N3Error: K is too large, or there is one task only.
+        Points by which accuracy changes, with the standard deviation over seeds, where the layers were
+        adapted for another task or are the mean of those of other tasks; the classifier is the task's own.
     """
-    dataset = dataset or load_data(run.config.data)
-    classes = np.array(dataset.split.part(part))
-    most = min(len(classes) // 2, *map(len, dataset.by_group(classes.tolist())))
-    if not 2 <= ways <= most or tasks < 2:
-        raise N3Error(
-            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} {part}"
-            " classes",
-            f"Use 2 to {most} ways and at least 2 tasks",
-        )
-    bank, model = bank or run.reader.bank(dataset.texts), run.model
-    similarity = bank.similarity(classes.tolist())
-    groups = dataset.group_of(classes.tolist())
-    found: dict[str, dict[str, list[float]]] = {}
-    for kind in KINDS[:1] if dataset.groups else KINDS:
-        drawn, others = [], []
-        for task in range(tasks):
-            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
-            left = order[ways:]
-            if dataset.groups:
-                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
-            drawn.append(classes[order[:ways]].tolist())
-            others.append(classes[left[:ways]].tolist())
-        written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
-        found[kind] = {name: [] for name in LAYERS}
-        for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
-            rest = [one.deltas for j, one in enumerate(written) if j != i]
-            mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
-            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
-                logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
-                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
-    return found
-
-
-def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
-    """`layer_swaps` as a table.
-
-    Returns:
-        Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the rows after
-        the first as differences from it, task by task, with the standard error of their mean.
-    """
-    found = layer_swaps(run, ways, tasks, dataset).values()
-    rows = [[LAYERS[0], *(f"{statistics.mean(scores[LAYERS[0]]):.1f}" for scores in found)]]
-    for name in LAYERS[1:]:
-        changes = [[a - b for a, b in zip(scores[name], scores[LAYERS[0]], strict=True)] for scores in found]
-        rows.append([name, *map(_difference, changes)])
-    head = ["layers written for", f"{ways} random classes (%)", f"{ways} look-alikes (%)"]
-    return Table(head[: 1 + len(found)], rows, f"Chance is {100 / ways:.1f} %.")
-
-
-@torch.no_grad()
-def column_shares(run: Run, ways: int, tasks: int = 10) -> Table:
-    """How alike the columns of a layer's change are: the share of their mean.
-
-    The mean of the M columns is added to every output channel and cannot tell one filter from another; its
-    share is M |mean|^2 over the sum of |column|^2: 100 % where all columns are the same.
-
-    Args:
-        run: a finished run with adapted layers.
-        ways: K.
-        tasks: of test classes, drawn at random; two or more.
-
-    Returns:
-        The share in the change averaged over the tasks, and in what is left of each task's change without
-        that average: the median layer, the lowest and the highest. 0 where nothing changes.
-    """
-    dataset = load_data(run.config.data)
-    bank, rng = run.reader.bank(dataset.texts), np.random.default_rng([run.config.seed, 29])
-    drawn = [rng.choice(dataset.split.test, ways, replace=False).tolist() for _ in range(tasks)]
-    written = [run.model.read(bank.batch(task)).deltas for task in drawn]
-    shares: list[list[float]] = [[], []]
-    for name in written[0]:
-        deltas = torch.stack([one[name] for one in written])  # (tasks, M, N)
-        same = deltas.mean(0, keepdim=True)
-        for found, part in zip(shares, (same, deltas - same), strict=True):
-            mean, total = deltas.shape[1] * part.mean(1).square().sum(), part.square().sum()
-            found.append(100 * (mean / total).item() if total else 0.0)
+    conditioning, ablation = (
+        [result for result in experiment.measured(folder) if "swaps" in result]
+        for experiment in (CONDITIONING, ABLATION)
+    )
+    found = CONDITIONING.by_variant(conditioning)
+    learned: dict[tuple[str, str], Results] = {
+        (form, f"{species:,} of the aviary"): found[f"{form}-{species}"]
+        for species in SPECIES
+        for form in ("written", "all")
+    }
+    learned["all", "100 of CUB"] = ablation
+    swaps = list(product(LAYERS[1:], KINDS))
     rows = [
-        [told, *(f"{of(found):.0f}" for of in (statistics.median, min, max))]
-        for told, found in zip(("the same in all tasks", "differs from task to task"), shares, strict=True)
+        [ADAPTATIONS[form], seen, *(mean_and_spread([_change(r, *swap) for r in some]) for swap in swaps)]
+        for (form, seen), some in learned.items()
+        if some
     ]
-    return Table(["what of the change", "median layer (%)", "lowest", "highest"], rows)
+    head = ["adaptation", "seen classes", *(f"{layers}: {kind}" for layers, kind in swaps)]
+    task = f"Tasks of {WAYS} classes, chance {100 / WAYS:.1f} %; "
+    return Table(head, rows, CONDITIONING.note([*conditioning, *ablation], task))
 
 
-def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> Table:
-    """Accuracy on all test classes of the aviary when only some of their sentences or words are left.
+def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
+    """Points that other layers add to the mean accuracy of the tasks."""
+    scores = result["swaps"][kind]
+    return statistics.mean(scores[layers]) - statistics.mean(scores[LAYERS[0]])
 
-    Nothing is trained anew: each run reads what is left.
 
-    Args:
-        runs: finished runs on the same data, one a seed.
-        dataset: their data, where they are loaded already.
+def share_of_mean(deltas: Float[Tensor, "T M N"]) -> float:
+    """How alike the columns of a layer's change are: the share of their mean, in percent.
 
-    Returns:
-        Mean per-class accuracy and, from two runs on, standard deviation.
+    The mean of the M columns is added to every output channel and cannot tell one filter from another. Its
+    share is M |mean|^2 over the sum of |column|^2, each summed over T tasks: 100 where all columns are the
+    same, 0 where nothing changes.
     """
-    dataset = dataset or load_data(runs[0].config.data)
-    classes = list(dataset.split.test)
-    rows = []
-    for name, texts in _left(dataset).items():
-        accuracy = []
-        for run in runs:
-            logits, labels = predict(run.model, dataset, run.reader.bank(texts), classes, run.config)
-            accuracy.append(metrics(logits, labels)["per_class_accuracy"])
-        words = statistics.mean(len(" ".join(texts[c]).split()) for c in classes)
-        rows.append([name, f"{words:.0f}", mean_and_spread(accuracy)])
-    head = ["what is left of the description", "words a class", f"accuracy, {len(classes)}-way (%)"]
-    return Table(head, rows, f"Chance is {100 / len(classes):.1f} %.")
+    mean, total = deltas.shape[1] * deltas.mean(1).square().sum(), deltas.square().sum()
+    return 100 * (mean / total).item() if total else 0.0
 
 
-def word_weights(run: Run, count: int = 8) -> dict[str, float]:
-    """The words whose learned weight moved furthest from 1: half of them up, half of them down."""
-    weights = run.model.log_word_weight.detach().exp().tolist()
-    ranked = sorted(zip(run.reader.tfidf.vocabulary, weights, strict=True), key=lambda pair: -pair[1])
-    return dict([*ranked[:count], *ranked[-count:]])
-
-
-def _left(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
-    """Every class's description, and what some cuts leave of it; the name where nothing is left."""
+def cuts(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
+    """The aviary's descriptions, and what some cuts leave of each; the class's name if nothing is left."""
     habits = {*HABITATS, *BEHAVIORS}
     colors = [words_for(a, value) for a in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
     others = [words_for(a, value) for a in ATTRIBUTES if a not in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
@@ -185,12 +188,5 @@ def _left(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
         "the sentences on its habits": lambda text: [s for s in text if s in habits],
         "the name": lambda text: [],
     }
-    named = zip(dataset.texts, dataset.classes, strict=True)
-    pairs = [(text, [name]) for text, name in named]
-    return {told: [cut(text) or name for text, name in pairs] for told, cut in cuts.items()}
-
-
-def _difference(values: Sequence[float]) -> str:
-    """A mean difference with its standard error."""
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.mean(values):+.1f} ± {error:.1f}"
+    named = list(zip(dataset.texts, dataset.classes, strict=True))
+    return {left: [cut(text) or [name] for text, name in named] for left, cut in cuts.items()}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from n3lib.backbone import BackboneConfig, load_backbone
 from n3lib.baselines import baselines
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import DataConfig, load_data
-from n3lib.data.dataset import ZeroShotDataset
+from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments.benchmark import Benchmark, scores
-from n3lib.experiments.conditioning import layer_swaps
+from n3lib.experiments.layer_swaps import swap_layers
 from n3lib.experiments.provenance import FINGERPRINTS, TOLERANCE, fingerprint, instances, known, small
 from n3lib.experiments.results import load_results
 from n3lib.experiments.saliency import saliency
@@ -79,8 +80,9 @@ def renew(folder: Path) -> None:
 def _world(name: str) -> ZeroShotDataset:
     """Twenty classes of the tiny aviary, or the tiny dialects, four images per class."""
     data = load_data(DataConfig(name, "tiny", size=32))
-    parts = {"train": data.split.train[:10], "val": data.split.val[:4], "test": data.split.test[:6]}
-    split = data.split if data.groups else dataclasses.replace(data.split, **parts)
+    split = data.split
+    if not data.groups:
+        split = Split(split.name, split.train[:10], split.val[:4], split.test[:6])
     kept = np.concatenate([data.indices([c])[:4] for c in (*split.train, *split.val, *split.test)])
     return dataclasses.replace(data, images=data.images[kept], labels=data.labels[kept], split=split)
 
@@ -115,7 +117,8 @@ def _n3(folder: Path, *settings: str) -> list[float]:
 
 def _swaps(folder: Path) -> list[float]:
     run = _run(folder, "model.shared_mu=1.0")
-    swapped = layer_swaps(run, 3, 2, _world("aviary"))
+    bank = run.reader.bank(_world("aviary").texts)
+    swapped = swap_layers(run, _world("aviary"), bank, 3, 2, "test")
     return [value for layers in swapped.values() for values in layers.values() for value in values]
 
 
@@ -142,7 +145,7 @@ def _method(folder: Path, name: str) -> list[float]:
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(0)).ask()
     method = kind.draw(trial, 0)
     if hasattr(method, "steps"):
-        method = dataclasses.replace(method, steps=3)
+        method = dataclasses.replace(method, **{"steps": 3})
     rows = bench.rows(bench.dataset.split.part("trainval"), False, "own", 0)
     problem = bench.problem("trainval", "test", rows, kind.uses_maps)
     given = method.fit(problem.seen)(problem.text)(problem.images)
@@ -170,11 +173,12 @@ def _encoder(folder: Path, kind: str) -> list[float]:
     else:
         import n3lib.io.torchvision  # noqa: F401  (before transformers)
 
-        from transformers import BertConfig, BertModel, BertTokenizerFast
+        from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
         write_text(folder / "vocab.txt", "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
         BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
-        sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 16}
+        sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2}
         BertModel(BertConfig(vocab_size=5 + len(words), **sizes)).save_pretrained(folder)
         encoder = make_encoder(str(folder))
     encoded = encoder.encode(["A red crown.", "A long long bill"])
@@ -189,7 +193,7 @@ def _projections(values: np.ndarray) -> list[float]:
     return [size, *(directions @ values / max(size, 1e-12)).tolist()]
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[..., list[float]]] = {
     "n3": _n3,
     "swaps": _swaps,
     "saliency": _saliency,

@@ -1,17 +1,152 @@
-"""Results as `n3lib.evaluate` writes them, one JSON each, and tables of them."""
+"""Results, one JSON file each: written without loss, read as data frames, shown as tables.
 
+Two measurements can come to one file, such as `n3 study mu` with its settings and with others. A file answers
+a question only if everything that decides its numbers is the same in both.
+"""
+
+import json
 import re
-import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from n3lib.config import difference
+from n3lib.data import GENERATED, DataConfig, find_source
+from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
+from n3lib.io.files import check_writable, read_json, write_json
 from n3lib.io.paths import expand
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
+OTHER = "Choose another -o, or delete this file"
+_MARKS = ("study", "config")  # of every result
+
+
+# Files
+
+
+def answered(
+    path: Path,
+    question: Mapping[str, Any],
+    data: DataConfig | None = None,
+    mark: str = "metrics",
+    remedy: str = OTHER,
+) -> bool:
+    """Whether a file already answers a question; called before the work.
+
+    Args:
+        path: the file that the answer goes to.
+        question: what decides the answer, under the file's names for it, such as `study`, `seed`, `config`.
+        data: the dataset as it is here; its descriptions belong to the question (see `edition`).
+        mark: a field that every file of this kind has.
+        remedy: what to do about a file that answers another question.
+
+    Returns:
+        False where there is no file; one can be written then.
+
+    Raises:
+        N3Error: the file is of another kind or answers another question, or none can be written there.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        check_writable(path)
+        return False
+    found = read_json(path)
+    own = {mark, *(_MARKS if mark == "metrics" else ())}
+    if not isinstance(found, dict) or not own <= found.keys():
+        raise N3Error(f"{path} is there already and holds something else", remedy)
+    if differs := difference(found, {**question, **(edition(data) if data else {})}):
+        raise N3Error(f"{path} is there already and belongs to another question: {differs}", remedy)
+    return True
+
+
+def edition(data: DataConfig) -> dict[str, Any]:
+    """The part of a question that identifies the descriptions of a dataset of photographs: their hash.
+
+    Empty for generated data, whose texts follow from the settings, and where no folder is named.
+
+    Raises:
+        N3Error: there is no such dataset, or its descriptions cannot be read.
+    """
+    if data.name in GENERATED or not data.root:
+        return {}
+    from n3lib.data.photographs.source import read_text
+
+    source, root = find_source(data.name), Path(data.root)
+    digest = read_text(source, root, source.index(root), data.text or None, data.visual)[1]
+    return {"environment": {"data_hashes": {"text": digest}}}
+
+
+def write_result(path: Path, result: Any) -> None:
+    """Write a result as JSON; where that fails, print it, since measuring it again takes long.
+
+    Raises:
+        N3Error: it cannot be written, such as on a full disk, or a number in it is not finite.
+    """
+    try:
+        write_json(path, result)
+    except (OSError, N3Error) as error:
+        tell(json.dumps(result))
+        problem = (
+            error.problem if isinstance(error, N3Error) else f"{path} cannot be written: {error.strerror}"
+        )
+        raise N3Error(problem, "The result is printed instead: keep it") from None
+
+
+def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
+    """The results in a folder and below it whose fields have these values, in order of path.
+
+    Args:
+        folder: of JSON files.
+        filters: field to value, or to a tuple of values; such as `dataset="aviary", ways=(20, 40)`.
+
+    Raises:
+        N3Error: a file is not a result.
+    """
+    found = []
+    for path in sorted(expand(folder).rglob("*.json")):
+        result = read_json(path)
+        if not isinstance(result, dict) or "metrics" not in result:
+            raise N3Error(f"{path} is not a result", "Move it out of the folder of results")
+        wanted = {name: v if isinstance(v, tuple) else (v,) for name, v in filters.items()}
+        if all(result.get(name) in values for name, values in wanted.items()):
+            found.append(result)
+    return found
+
+
+def load(folder: str | Path, **filters: Any) -> pd.DataFrame:
+    """`load_results` as a data frame: one row per result, nested fields in dotted columns.
+
+    Such as `metrics.per_class_accuracy` and `config.model.adapt`.
+    """
+    return pd.json_normalize(load_results(folder, **filters))
+
+
+# Statistics over seeds
+
+
+def mean_and_spread(values: Iterable[float]) -> str:
+    """Mean and, from two values on, sample standard deviation; empty for none. NaN is no value."""
+    found = pd.Series(list(values), dtype=float).dropna()
+    if found.empty:
+        return ""
+    mean = f"{found.mean():z.1f}"  # no -0.0
+    return f"{mean} ± {found.std():.1f}" if len(found) > 1 else mean
+
+
+def accuracies(results: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """Seed to per-class accuracy in percent; a training that diverged has none."""
+    return {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]}
+
+
+def lead(own: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> str:
+    """Points by which results are ahead of others, paired by seed, as `mean_and_spread` of the pairs."""
+    return mean_and_spread(pd.Series(accuracies(own)).sub(pd.Series(accuracies(other))))
+
+
+# Tables
 
 
 class Markup(str):
@@ -26,36 +161,47 @@ def escape(text: str) -> Markup:
     element of its own does.
     """
     line = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
-    return Markup(_MARKS.sub(lambda found: _ESCAPED.get(found[0], "\\" + found[0]), line))
+    return Markup(_MARKDOWN.sub(lambda found: _ESCAPED.get(found[0], "\\" + found[0]), line))
 
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # An underscore within a word, as in `per_class`, marks nothing.
-_MARKS = re.compile(r"[\\$|`*\[~<]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_MARKDOWN = re.compile(r"[\\$|`*\[~<]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
 _ESCAPED = {"<": "&lt;", "&": "&amp;", "$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
 
 
-@dataclass(frozen=True)
 class Table:
-    """Rows of text under a head; a notebook shows it as a table, `print` as Markdown.
+    """Cells of text under a head; a notebook shows them as a table, `print` as Markdown.
+
+    Args:
+        head: one title per column.
+        rows: one text per cell; shown as it is written, except that `Markup` is Markdown.
+        note: Markdown below it; empty for none.
 
     Attributes:
-        head: one title a column.
-        rows: one text a cell; shown as it is written, except that `Markup` is Markdown.
-        note: Markdown below it; empty for none.
+        frame: the cells as a data frame, to filter or to sort.
+        note: as given.
     """
 
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
+    def __init__(self, head: Iterable[str], rows: Iterable[Iterable[str]], note: str = "") -> None:
+        columns = pd.Index(list(head), dtype=object)
+        self.frame = pd.DataFrame(list(map(list, rows)), columns=columns, dtype=object)
+        self.note = note
+
+    @property
+    def head(self) -> list[str]:
+        return list(self.frame.columns)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return [list(row) for row in self.frame.itertuples(index=False)]
 
     def __str__(self) -> str:
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         text = "\n".join("| " + " | ".join(_shown(cell) or " " for cell in line) + " |" for line in lines)
         return (text if self.rows else "") + (f"\n\n{self.note}" if self.note else "")
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         return str(self).replace(" ± ", "\u00a0±\u00a0")  # a mean stays in one line with its spread
@@ -63,27 +209,6 @@ class Table:
 
 def _shown(cell: str) -> str:
     return cell if isinstance(cell, Markup) else escape(cell)
-
-
-def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
-    """The results in a folder and below it whose fields have these values, in order of path.
-
-    Args:
-        folder: of JSON files, itself or in folders of its own.
-        filters: field to value, or to a tuple of values; such as `dataset="aviary", ways=(20, 40)`.
-
-    Raises:
-        N3Error: a file is no result.
-    """
-    found = []
-    for path in sorted(expand(folder).rglob("*.json")):
-        result = read_json(path)
-        if not isinstance(result, dict) or "metrics" not in result:
-            raise N3Error(f"{path} is not a result", "Move it out of the folder of results")
-        wanted = {name: v if isinstance(v, tuple) else (v,) for name, v in filters.items()}
-        if all(result.get(name) in values for name, values in wanted.items()):
-            found.append(result)
-    return found
 
 
 def table(
@@ -95,45 +220,16 @@ def table(
     """Results side by side: the mean over seeds and, from two seeds on, their standard deviation.
 
     Args:
-        results: as `load_results` gives them.
+        results: as `load_results` returns them.
         rows: fields that make a row of their own, in the order of the results.
-        columns: metrics, or fields such as `chance`.
+        columns: metrics, or numeric fields such as `chance`.
         note: shown below, and alone where there are no results.
     """
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for result in results:
-        groups.setdefault(tuple(result.get(field, "") for field in rows), []).append(result)
+    head = [f"{c.replace('_', ' ')} (%)" if c in (*METRICS, "chance") else c for c in (*rows, *columns)]
+    keys = [tuple(str(result.get(field, "")) for field in rows) for result in results]
+    values = pd.DataFrame([{**result, **result["metrics"]} for result in results])
     cells = []
-    for key, members in groups.items():
-        seeds = len({member.get("seed") for member in members})
-        cells.append([*map(str, key), *(_cell(members, column) for column in columns), str(seeds)])
-    heads = [f"{c.replace('_', ' ')} (%)" if c in (*METRICS, "chance") else c for c in (*rows, *columns)]
-    return Table([*heads, "seeds"], cells, note)
-
-
-def _cell(members: Sequence[Mapping[str, Any]], column: str) -> str:
-    values = [m["metrics"].get(column, m.get(column)) for m in members]
-    if any(value is None for value in values):
-        return ""
-    if isinstance(values[0], str):
-        return ", ".join(sorted(set(values)))
-    return mean_and_spread(values) if column in METRICS else f"{statistics.mean(values):.1f}"
-
-
-def mean_and_spread(values: Collection[float]) -> str:
-    """Mean and, from two values on, standard deviation; empty for none."""
-    if not values:
-        return ""
-    mean = f"{statistics.mean(values):z.1f}"  # no -0.0
-    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
-
-
-def accuracies(results: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-    """Seed to per-class accuracy in percent; a training that diverged has none."""
-    return {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]}
-
-
-def lead(own: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> str:
-    """Points by which results are ahead of others, seed by seed, as `mean_and_spread` of what both have."""
-    mine, others = accuracies(own), accuracies(other)
-    return mean_and_spread([mine[seed] - others[seed] for seed in mine if seed in others])
+    for key, group in values.groupby(pd.Series(keys), sort=False):
+        means = [mean_and_spread(group[c]) if c in METRICS else f"{group[c].mean():.1f}" for c in columns]
+        cells.append([*key, *means, str(group["seed"].nunique())])
+    return Table([*head, "seeds"], cells, note)

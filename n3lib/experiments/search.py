@@ -32,7 +32,7 @@ from n3lib.config import difference, read_config
 from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
-from n3lib.experiments.result_files import answered, edition, write_result
+from n3lib.experiments.results import answered, edition, write_result
 from n3lib.io.console import tell
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import check_writable, read_json, write_json
@@ -80,7 +80,7 @@ def search(
     folder: Path,
     overrides: Sequence[str] = (),
     trials: int = TRIALS,
-    results: Path = Path("results/search"),
+    results: Path = Path("results/hyperparameters"),
     told: Callable[[str], None] = tell,
 ) -> dict[str, Any] | None:
     """Search, or go on with a search; whoever finishes the last trial tests the best.

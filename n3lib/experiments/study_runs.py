@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
 from n3lib.config import RunConfig, read_config
 from n3lib.data import load_data
-from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.experiments.conditioning import layer_swaps
-from n3lib.experiments.result_files import answered, write_result
-from n3lib.experiments.studies import SEEDS, Study, find_study
+from n3lib.evaluation import evaluate
+from n3lib.experiments.experiment import SEEDS, Experiment
+from n3lib.experiments.registry import find_experiment
+from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
 from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import read_tensors
 from n3lib.io.paths import expand
 from n3lib.run import train
 from n3lib.trainer import read_metrics
@@ -42,7 +40,7 @@ def run_study(
 
     Args:
         name: of the study.
-        folder: of the results, one file a variant and seed: `FOLDER/mu/relative-1-0.001-seed0.json`. A
+        folder: of the results, one file a variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, which says so instead of an accuracy.
         configs: folder of the configurations.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
@@ -54,7 +52,7 @@ def run_study(
     Raises:
         N3Error: there is no such study or variant, or a file in `folder` was made with other settings.
     """
-    study = find_study(name)
+    study = find_experiment(name)
     for variant in variants:
         if variant not in study.variants:
             raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {', '.join(study.variants)}")
@@ -63,7 +61,7 @@ def run_study(
         for variant in variants or study.variants:
             settings = [*study.common, *overrides, *study.variants[variant], f"--seed={seed}"]
             config = read_config(configs / f"{study.config}.yaml", settings)
-            path = folder / name / f"{variant}-seed{seed}.json"
+            path = study.home(folder) / f"{variant}-seed{seed}.json"
             question = {"study": name, "variant": variant, "seed": seed, "config": dataclasses.asdict(config)}
             if not answered(path, question, config.data):
                 lacking.append((variant, config, path))
@@ -73,11 +71,11 @@ def run_study(
             make = f"n3 data backbone --name {network} -o {weights}"
             raise N3Error(f"{name} needs {weights}", f"Make it: {make}")
     if lacking:
-        told(f"{folder / name}: {len(lacking)} results to measure")
+        told(f"{study.home(folder)}: {len(lacking)} results to measure")
     for variant, config, path in lacking:
         run_folder = runs / name / path.stem
         try:
-            result = _measure(study, train(config, run_folder), study.swapped.get(variant))
+            result = _measure(study, variant, train(config, run_folder))
         except Diverged as error:  # a finding too
             result = _unmeasured(config, error)
         result |= {"study": name, "variant": variant, "curve": curve(run_folder)}
@@ -109,30 +107,18 @@ def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
     }
 
 
-def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[str, Any]:
-    """The result on the part's classes, all or the first of `ways`; in `measured` every task's kind and size.
-
-    With `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
-    """
+def _measure(study: Experiment, variant: str, run: Any) -> dict[str, Any]:
+    """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
     data = load_data(run.config.data)
     bank, results = run.reader.bank(data.texts), []
     for alike in (False, True)[: 2 if study.alike else 1]:
         for ways in study.ways:
             if ways <= len(data.split.part(study.part)):
                 results.append(evaluate(run, data, study.part, ways, study.tasks, alike=alike, bank=bank))
-    results[0]["pretraining"] = _pretraining(run.config.backbone)
-    if swapped:
-        results[0]["adaptation"] = magnitude_over_halves(run, data, bank)
-        results[0]["swaps"] = layer_swaps(run, *swapped, data, bank, study.part)
+    more = study.also(variant, run, data, bank) if study.also else {}
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
-    return results[0] | {"measured": [{name: result[name] for name in kept} for result in results]}
-
-
-def _pretraining(config: BackboneConfig) -> float | None:
-    """What a network named of held-out images before N3 came, in percent, where its weights tell it."""
-    path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))
-    named = read_tensors(path)[1].get("accuracy") if path.is_file() else None
-    return None if named is None else round(100 * float(named), 2)
+    measured = [{name: result[name] for name in kept} for result in results]
+    return results[0] | more | {"measured": measured}
 
 
 def curve(folder: Path) -> dict[str, list[Any]]:

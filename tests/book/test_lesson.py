@@ -84,5 +84,5 @@ def test_numbers_about_the_model(tiny_run: Run, unseen: dict[str, tuple[str, ...
 
 def test_committed_results_are_shown_or_how_to_make_them() -> None:
     assert "n3 evaluate" in str(lesson.committed("no such dataset", ["method"]))
-    shown = lesson.committed("cub-ps", ["method", "dataset"])
+    shown = lesson.committed("benchmark/cub-ps", ["method", "dataset"])
     assert list(shown.head)[:2] == ["method", "dataset"] and {row[1] for row in shown.rows} == {"cub"}

@@ -18,9 +18,10 @@ from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import search as search_module
 from n3lib.experiments.benchmark import N3_FORMS
-from n3lib.experiments.result_files import answered, edition, write_result
+from n3lib.experiments.experiment import FROZEN
+from n3lib.experiments.registry import EXPERIMENTS
+from n3lib.experiments.results import answered, edition, write_result
 from n3lib.experiments.search import search
-from n3lib.experiments.studies import FROZEN, STUDIES
 from n3lib.experiments.study_runs import run_study
 from n3lib.experiments.tables import run_table
 from n3lib.io.errors import N3Error
@@ -202,11 +203,11 @@ def settled(name: str, *settings: str) -> RunConfig:
     return read_config(ROOT / "configs" / f"{name}.yaml", settings)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_studies_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("n3lib.experiments.study_runs.train", refuse)
     there: dict[int, list[str]] = {}
-    for _, result in results(name):
+    for _, result in results(EXPERIMENTS[name].folder):
         there.setdefault(result["seed"], []).append(result["variant"])
     assert there
     for seed, variants in there.items():
@@ -216,25 +217,26 @@ def test_the_studies_results_are_their_own(name: str, monkeypatch: pytest.Monkey
             run_study(name, RESULTS, ROOT / "configs", ["--train.clip=2"], variants, [seed], told=refuse)
 
 
-@pytest.mark.parametrize("name", ["benchmark", "benchmark-lite0"])
+@pytest.mark.parametrize("name", ["resnet18", "lite0"])
 def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", refuse)
     there: dict[tuple[str, str, int], list[str]] = {}
-    for _, result in results(name):
+    for _, result in results(f"benchmark/{name}"):
         table = shlex.split(result["command"])[2]
         there.setdefault((table, result["split"], result["seed"]), []).append(result["method"])
     assert there
-    path = ROOT / "configs" / f"{name}.yaml"
+    folder = RESULTS / "benchmark" / name
+    path = ROOT / "configs" / ("benchmark.yaml" if name == "resnet18" else f"benchmark-{name}.yaml")
     for (table, split, seed), methods in there.items():
         settings = MOVED[:2] if seed else []
-        run_table(table, "cub", RESULTS / name, path, settings, [split], methods, [seed], told=refuse)
+        run_table(table, "cub", folder, path, settings, [split], methods, [seed], log=refuse)
     with pytest.raises(N3Error, match=r"exem-seed\d.json.*mirror"):
-        run_table("sce", "cub", RESULTS / name, path, ["--mirror=false"], ["SCE"], ["exem"], told=refuse)
+        run_table("sce", "cub", folder, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
     # A setting of N3's training is none of the other methods'.
     longer = ["--train.steps=201"]
-    run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["exem"], [0], told=refuse)
+    run_table("sce", "cub", folder, path, longer, ["SCE"], ["exem"], [0], log=refuse)
     with pytest.raises(N3Error, match=r"n3-seed\d.json.*train.steps"):
-        run_table("sce", "cub", RESULTS / name, path, longer, ["SCE"], ["n3"], [0], told=refuse)
+        run_table("sce", "cub", folder, path, longer, ["SCE"], ["n3"], [0], log=refuse)
 
 
 def test_the_searchs_result_is_its_own(
@@ -248,9 +250,9 @@ def test_the_searchs_result_is_its_own(
 
     monkeypatch.setattr(search_module, "train", begin)
     monkeypatch.setattr(search_module, "load_data", lambda _: small_world)
-    command = shlex.split(read_json(RESULTS / "search" / "aviary.json")["command"])
+    command = shlex.split(read_json(RESULTS / "hyperparameters" / "aviary.json")["command"])
     settings = [part for part in command if "=" in part]
-    write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "search" / "aviary.json"))
+    write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "hyperparameters" / "aviary.json"))
 
     def again(*settings: str, name: str = "aviary", trials: int = 10) -> None:
         where = {"folder": tmp_path / "runs" / name, "results": tmp_path / "results"}
@@ -286,7 +288,7 @@ def settings_of(path: Path) -> tuple[str, ...]:
 
 
 def test_what_was_evaluated_is_its_runs_own() -> None:
-    found = list(results("aviary", "aviary-shared", "cub-ps", "text-encoders"))
+    found = list(results("training", "benchmark/cub-ps", "text_encoders"))
     for path, result in found:
         asked = {"study": "main", "config": dataclasses.asdict(settled(*settings_of(path)))}
         ways = re.search(r"--ways (\d+)", result["command"])

@@ -31,8 +31,7 @@ from n3lib.data.names import ClassNames
 from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.data.photographs.lists import read_pairs
 from n3lib.experiments import plots
-from n3lib.experiments.result_files import answered
-from n3lib.experiments.results import Table
+from n3lib.experiments.results import Table, answered
 from n3lib.io.checkpoint import trained_state
 from n3lib.io.console import anywhere, tell
 from n3lib.io.errors import N3Error

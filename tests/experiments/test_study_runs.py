@@ -1,15 +1,16 @@
 """Ablations: what is run, what is kept of it, and that nothing is run twice."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from n3lib.config import read_config
+from n3lib.data import load_data
 from n3lib.evaluation import evaluate
-from n3lib.experiments import studies
-from n3lib.experiments.conditioning import layer_swaps
-from n3lib.experiments.studies import PAIRS, STUDIES, Study, measured
+from n3lib.experiments.experiment import Experiment
+from n3lib.experiments.layer_swaps import measure_swaps, swap_layers
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.study_runs import curve, run_study
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json
@@ -18,7 +19,8 @@ from n3lib.trainer import read_metrics
 
 ROOT = Path(__file__).parents[2]
 
-TINY = Study(
+TINY = Experiment(
+    "tiny",
     "Which width?",
     "aviary-tiny",
     {"narrow": ["--model.d=8", "--model.heads=2"], "wide": ["--model.d=16", "--model.heads=2"]},
@@ -31,7 +33,7 @@ TINY = Study(
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(studies.STUDIES, "tiny", TINY)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
 
 
 def run(folder: Path, **how: object) -> list[str]:
@@ -39,20 +41,6 @@ def run(folder: Path, **how: object) -> list[str]:
     places = {"folder": folder / "results", "configs": ROOT / "configs", "runs": folder / "runs"}
     run_study("tiny", **places, told=told.append, **how)  # type: ignore[arg-type]
     return told
-
-
-def test_every_variant_is_a_configuration_and_none_is_twice() -> None:
-    for study in STUDIES.values():
-        path = ROOT / "configs" / f"{study.config}.yaml"
-        configs = [read_config(path, [*study.common, *own]) for own in study.variants.values()]
-        assert len(set(map(repr, configs))) == len(configs) > 1
-
-
-def test_table_3_has_the_papers_pairs() -> None:
-    assert PAIRS[1:] == ((0.999, 0.001), (0.99, 0.01), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.01, 0.99))
-    settings = STUDIES["mu"].variants["absolute-0.9-0.1"]
-    config = read_config(ROOT / "configs" / "aviary.yaml", settings).model
-    assert (config.mu, config.gamma, config.initial_mu) == ("absolute", 0.9, 0.1)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -78,17 +66,17 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     assert result["config"]["model"]["d"] == 16
     assert run(tmp_path, seeds=[1]) == []
     assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1 + 1
-    found = measured(tmp_path / "results", "tiny")
+    found = TINY.measured(tmp_path / "results")
     assert [(r["variant"], r["seed"]) for r in found] == [("narrow", 1), ("narrow", 2), ("wide", 1)]
 
 
 def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wild = replace(TINY, variants={"wild": ["--train.lr=1e30"], "tame": TINY.variants["narrow"]})
-    monkeypatch.setitem(studies.STUDIES, "tiny", wild)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", wild)
     told = run(tmp_path, seeds=[0])[1:]
     assert "finite" in told[0] or "nan" in told[0]
     assert told[1].endswith("%")  # the study went on
-    result = measured(tmp_path / "results", "tiny")[0]
+    result = wild.measured(tmp_path / "results")[0]
     assert result["diverged"] == told[0].split(": ", 1)[1]
     assert (result["metrics"], result["seed"], result["dataset"]) == ({}, 0, "aviary")
     assert result["curve"]["step"]
@@ -98,22 +86,23 @@ def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytes
 def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    also = partial(measure_swaps, variants=["written"], ways=2, tasks=3, part="val")
     forms = {"written": [], "constant": ["--model.adapt=constant", "--model.shared_mu=1"]}
-    monkeypatch.setitem(
-        studies.STUDIES, "tiny", replace(TINY, variants=forms, swapped={"written": (2, 3)}, part="val")
-    )
+    study = replace(TINY, variants=forms, part="val", also=also)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", study)
     run(tmp_path, seeds=[0])
-    constant, written = measured(tmp_path / "results", "tiny")[::-1]
+    constant, written = study.measured(tmp_path / "results")[::-1]
     assert "swaps" not in constant
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
-    assert written["swaps"] == layer_swaps(told, 2, 3, part="val")
+    data = load_data(told.config.data)
+    assert written["swaps"] == swap_layers(told, data, told.reader.bank(data.texts), 2, 3, "val")
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 
 @pytest.mark.usefixtures("tiny")
 def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None:
     run(tmp_path, seeds=[0], variants=["wide"], overrides=["--model.d=8", "--train.lr=0.002"])
-    config = measured(tmp_path / "results", "tiny")[0]["config"]
+    config = TINY.measured(tmp_path / "results")[0]["config"]
     assert (config["model"]["d"], config["train"]["lr"]) == (16, 0.002)
 
 
@@ -135,9 +124,9 @@ def test_where_no_result_can_go_nothing_is_run(tmp_path: Path) -> None:
 
 
 def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(studies.STUDIES, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
     run(tmp_path, seeds=[0], variants=["wide"])
-    result = measured(tmp_path / "results", "tiny")[0]
+    result = TINY.measured(tmp_path / "results")[0]
     told = evaluate(Run.load(tmp_path / "runs" / "tiny" / "wide-seed0"), part="val")
     assert (result["part"], result["metrics"]) == ("val", told["metrics"])
 

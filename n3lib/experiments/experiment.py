@@ -1,0 +1,102 @@
+"""What experiments share: a question, the variants of a configuration that answer it, the results."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.experiments import provenance
+from n3lib.experiments.results import accuracies, load_results, mean_and_spread
+from n3lib.run import Run
+from n3lib.text.bank import TextBank
+
+SEEDS = (0, 1, 2)
+
+# The pretrained network as it is, with the exemplar classifier: nothing is learned.
+FROZEN = ["--model.adapt=classifier", "--train.steps=0"]
+
+# The forms of adaptation that experiments compare, by the name of their variants.
+ADAPTATIONS = {
+    "frozen": "none: exemplar ridge",
+    "finetune": "plain fine-tuning",
+    "constant": "constant adaptation",
+    "written": "N3, text-conditioned alone",
+    "all": "N3, shared offset and text-conditioned",
+}
+
+Results = Sequence[Mapping[str, Any]]
+# Variant, finished run, its data and their encoded descriptions, to further fields of the variant's result.
+Measurement = Callable[[str, Run, ZeroShotDataset, TextBank], dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A question, and the variants of one configuration that answer it.
+
+    Attributes:
+        name: of the command `n3 study NAME`, and the `study` of its results.
+        title: the question, and the section of the paper.
+        config: YAML file in `configs/` that the variants start from.
+        variants: name to the settings that each changes.
+        common: settings that all variants change.
+        ways: numbers of classes of the test tasks, 0 for all; each is measured.
+        alike: whether tasks of look-alikes are measured too, beside random ones.
+        tasks: drawn of each kind.
+        part: the split's part that the query classes are from, `test` or `val`.
+        also: a further measurement of every run.
+        folder: of its results in `results/`; the name where it is empty.
+    """
+
+    name: str
+    title: str
+    config: str
+    variants: dict[str, list[str]]
+    common: list[str] = dataclasses.field(default_factory=list)
+    ways: tuple[int, ...] = (0,)
+    alike: bool = False
+    tasks: int = 10
+    part: str = "test"
+    also: Measurement | None = None
+    folder: str = ""
+
+    def home(self, folder: Path) -> Path:
+        """The folder of its own results in the folder of all."""
+        return folder / (self.folder or self.name)
+
+    def measured(self, folder: Path) -> list[dict[str, Any]]:
+        """The results, in the order of the variants.
+
+        Args:
+            folder: of all results.
+        """
+        order = list(self.variants)
+        found = load_results(self.home(folder), study=self.name)
+        return sorted(found, key=lambda result: (order.index(result["variant"]), result["seed"]))
+
+    def by_variant(self, results: Results) -> dict[str, list[Mapping[str, Any]]]:
+        """Every variant, also one without results, to its results, one per seed."""
+        return {variant: [r for r in results if r["variant"] == variant] for variant in self.variants}
+
+    def note(self, results: Results, task: str = "") -> str:
+        """The note below a table: the number of classes, chance, seeds; or the command that makes results.
+
+        Args:
+            results: shown in the table.
+            task: replaces the number of classes and chance.
+        """
+        if not results:
+            return f"There are no results yet: `n3 study {self.name}` makes them."
+        one = next((r for r in results if r["metrics"]), None)
+        if one and not task:
+            task = f"{one['ways']} classes, chance {one['chance']:.1f} %; "
+        seeds = sorted({r["seed"] for r in results})
+        return provenance.note(results, f"{task}seeds {', '.join(map(str, seeds))}.")
+
+
+def accuracy_cell(results: Collection[Mapping[str, Any]]) -> str:
+    """Mean accuracy and standard deviation, and the number of trainings that diverged."""
+    found = accuracies(results).values()
+    gone = len(results) - len(found)
+    diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
+    return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))

@@ -1,0 +1,108 @@
+"""Chapter 7: gamma and the initial mu (section 5.4, Table 3)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from n3lib.experiments import charts
+from n3lib.experiments.experiment import Experiment, accuracy_cell
+from n3lib.experiments.results import Table
+
+Pair = tuple[float, float]
+
+# Gamma and initial mu, and the paper's accuracy on CUB's standard split in percent: first those of its
+# main experiments (Table 2), then those of Table 3.
+PAPER: dict[Pair, float] = {
+    (1.0, 0.001): 17.6,
+    (0.999, 0.001): 16.2,
+    (0.99, 0.01): 18.5,
+    (0.9, 0.1): 16.2,
+    (0.5, 0.5): 6.2,
+    (0.1, 0.9): 2.1,
+    (0.01, 0.99): 2.3,
+}
+FORMS = ("absolute", "relative")  # of mu
+
+
+def _variant(form: str, pair: Pair) -> str:
+    return f"{form}-{pair[0]:g}-{pair[1]:g}"
+
+
+GAMMA_MU = Experiment(
+    "mu",
+    "How far may the text move the pretrained parameters? (section 5.4, Table 3)",
+    "aviary",
+    {
+        _variant(form, (gamma, mu)): [
+            f"--model.mu={form}", f"--model.gamma={gamma:g}", f"--model.initial_mu={mu:g}"
+        ]
+        for gamma, mu in PAPER
+        for form in FORMS
+    },
+    common=["--train.steps=200", "--train.every=50"],
+    folder="gamma_mu",
+)  # fmt: skip
+
+
+def pair_table(folder: Path) -> Table:
+    """Table 3 beside our results: accuracy for each gamma and initial mu, with both forms of mu."""
+    results = GAMMA_MU.measured(folder)
+    found = GAMMA_MU.by_variant(results)
+    rows = [
+        [*_cells(pair), f"{paper:.1f}", *(accuracy_cell(found[_variant(form, pair)]) for form in FORMS)]
+        for pair, paper in PAPER.items()
+    ]
+    head = ["gamma", "initial mu", "paper, CUB SS (%)", "ours, absolute mu (%)", "ours, relative mu (%)"]
+    return Table(head, rows, GAMMA_MU.note(results))
+
+
+def start_table(ratios: Mapping[Pair, Sequence[float]], widest: float, narrowest: float) -> Table:
+    """How large the adaptation of a layer is before training, as a multiple of what is left of the layer.
+
+    Args:
+        ratios: gamma and initial mu to the multiple for an absolute mu in the layers of the widest and the
+            narrowest spread, and for a relative mu.
+        widest, narrowest: those spreads.
+    """
+    rows = [
+        [*_cells(pair), *(f"{one:,.0f}" if one >= 10 else f"{one:.2g}" for one in some)]
+        for pair, some in ratios.items()
+    ]
+    absolute = (
+        f"absolute mu, widest layer (spread {widest:.3f})",
+        f"absolute mu, narrowest layer ({narrowest:.3f})",
+    )
+    return Table(["gamma", "initial mu", *absolute, "relative mu, any layer"], rows)
+
+
+def curves(folder: Path, what: str) -> Figure | Table:
+    """A quantity during training: a line per pair of gamma and initial mu, a panel per form of mu.
+
+    Args:
+        folder: of the results.
+        what: `loss` of training, with that of guessing; or `change`, the mean distance of a layer from its
+            pretrained parameters.
+    """
+    results = GAMMA_MU.measured(folder)
+    if not results:
+        return Table([], [], GAMMA_MU.note(results))
+    found, ways = GAMMA_MU.by_variant(results), results[0]["config"]["episodes"]["ways"]
+    x, ylabel, level = {
+        "loss": ("step", "training loss (nats)", (math.log(ways), f"guessing, ln {ways}")),
+        "change": ("checkpoint", "mean change of a layer (% of its norm)", None),
+    }[what]
+    panels = {
+        f"{form} mu": {
+            ", ".join(_cells(pair)): [dict(zip(r["curve"][x], r["curve"][what], strict=True)) for r in some]
+            for pair in sorted(PAPER, key=lambda pair: pair[1])
+            if (some := found[_variant(form, pair)])
+        }
+        for form in FORMS
+    }
+    return charts.lines(panels, "step", ylabel, ordered=True, level=level, log_y=True)
+
+
+def _cells(pair: Pair) -> list[str]:
+    return [f"{number:g}" for number in pair]

@@ -1,0 +1,96 @@
+"""Chapter 12: does it matter for which task the layers of a network are adapted?"""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.episodes import task_first
+from n3lib.evaluation import magnitude_over_halves
+from n3lib.io.errors import N3Error
+from n3lib.metrics import metrics, score
+from n3lib.run import Run
+from n3lib.text.bank import TextBank
+
+KINDS = ("random", "look-alikes")  # how the classes of a task are drawn
+LAYERS = ("this task", "another task", "the mean of other tasks")
+
+
+@torch.no_grad()
+def swap_layers(
+    run: Run, data: ZeroShotDataset, bank: TextBank, ways: int, tasks: int, part: str = "test"
+) -> dict[str, dict[str, list[float]]]:
+    """Accuracy when the layers of a network are adapted for other classes than its classifier.
+
+    The classifier is always generated for the task itself. The layers are adapted for the same task; for
+    another, of as many other classes of the part (of other groups, where tasks are of one group); or they are
+    the mean of those for the other tasks drawn.
+
+    Args:
+        run: a finished run.
+        data, bank: the run's, with the descriptions encoded.
+        ways: K, at most half of the part's classes.
+        tasks: drawn of each kind.
+        part: `test` or `val`; no classes that the run was trained on.
+
+    Returns:
+        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
+        per-class accuracy of every task in percent.
+
+    Raises:
+        N3Error: K is too large, or there is one task only.
+    """
+    model, classes = run.model, np.array(data.split.part(part))
+    most = min(len(classes) // 2, *map(len, data.by_group(classes.tolist())))
+    if not 2 <= ways <= most or tasks < 2:
+        raise N3Error(
+            f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} {part}"
+            " classes",
+            f"Use 2 to {most} ways and at least 2 tasks",
+        )
+    similarity, groups = bank.similarity(classes.tolist()), data.group_of(classes.tolist())
+    found: dict[str, dict[str, list[float]]] = {}
+    for kind in KINDS[:1] if data.groups else KINDS:
+        drawn, others = [], []
+        for task in range(tasks):
+            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
+            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
+            left = order[ways:]
+            if data.groups:
+                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
+            drawn.append(classes[order[:ways]].tolist())
+            others.append(classes[left[:ways]].tolist())
+        adapted = [model.read(bank.batch(task)) for task in drawn]
+        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
+        found[kind] = {name: [] for name in LAYERS}
+        for i, (task, own) in enumerate(zip(drawn, adapted, strict=True)):
+            rest = [one.deltas for j, one in enumerate(adapted) if j != i]
+            mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
+            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
+                logits, labels = score(model, data, task, own._replace(deltas=deltas), run.config)
+                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
+    return found
+
+
+def measure_swaps(
+    variant: str,
+    run: Run,
+    data: ZeroShotDataset,
+    bank: TextBank,
+    variants: Collection[str],
+    ways: int,
+    tasks: int,
+    part: str = "test",
+) -> dict[str, Any]:
+    """An experiment's further measurement of some variants.
+
+    Returns:
+        `adaptation`, with the task-dependent fraction of every layer's change, and `swaps`, the result of
+        `swap_layers`. Empty for other variants.
+    """
+    if variant not in variants:
+        return {}
+    swaps = swap_layers(run, data, bank, ways, tasks, part)
+    return {"adaptation": magnitude_over_halves(run, data, bank), "swaps": swaps}

@@ -1,0 +1,188 @@
+"""Chapter 6: text encoders side by side, on a sentence, in closed form, and in results (Table 4)."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cosine_similarity, linear
+
+from n3lib.backbone import load_backbone
+from n3lib.classifiers import Exemplar, feature_statistics, fold
+from n3lib.config import RunConfig
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.data.images import cache_dir
+from n3lib.experiments.experiment import accuracy_cell
+from n3lib.experiments.provenance import note
+from n3lib.experiments.results import Markup, Table, load_results
+from n3lib.io.errors import N3Error
+from n3lib.io.paths import expand
+from n3lib.metrics import extract, metrics
+from n3lib.text.cache import encode_cached
+from n3lib.text.elmo import FILES
+from n3lib.text.encoders import make_encoder
+from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.tokens import TokenEncoder
+
+# The paper's encoders, and the small one of configs/cub-ps.yaml.
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+ENCODERS = ("words", "glove:glove-wiki-gigaword-300", MINILM, "bert", "elmo")
+RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
+
+# Titles in the order of the table, and the paper's Table 4 on the nearest encoder.
+_NEAREST = {
+    "TF-IDF": "",
+    "MiniLM": "17.6 (BERT)",
+    "BERT": "17.6 (BERT)",
+    "GloVe": "8.9 (GloVe)",
+    "ELMo, paragraph": "4.1 (ELMo)",
+    "ELMo, sentence": "5.0 (ELMo)",
+}
+
+
+def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = ENCODERS) -> Table:
+    """The tokens of a sentence by text encoder; for an encoder that is not on this machine, the command.
+
+    Args:
+        description: its sentences. The last column is the mean cosine between the embeddings of their
+            tokens, each sentence encoded alone and all as one paragraph.
+        place: of the sentence whose tokens are shown.
+        specs: see `n3lib.text.encoders.make_encoder`; nothing is downloaded.
+    """
+    rows = []
+    for spec in specs:
+        try:
+            encoder = _load(spec)
+            alone = encode_cached(encoder, description)
+        except N3Error:
+            command = f"n3 data embed aviary --encoder {spec}"
+            if spec.startswith("elmo"):
+                command = "make elmo NAME=aviary CONTEXT=sentence"
+            rows.append([spec, "", Markup(f"not on this machine: `{command}`"), ""])
+            continue
+        cosine = ""
+        with suppress(N3Error):  # ELMo, where only the sentences are in the cache
+            (whole,) = encode_cached(encoder, [" ".join(description)])
+            parts = torch.cat([one.embeddings for one in alone])  # (L, e)
+            if parts.shape == whole.embeddings.shape:
+                cosines = cosine_similarity(parts.float(), whole.embeddings.float(), dim=1)
+                cosine = f"{cosines.mean().item():.2f}"
+        rows.append([encoder.name, str(encoder.width), " ".join(alone[place].words), cosine])
+    return Table(["encoder", "numbers per token", "tokens", "sentence and paragraph (cosine)"], rows)
+
+
+def _load(spec: str) -> TokenEncoder:
+    """The encoder of `make_encoder`, from a file or from the cache of an earlier download.
+
+    Raises:
+        N3Error: it is not on this machine, or damaged.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "words" or expand(rest or spec).exists():
+        return make_encoder(spec)
+    path = ""
+    if kind == "glove":
+        path = f"glove:{expand(os.environ.get('GENSIM_DATA_DIR') or '~/gensim-data') / rest / rest}.gz"
+    elif kind == "elmo":
+        path = spec if all((cache_dir() / "elmo" / name).is_file() for name in FILES) else ""
+    else:
+        from huggingface_hub import snapshot_download
+
+        with suppress(OSError, ValueError):
+            path = snapshot_download("bert-base-uncased" if spec == "bert" else spec, local_files_only=True)
+    if not path:
+        raise N3Error(f"text encoder {spec} is not on this machine")
+    encoder = make_encoder(path)
+    encoder.name = spec  # not that of a file or folder of the cache
+    return encoder
+
+
+@torch.no_grad()
+def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str, TextConfig]) -> Table:
+    """Accuracy of the exemplar classifier on the frozen network with each text pipeline, untrained.
+
+    The training classes give the exemplars; the strength of the regression is chosen, for each pipeline, from
+    `RIDGES` on the validation classes.
+    """
+    backbone, seen = load_backbone(config.backbone), list(data.split.train)
+    picks = [data.indices([c])[: config.exemplar_images] for c in seen]
+    indices = torch.tensor([i for i, some in enumerate(picks) for _ in some])
+    features = extract(backbone, data.images, np.concatenate(picks))
+    known = feature_statistics(features, indices, len(seen), whiten=True)
+    unseen = {}
+    for part in ("val", "test"):
+        ids = list(data.split.part(part))
+        images = data.indices(ids)
+        labels = torch.tensor([ids.index(label) for label in data.labels[images]])
+        unseen[part] = ids, extract(backbone, data.images, images), labels
+
+    def accuracy(parts: list[torch.Tensor], part: str, ridge: float) -> float:
+        ids, found, labels = unseen[part]
+        generator = Exemplar(ridge, lexical=len(parts) > 1)
+        rows = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
+        return metrics(linear(found, *fold(rows, known.center, known.transform)), labels)[
+            "per_class_accuracy"
+        ]
+
+    rows = []
+    for name, text in pipelines.items():
+        reader = Reader.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
+        bank = reader.bank(data.texts)
+        parts = [bank.whole_pooled, *([torch.from_numpy(bank.whole_lexical)] if text.lexical else [])]
+        best = max(RIDGES, key=lambda ridge: accuracy(parts, "val", ridge))
+        numbers = sum(part.shape[1] for part in parts)
+        rows.append([name, f"{numbers:,}", f"{best:g}", f"{accuracy(parts, 'test', best):.1f}"])
+    ways = len(data.split.test)
+    head = ["text pipeline", "numbers per class", "ridge", f"accuracy, {ways}-way (%)"]
+    return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
+
+
+def table4(folder: str | Path) -> Table:
+    """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside the paper's Table 4.
+
+    Args:
+        folder: of results, such as `results/text_encoders`.
+    """
+    results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
+    groups: dict[tuple[int, str, str], tuple[list[Any], list[Any]]] = {}
+    for result in results:
+        frozen, trained = groups.setdefault(_kind(result["config"]), ([], []))
+        if not result["config"]["train"]["steps"]:
+            frozen.append(result)
+        elif result["config"]["model"]["adapt"] == "all":
+            trained.append(result)
+    rows = []
+    for (_, label, nearest), (frozen, trained) in sorted(groups.items()):
+        seeds = str(len({r["seed"] for r in trained}) or "")
+        rows.append([label, accuracy_cell(frozen), accuracy_cell(trained), seeds, nearest])
+    head = ["text encoder", "closed form (%)", "N3, every layer (%)", "seeds of N3"]
+    missing = (
+        "There are no results of text encoders yet: `make results-text DATA=DIR` makes them. Another encoder:"
+        " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.lexical=false`,"
+        " then `n3 evaluate RUN -o results/text_encoders/NAME.json`."
+    )
+    return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
+
+
+def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
+    """A result's row in the table: its rank, its title, and the paper's number for the nearest encoder."""
+    text = config["text"]
+    spec, lexical = str(text["encoder"]), text["lexical"]
+    patterns = {"words(:|$)": "random vectors", "glove": "GloVe", "elmo": f"ELMo, {text['context']}"}
+    patterns |= {".*minilm": "MiniLM", ".*bert": "BERT"}
+    kind = next((kind for pattern, kind in patterns.items() if re.match(pattern, spec.lower())), spec)
+    if kind == "random vectors" and lexical:
+        kind = label = "TF-IDF"
+    else:
+        size = re.search(r"(\d+)d\b|-(\d+)$", spec) if kind == "GloVe" else None
+        label = f"GloVe {size[1] or size[2]}d" if size else kind
+        label += " (BERT architecture)" if kind == "MiniLM" else ""
+        label += ", and TF-IDF" if lexical else ""
+    rank = [*_NEAREST, kind].index(kind)
+    if config["data"].get("text") == "names":
+        return rank + 100, f"class names alone, {label}", ""
+    return rank, label, _NEAREST.get(kind, "")
