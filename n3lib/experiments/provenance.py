@@ -157,7 +157,7 @@ def small(config: RunConfig) -> RunConfig:
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in dataclasses.asdict(config).items():
         found |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
     return found
