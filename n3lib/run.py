@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from n3lib.backbone import load_backbone
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
@@ -26,6 +25,7 @@ from n3lib.io.files import check_writable, read_json, read_shapes, write_json, w
 from n3lib.io.paths import expand
 from n3lib.metrics import extract, magnitude, metrics, predict
 from n3lib.model import N3, Adaptation
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.reader import Reader

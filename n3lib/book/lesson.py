@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
-from n3lib.backbone import Backbone, fold_batchnorm, trace
+from n3lib.backbone import Backbone
 from n3lib.book.overview import is_here, lengths
 from n3lib.config import RunConfig, read_config
 from n3lib.data import DataConfig, load_data
@@ -23,6 +23,7 @@ from n3lib.episodes import Episodes
 from n3lib.experiments.freshness import note
 from n3lib.experiments.results import Table, load_results, table
 from n3lib.model import N3
+from n3lib.pretrained.networks import fold_batchnorm, trace
 from n3lib.run import Run
 from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder

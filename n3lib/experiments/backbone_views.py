@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from n3lib.backbone import BackboneConfig, architecture, load_backbone
+from n3lib.backbone import BackboneConfig
 from n3lib.experiments import freshness, tables
 from n3lib.experiments.results import Markup, Table, accuracies, lead, load_results, mean_and_spread
 from n3lib.experiments.studies import NETWORKS, measured
 from n3lib.model import N3, N3Config
+from n3lib.pretrained.networks import architecture, load_backbone
 
 TITLES = {
     "googlenet": "GoogLeNet",

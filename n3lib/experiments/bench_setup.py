@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.backbone import Backbone, BackboneConfig, load_backbone
+from n3lib.backbone import Backbone, BackboneConfig
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
 from n3lib.model import N3, Batch, Labels2Adaptation, LayerDecoder, N3Config
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, TextConfig

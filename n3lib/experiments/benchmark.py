@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int
 
-from n3lib.backbone import load_backbone
 from n3lib.baselines import baselines
 from n3lib.baselines.base import Baseline, Images, Seen, moments, unit
 from n3lib.baselines.features import frozen_features
@@ -27,6 +26,7 @@ from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.metrics import metrics
+from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig
+from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig, read_config
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate, magnitude_over_halves
@@ -20,6 +20,7 @@ from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import read_tensors
 from n3lib.io.paths import expand
+from n3lib.pretrained.networks import AVIARY_WEIGHTS
 from n3lib.run import train
 from n3lib.trainer import read_metrics
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity, linear
 
-from n3lib.backbone import load_backbone
 from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
@@ -22,6 +21,7 @@ from n3lib.experiments.results import Markup, Table, load_results, table
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
 from n3lib.metrics import extract, metrics
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder

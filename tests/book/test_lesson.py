@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from n3lib.backbone import SmallResNet
 from n3lib.book import lesson
 from n3lib.data import load_data
 from n3lib.data.aviary.species import make_species
+from n3lib.pretrained.networks import SmallResNet
 from n3lib.run import Run
 
 
