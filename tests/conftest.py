@@ -115,11 +115,10 @@ def make_backbone() -> Callable[..., Backbone]:
 def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Callable[..., N3]:
     """An N3 that knows 8 classes, in evaluation mode; `moved`: away from every neutral start."""
 
-    def make(moved: bool = True, **settings: Any) -> N3:
+    def make(moved: bool = True, ways: int = 14, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
-        model = N3(
-            make_backbone(), small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8, config
-        ).eval()
+        sizes = (small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8)
+        model = N3(make_backbone(), *sizes, config, ways).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()

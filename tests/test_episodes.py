@@ -75,7 +75,7 @@ def test_nothing_of_a_query_class_reaches_its_classifier(
             setattr(model, name, value)
 
 
-@pytest.mark.parametrize("settings", [{}, {"kind": "paper"}, {"crop": 9, "sentence_dropout": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"kind": "paper"}, {"crop": 9, "alike": 0.5}])
 def test_a_batch_is_a_function_of_seed_and_step(settings: dict, episodes: Callable[..., Episodes]) -> None:
     draw, again = episodes(**settings), episodes(**settings)
     again(0)
@@ -109,7 +109,7 @@ def test_only_training_classes_appear_and_all_of_them_do(
 
 
 def test_ranks_share_the_images_and_all_read_the_same_texts(episodes: Callable[..., Episodes]) -> None:
-    draw = episodes(batch_size=10, sentence_dropout=0.3)
+    draw = episodes(batch_size=10)
     whole, parts = draw(4), [draw(4, rank, 3) for rank in range(3)]
     assert [len(part.images) for part in parts] == [4, 3, 3]
     for rank, part in enumerate(parts):

@@ -34,7 +34,7 @@ def padded(text: Text, extra: int) -> Text:
 
 @torch.no_grad()
 def logits(model: N3, text: Text) -> Tensor:
-    return model.logits(IMAGES, model.read(text))
+    return model.logits(IMAGES, model.adapt(text))
 
 
 @pytest.mark.parametrize("classifier", GENERATORS)
@@ -51,7 +51,7 @@ def test_labels_are_the_same_in_passes_of_any_size(
     model, text = make_n3(), small_bank.batch(range(14))
     whole = model.labels(text)
     for most in (1, 7, 20):
-        monkeypatch.setattr("n3lib.model.PASS_TOKENS", most)
+        monkeypatch.setattr("n3lib.extensions.PASS_TOKENS", most)
         assert len(text.parts(most)) > 1
         assert close(model.labels(text), whole)
 
@@ -73,7 +73,7 @@ def test_at_the_start_the_features_are_the_frozen_networks_bit_for_bit(
     classifier: str, make_n3: MakeN3, small_bank: TextBank
 ) -> None:
     model = make_n3(moved=False, classifier=classifier)
-    adaptation = model.read(small_bank.batch([0, 1, 2]))
+    adaptation = model.adapt(small_bank.batch([0, 1, 2]))
     assert list(adaptation.deltas) == model.backbone.layers
     features = model.backbone(IMAGES, model.columns(adaptation.deltas))
     assert torch.equal(features, model.backbone(IMAGES))
@@ -169,7 +169,7 @@ def test_constant_adaptation_is_the_same_for_all_classes(
     adapt: str, same: bool, make_n3: MakeN3, small_bank: TextBank
 ) -> None:
     model = make_n3(adapt=adapt)
-    one, other = (model.read(small_bank.batch(classes)).deltas for classes in ([0, 1], [2, 3, 4]))
+    one, other = (model.adapt(small_bank.batch(classes)).deltas for classes in ([0, 1], [2, 3, 4]))
     assert one.keys() == other.keys() == set(model.backbone.layers)
     for name in one:
         assert one[name].abs().max() > 1e-4
@@ -179,14 +179,14 @@ def test_constant_adaptation_is_the_same_for_all_classes(
 @torch.no_grad()
 def test_which_layers_are_adapted(make_n3: MakeN3, small_bank: TextBank) -> None:
     text = small_bank.batch([0, 1])
-    assert set(make_n3(layers=["layer1.conv1"]).read(text).deltas) == {"layer1.conv1"}
-    assert make_n3(adapt="classifier").read(text).deltas == {}
+    assert set(make_n3(layers=["layer1.conv1"]).adapt(text).deltas) == {"layer1.conv1"}
+    assert make_n3(adapt="classifier").adapt(text).deltas == {}
     with pytest.raises(N3Error, match="no layer 'fc'.*conv1, layer1"):
         make_n3(layers=["fc"])
 
 
 def test_more_classes_than_slots(make_n3: MakeN3, small_bank: TextBank) -> None:
-    model = make_n3(classifier="positional", slots=3)
+    model = make_n3(classifier="positional", ways=3)
     assert logits(model, small_bank.batch([0, 1, 2])).shape == (3, 3)
     with pytest.raises(N3Error, match="positional.* 3 classes, not 4"):
         logits(model, small_bank.batch([0, 1, 2, 3]))
@@ -238,7 +238,7 @@ def test_gradients_reach_all_that_is_trained_and_only_that(
 @torch.no_grad()
 def test_loss_is_cross_entropy_and_the_pull_on_words(make_n3: MakeN3, small_bank: TextBank) -> None:
     model, batch = make_n3(word_penalty=0.5), episode(small_bank)
-    scores = model.logits(model.backbone.preprocess(batch.images), model.read(batch.text, batch.support))
+    scores = model.logits(model.backbone.preprocess(batch.images), model.adapt(batch.text, batch.support))
     share = scores.double().softmax(1)[range(6), batch.labels]
     expected = -share.log().mean() + 0.5 * model.log_word_weight.double().square().sum()
     out = model(batch)
@@ -249,11 +249,11 @@ def test_loss_is_cross_entropy_and_the_pull_on_words(make_n3: MakeN3, small_bank
 @torch.no_grad()
 def test_support_is_what_the_classifier_is_made_from(make_n3: MakeN3, small_bank: TextBank) -> None:
     model, text, support = make_n3(), small_bank.batch([0, 1, 2]), torch.tensor([1, 4, 6, 7])
-    expected = model.read(text, support)
+    expected = model.adapt(text, support)
     model.exemplars[[0, 2, 3, 5]] = torch.nan
     model.seen_pooled[[0, 2, 3, 5]] = torch.nan
     model.seen_lexical[[0, 2, 3, 5]] = torch.nan
-    got = model.read(text, support)
+    got = model.adapt(text, support)
     assert torch.equal(got.weight, expected.weight)
     assert torch.equal(got.bias, expected.bias)
 

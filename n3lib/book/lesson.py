@@ -248,6 +248,6 @@ def folding_error(build: Callable[[], nn.Module], images: Float[Tensor, "B 3 H W
 def order_gap(model: N3, text: Text, images: Float[Tensor, "B 3 H W"]) -> float:
     """Describe the same classes in the reverse order: the largest change of a class's probability."""
     flipped = text.choose(range(len(text))[::-1])
-    straight = model.logits(images, model.read(text)).softmax(1)
-    turned = model.logits(images, model.read(flipped)).softmax(1).flip(1)
+    straight = model.logits(images, model.adapt(text)).softmax(1)
+    turned = model.logits(images, model.adapt(flipped)).softmax(1).flip(1)
     return (straight - turned).abs().max().item()

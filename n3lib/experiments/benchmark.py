@@ -119,8 +119,7 @@ class Benchmark:
         for part in (known, asked):
             ids[part] = list(split.part(part))
             picks[part] = self.dataset.indices(ids[part])
-            place = {c: k for k, c in enumerate(ids[part])}
-            labels[part] = np.array([place[int(c)] for c in self.dataset.labels[picks[part]]])
+            labels[part] = self.dataset.labels_among(ids[part], picks[part])
         mean, scale = moments(pooled[picks[known]].astype(np.float64))
         center = rows[ids[known]].mean(0)
 

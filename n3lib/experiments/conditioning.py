@@ -10,7 +10,7 @@ from n3lib.data import load_data
 from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.episodes import task_first
+from n3lib.episodes import draw_task, of_another_group
 from n3lib.experiments.results import Table, mean_and_spread
 from n3lib.experiments.word_check import erase
 from n3lib.io.errors import N3Error
@@ -68,15 +68,13 @@ def layer_swaps(
     for kind in KINDS[:1] if dataset.groups else KINDS:
         drawn, others = [], []
         for task in range(tasks):
-            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
-            left = order[ways:]
-            if dataset.groups:
-                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
-            drawn.append(classes[order[:ways]].tolist())
-            others.append(classes[left[:ways]].tolist())
-        written = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
+            rng = np.random.default_rng([run.config.seed, 23, task])
+            first, left = draw_task(rng, ways, groups, similarity if kind == "look-alikes" else None)
+            other = of_another_group(left, first, groups) if dataset.groups else left[:ways]
+            drawn.append(classes[first].tolist())
+            others.append(classes[other].tolist())
+        written = [model.adapt(bank.batch(task)) for task in drawn]
+        elsewhere = [model.adapt(bank.batch(task)).deltas for task in others]
         found[kind] = {name: [] for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, written, strict=True)):
             rest = [one.deltas for j, one in enumerate(written) if j != i]
@@ -122,7 +120,7 @@ def column_shares(run: Run, ways: int, tasks: int = 10) -> Table:
     dataset = load_data(run.config.data)
     bank, rng = run.reader.bank(dataset.texts), np.random.default_rng([run.config.seed, 29])
     drawn = [rng.choice(dataset.split.test, ways, replace=False).tolist() for _ in range(tasks)]
-    written = [run.model.read(bank.batch(task)).deltas for task in drawn]
+    written = [run.model.adapt(bank.batch(task)).deltas for task in drawn]
     shares: list[list[float]] = [[], []]
     for name in written[0]:
         deltas = torch.stack([one[name] for one in written])  # (tasks, M, N)

@@ -135,14 +135,14 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
     """
     backbone, seen = load_backbone(config.backbone), list(data.split.train)
     picks = [data.indices([c])[: config.exemplar_images] for c in seen]
-    places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
-    features = extract(backbone, data.images, np.concatenate(picks))
-    known = feature_statistics(features, places, len(seen), whiten=True)
+    chosen = np.concatenate(picks)
+    labels = torch.from_numpy(data.labels_among(seen, chosen))
+    known = feature_statistics(extract(backbone, data.images, chosen), labels, len(seen), whiten=True)
     asked = {}
     for part in ("val", "test"):
         ids = list(data.split.part(part))
         indices = data.indices(ids)
-        labels = torch.tensor([ids.index(label) for label in data.labels[indices]])
+        labels = torch.from_numpy(data.labels_among(ids, indices))
         asked[part] = ids, extract(backbone, data.images, indices), labels
 
     rows = []

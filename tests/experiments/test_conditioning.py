@@ -102,7 +102,7 @@ def test_the_share_of_the_columns_mean_in_what_differs(moved: Run, monkeypatch: 
     def written(text: Text) -> object:
         return types.SimpleNamespace(deltas={"conv": torch.tensor(next(columns))[:, None]})
 
-    monkeypatch.setattr(moved.model, "read", written)
+    monkeypatch.setattr(moved.model, "adapt", written)
     table = column_shares(moved, 3, tasks=2)
     assert [row[1:] for row in table.rows] == [["90"] * 3, ["50"] * 3]
 
