@@ -17,7 +17,7 @@ from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, read_tensors, sha256_file, write_json
+from n3lib.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
 from n3lib.metrics import extract, magnitude
 from n3lib.model import N3
 from n3lib.run import Run, renew_exemplars, train
@@ -344,6 +344,16 @@ def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     assert len(run.read(dict(list(texts.items())[:3])).bias) == 3
     with pytest.raises(N3Error, match="3 classes, not 4"):
         run.read(texts)
+    # Earlier versions kept slots that they did not train.
+    path = tmp_path / "model.safetensors"
+    tensors, _ = read_tensors(path)
+    for name in ("generator.places", "generator.queries"):
+        tensors[name] = torch.cat([tensors[name], torch.randn(61, tensors[name].shape[1])])
+    write_tensors(path, tensors)
+    three = dict(list(texts.items())[:3])
+    assert torch.equal(Run.load(tmp_path).read(three).weight, run.read(three).weight)
+    with pytest.raises(N3Error, match="3 classes, not 4"):
+        Run.load(tmp_path).read(texts)
 
 
 @torch.no_grad()
