@@ -9,7 +9,6 @@ images in every episode. Weights are brought to unit length, which helps with an
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +16,7 @@ from jaxtyping import Float32, Float64
 from scipy.linalg import solve
 from torch import Tensor, nn
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, one_hot, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, linear, one_hot, unit
 
 STEPS = 400
 HELD_OUT = 0.2
@@ -113,12 +109,12 @@ class CorrectionNetwork(Baseline):
     dropout: float = 0.8
     rate: float = 3e-4
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "CorrectionNetwork":
-        gamma = trial.suggest_float("gamma", 1.0, 1e2, log=True)
-        lam = trial.suggest_float("lam", 1e-1, 1e1, log=True)
-        dropout = trial.suggest_float("dropout", 0.5, 0.9)
-        return cls(seed, gamma, lam, dropout, trial.suggest_float("rate", 1e-4, 1e-3, log=True))
+    space = {
+        "gamma": Search(1.0, 1e2),
+        "lam": Search(1e-1, 1e1),
+        "dropout": Search(0.5, 0.9, log=False),
+        "rate": Search(1e-4, 1e-3),
+    }
 
     def fit(self, seen: Seen) -> Writer:
         # The task module reads no more of a text than its part in the span of the seen ones; nor does M.

@@ -8,7 +8,7 @@ which the gradient tells the first layer nothing.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,10 +16,7 @@ from jaxtyping import Float, Float16, Float32, Float64, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer
 
 BATCH = 64
 RATE = {"bce": 1e-3, "hinge": 3e-3}  # of learning, for each loss
@@ -110,15 +107,12 @@ class PDCNN(Baseline):
 
     fc: ClassVar[bool]  # whether weights are written; filters are where the method `uses_maps`
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "PDCNN":
-        return cls(
-            seed,
-            cast(Loss, trial.suggest_categorical("loss", ["bce", "hinge"])),
-            trial.suggest_int("steps", 200, 1000, log=True),
-            trial.suggest_float("dropout", 0.0, 0.7),
-            trial.suggest_float("decay", 1e-3, 1.0, log=True),
-        )
+    space = {
+        "loss": ("bce", "hinge"),
+        "steps": Search(200, 1000),
+        "dropout": Search(0.0, 0.7, log=False),
+        "decay": Search(1e-3, 1.0),
+    }
 
     def fit(self, seen: Seen) -> Writer:
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,16 +9,12 @@ size, validation accuracy was some two points lower. Sylvester equations are sol
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import eigh
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot
 
 STEPS = 5
 SMOOTH = 1e-4
@@ -85,10 +81,7 @@ class ZSLNS(Baseline):
     visual: float = 1e3
     textual: float = 30.0
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "ZSLNS":
-        visual = trial.suggest_float("visual", 1e2, 1e5, log=True)
-        return cls(seed, visual, trial.suggest_float("textual", 1.0, 300.0, log=True))
+    space = {"visual": Search(1e2, 1e5), "textual": Search(1.0, 300.0)}
 
     def weight(self, x: Float64[np.ndarray, "N f"], seen: Seen) -> Float64[np.ndarray, "f a"]:
         """`A B^T` from features x of the seen images."""
