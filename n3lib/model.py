@@ -38,7 +38,7 @@ DROPOUT = 0.1  # in both encoders, on what a block adds and within its feed-forw
 
 
 class Adaptation(NamedTuple):
-    """What Phi gives for a set of classes: a change of each adapted layer, and the classifier."""
+    """What Phi gives for a set of classes: a delta for each adapted layer, and the classifier."""
 
     deltas: dict[str, Tensor]  # layer -> (M, N), mu included
     weight: Tensor  # (K, f)
@@ -110,7 +110,7 @@ class LayerDecoder(nn.Module):
 
 
 class Labels2Adaptation(nn.Module):
-    """Eq. 3 to 5: label embeddings to the scaled change of every layer."""
+    """Eq. 3 to 5: label embeddings to the scaled delta of every layer."""
 
     std: Tensor
 

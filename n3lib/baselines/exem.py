@@ -39,8 +39,8 @@ class EXEM(Baseline):
         gram = torch.from_numpy(self.kernel(seen.text, seen.text))
 
         def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
-            asked = torch.from_numpy(self.kernel(text, seen.text))
-            rows = unit(ridge(asked, gram, exemplars, self.strength).numpy())
+            query = torch.from_numpy(self.kernel(text, seen.text))
+            rows = unit(ridge(query, gram, exemplars, self.strength).numpy())
             # The features' mean is zero already.
             return linear(rows @ transform.numpy())
 

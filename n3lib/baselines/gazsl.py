@@ -150,9 +150,9 @@ class GAZSL(Baseline):
 
         same = noise(1, IMAGINED)  # for every class, so that the order of the classes does not matter
 
-        def write(asked: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(query: Float64[np.ndarray, "K a"]) -> Classifier:
             with torch.no_grad():
-                imagined = generator(tensor(asked), same.expand(len(asked), -1, -1))
+                imagined = generator(tensor(query), same.expand(len(query), -1, -1))
             points = np.asarray(imagined.double().cpu())
 
             def classify(images: Images) -> Float64[np.ndarray, "B K"]:

@@ -1,4 +1,4 @@
-"""PDCNN (Lei Ba, Swersky, Fidler, Salakhutdinov, 2015): the text writes weights and filters of a classifier.
+"""PDCNN (Lei Ba, Swersky, Fidler, Salakhutdinov, 2015): weights and filters of a classifier from its text.
 
 Departures: the network below stays frozen; the loss of a minibatch is over all seen classes; "global pooling"
 is the mean over cells, and the ReLU lies before the filters; widths, dropout and weight decay are ours; the
@@ -105,7 +105,7 @@ class PDCNN(Baseline):
     dropout: float = 0.5
     decay: float = 0.01
 
-    fc: ClassVar[bool]  # whether weights are written; filters are where the method `uses_maps`
+    fc: ClassVar[bool]  # whether it predicts weights; filters where the method `uses_maps`
 
     space = {
         "loss": ("bce", "hinge"),
@@ -155,12 +155,12 @@ class PDCNN(Baseline):
         network.eval()
 
         def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
-            asked = texts(text)
+            query = texts(text)
 
             @torch.no_grad()
             def classify(images: Images) -> Float64[np.ndarray, "B K"]:
                 parts = np.array_split(np.arange(len(images.pooled)), len(images.pooled) // 256 + 1)
-                scores = torch.cat([network(asked, *pictures(images, rows)) for rows in parts])
+                scores = torch.cat([network(query, *pictures(images, rows)) for rows in parts])
                 return np.asarray(scores.double().cpu())
 
             return classify
@@ -169,13 +169,13 @@ class PDCNN(Baseline):
 
 
 class PDCNNFC(PDCNN):
-    """The text writes the weights of a fully connected layer: `f(t)^T g(x)`."""
+    """From the text, the weights of a fully connected layer: `f(t)^T g(x)`."""
 
     fc = True
 
 
 class PDCNNConv(PDCNN):
-    """The text writes a filter over the last feature map, whose output is pooled."""
+    """From the text, a filter over the last feature map, whose output is pooled."""
 
     fc, uses_maps = False, True
 

@@ -1,6 +1,6 @@
 """SAE (Kodirov, Xiang and Gong, 2017): a linear autoencoder of the features whose code is the text.
 
-The scale of features and texts, which lambda hangs on, is left open: here both have unit length.
+The scale of features and texts, on which lambda depends, is left open: here both have unit length.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ Image x and text t score `(A^T x)^T (B^T t)`; an l2,1 penalty over words, the ro
 
 Departures: the original penalizes |B|_2,1 while A is free, so that A may grow and B shrink at no cost. Here A
 has orthonormal columns, which changes no score and makes the row lengths of B those of A B^T; with A free in
-size, validation accuracy was some two points lower. Sylvester equations are solved by eigendecomposition.
+size, validation accuracy was about two points lower. Sylvester equations are solved by eigendecomposition.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def alternate(
         b = b @ triangle.T  # A B^T is as before
         yield vectors @ a, b
         # B: T^T T B M + textual D B = T^T R with M = A^T gram A and R = Y^T X A. In the basis of M's
-        # eigenvectors each column stands alone, and Woodbury's identity leaves a system over classes.
+        # eigenvectors the columns are independent, and Woodbury's identity leaves a system over classes.
         m, v = eigh(a.T @ (gram[:, None] * a))
         inverse = 2 * lengths(b)[:, None]  # of D
         k, p = eigh(text @ (inverse * text.T))

@@ -191,7 +191,7 @@ def fold_batchnorm(module: fx.GraphModule) -> fx.GraphModule:
 class SmallResNet(nn.Module):
     """The aviary's own network: a stem and three residual blocks, 0.3 M parameters, 1/8 resolution."""
 
-    # Any below: a tensor, or the stand-in for one with which the graph is traced.
+    # Any below: a tensor, or the proxy with which the graph is traced.
 
     def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
         super().__init__()

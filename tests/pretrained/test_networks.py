@@ -69,18 +69,18 @@ def test_folded_weights_are_weights_too_also_in_half_precision(
     assert 0 < relative(half(IMAGES), backbone(IMAGES)) < 1e-2
 
 
-BAD_CONFIGS = {
-    "unknown backbone 'alexnet'": {"name": "alexnet"},
-    "unknown pooling 'max'": {"pool": "max"},
+BAD = {
+    "alexnet": {"name": "alexnet"},
+    "max": {"pool": "max"},
 }
 
 
-@pytest.mark.parametrize(("message", "settings"), BAD_CONFIGS.items())
-def test_bad_configurations(message: str, settings: dict) -> None:
+@pytest.mark.parametrize(("word", "settings"), BAD.items())
+def test_bad_configurations(word: str, settings: dict) -> None:
     config = object.__new__(BackboneConfig)  # past the type checks that only tests have
     for key, value in {"name": "aviary", "stages": 4, "pool": "avg", "weights": "", **settings}.items():
         object.__setattr__(config, key, value)
-    with pytest.raises(N3Error, match=message):
+    with pytest.raises(N3Error, match=word):
         load_backbone(config)
 
 
@@ -98,18 +98,18 @@ def truncated(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "word"),
     [
-        (lambda path: None, "does not exist"),
-        (other_network, "another shape for layer3"),
-        (another_architecture, "it lacks conv1.weight"),
-        (truncated, "not a readable safetensors file"),
+        (lambda path: None, "exist"),
+        (other_network, "layer3"),
+        (another_architecture, "conv1.weight"),
+        (truncated, "safetensors"),
     ],
 )
-def test_bad_weights_are_named(make: Callable[[Path], None], message: str, tmp_path: Path) -> None:
+def test_bad_weights_are_named(make: Callable[[Path], None], word: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     make(path)
-    with pytest.raises(N3Error, match=message) as caught:
+    with pytest.raises(N3Error, match=word) as caught:
         load_backbone(BackboneConfig(weights=str(path)))
     assert str(path) in str(caught.value)
 
@@ -117,7 +117,7 @@ def test_bad_weights_are_named(make: Callable[[Path], None], message: str, tmp_p
 def test_weights_of_too_few_stages(tmp_path: Path) -> None:
     three = load_backbone(BackboneConfig("resnet18", 3), pretrained=False)
     write_tensors(tmp_path / "three", three.features.state_dict())
-    with pytest.raises(N3Error, match="lacks layer4.0.conv1.weight"):
+    with pytest.raises(N3Error, match="layer4.0.conv1.weight"):
         load_backbone(BackboneConfig("resnet18", 4, weights=str(tmp_path / "three")))
 
 
@@ -127,8 +127,9 @@ def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(N3Error, match="weights of squeezenet1_1 could not be downloaded: no route to host"):
+    with pytest.raises(N3Error, match="squeezenet1_1") as caught:
         load_backbone(BackboneConfig("squeezenet1_1"))
+    assert "\n" not in str(caught.value)
 
 
 @torch.no_grad()
@@ -152,7 +153,7 @@ def test_timm_keeps_activations_and_loses_its_norms(shaken: Callable, tmp_path: 
     assert backbone.mean.flatten().tolist() == backbone.std.flatten().tolist() == [0.5, 0.5, 0.5]
     bare = load_backbone(BackboneConfig("timm:tf_efficientnet_lite0"), pretrained=False)
     assert bare.layers == backbone.layers
-    with pytest.raises(N3Error, match="timm has no model 'dodo'"):
+    with pytest.raises(N3Error, match="dodo"):
         load_backbone(BackboneConfig("timm:dodo"))
 
 
