@@ -220,6 +220,7 @@ def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "position
             len(run.reader.tfidf.vocabulary),
             len(trained.exemplars),
             config,
+            ways=len(trained.exemplars),
         )
     for name in ("center", "transform", "exemplars", "seen_pooled", "seen_lexical"):
         getattr(model, name).copy_(getattr(trained, name))
