@@ -10,9 +10,9 @@ from n3lib.data import load_data
 from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.data.texts import erase
 from n3lib.episodes import task_first
 from n3lib.experiments.results import Table, mean_and_spread
-from n3lib.experiments.word_check import erase
 from n3lib.io.errors import N3Error
 from n3lib.metrics import metrics, predict, score
 from n3lib.run import Run
