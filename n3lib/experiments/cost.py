@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,7 @@ from matplotlib.figure import Figure
 
 from n3lib.experiments import plots
 from n3lib.experiments.cost_measures import (
-    Measure,
-    Sizes,
-    accumulation,
+    accumulate,
     batched,
     growth,
     inference,
@@ -28,9 +27,9 @@ from n3lib.experiments.cost_measures import (
     step,
     synthesis,
 )
-from n3lib.experiments.cost_setup import CONFIG, SIZES
+from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
 from n3lib.experiments.result_files import answered, write_result
-from n3lib.experiments.results import Markup, Table
+from n3lib.experiments.results import Table
 from n3lib.io.console import tell
 from n3lib.io.environment import environment as environment_of
 from n3lib.io.errors import N3Error
@@ -43,41 +42,44 @@ class Measurement(NamedTuple):
     """One measurement of the study.
 
     Attributes:
-        measure: makes it.
+        measure: makes it, of a size in a number of rounds.
+        size: one of `SIZES`.
         title: its row in the table of ratios; empty for what is no ratio.
         goals: what is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
     """
 
-    measure: Measure
+    measure: Callable[[Size, int], dict[str, Any]]
+    size: str
     title: str = ""
     goals: tuple[float | None, float | None] = (None, None)
 
 
+_IN_PARTS = partial(memory, parts=4)
 MEASUREMENTS = {
-    "step-paper": Measurement(step("paper"), "training step, the paper's size", (2.5, 1.6)),
-    "step-small": Measurement(step("small"), "training step, d = 128", (1.15, None)),
-    "step-aviary": Measurement(step("aviary"), "training step, the aviary's network at 48 pixels"),
-    "two-stage": Measurement(accumulation, "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
-    "memory-paper": Measurement(memory("paper"), "memory of a step, the paper's size", (1.5, 1.5)),
-    "memory-paper-two-stage": Measurement(memory("paper", 4), "the same, in 4 micro-batches", (1.5, 1.5)),
-    "memory-small": Measurement(memory("small"), "memory of a step, d = 128", (1.5, 1.5)),
-    "memory-small-two-stage": Measurement(memory("small", 4), "the same, in 4 micro-batches", (1.5, 1.5)),
-    "synthesis": Measurement(synthesis, goals=(1.0, 0.03)),
-    "inference": Measurement(inference, "a synthesized network over torchvision's", (1.0, 1.0)),
-    "loader": Measurement(loader, "step with its loader over one without", (1.05, 1.05)),
-    "growth-K": Measurement(growth("K")),
-    "growth-L": Measurement(growth("L")),
-    "growth-layers": Measurement(growth("layers")),
-    "batched-paper": Measurement(batched("paper"), "decoders batched over one by one, paper's size"),
-    "batched-aviary": Measurement(batched("aviary"), "decoders batched over one by one, aviary"),
-    "profile": Measurement(profiled),
+    "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
+    "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
+    "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
+    "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
+    "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
+    "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
+    "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
+    "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
+    "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
+    "growth-K": Measurement(partial(growth, letter="K"), "small"),
+    "growth-L": Measurement(partial(growth, letter="L"), "small"),
+    "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
+    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
+    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
+    "profile": Measurement(profiled, "paper"),
 }
 
 
 def measure_cost(
     output: Path,
     names: Iterable[str] = (),
-    sizes: Sizes = SIZES,
+    sizes: Mapping[str, Size] = SIZES,
     repeats: int = 5,
     log: Callable[[str], None] = tell,
 ) -> dict[str, Any]:
@@ -109,7 +111,8 @@ def measure_cost(
         check_writable(output)
         log(f"{output}: {len(lacking)} measurements to make")
     for name in lacking:
-        found["measurements"][name] = MEASUREMENTS[name].measure(sizes, repeats)
+        wanted = MEASUREMENTS[name]
+        found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
         write_result(output, found)
         log(f"{name}: {_line(name, found['measurements'][name])}")
     return found
@@ -165,7 +168,7 @@ def found(folder: Path) -> dict[str, dict[str, Any]]:
 def ratio_table(folder: Path) -> Table:
     """Every ratio with its quartiles, beside what is asked; an open cell has not been measured."""
     devices, rows, notes = found(folder), [], []
-    for name, (_, title, goals) in MEASUREMENTS.items():
+    for name, (_, _, title, goals) in MEASUREMENTS.items():
         if title:
             row = [title]
             for goal, results in zip(goals, devices.values(), strict=True):
@@ -181,22 +184,6 @@ def ratio_table(folder: Path) -> Table:
         else:
             notes.append(f"{kind}: not measured yet; `n3 bench` fills it in on such a machine.")
     return Table(["", "CPU", "at most", "GPU, bf16", "at most"], rows, " ".join(notes))
-
-
-def cost_table(folder: Path) -> Table:
-    """What a step takes and holds on a CPU, beside plain fine-tuning: numbers trained, seconds, memory."""
-    results, rows = found(folder)["cpu"]["measurements"], []
-    for size, title in (("paper", "the paper’s size"), ("small", "d = 128")):
-        step, memory = results.get(f"step-{size}"), results.get(f"memory-{size}")
-        for which, name in (("n3", "N3"), ("plain", "plain fine-tuning")):
-            row = [f"{name}, {title}"]
-            row.append(f"{step['trained_numbers'][which] / 1e6:.1f}" if step else "")
-            row.append(f"{step['seconds'][which]['median']:.1f}" if step else "")
-            for part in ("bytes", "gradient_bytes"):
-                row.append(f"{memory[part][which] / 1e9:.2f}" if memory else "")
-            rows.append(row)
-    head = ["", "trained (million)", "step (s)", "peak memory (GB)", "of which gradients (GB)"]
-    return Table(head, rows, "Memory is beyond parameters and optimizer state.")
 
 
 def growth_figure(folder: Path) -> Figure:
@@ -219,13 +206,3 @@ def growth_figure(folder: Path) -> Figure:
         axis.legend(fontsize=7)
     axes[0, 0].set(ylabel="seconds")
     return figure
-
-
-def profile_table(folder: Path) -> Table:
-    """The operators in which a paper-size step spends its time."""
-    result = found(folder)["cpu"]["measurements"]["profile"]
-    rows = [
-        [Markup(f"`{one['operator']}`"), str(one["calls"]), f"{one['seconds']:.2f}", f"{one['share']:.1f}"]
-        for one in result["operators"]["n3"]
-    ]
-    return Table(["operator", "calls", "seconds", "share (%)"], rows)

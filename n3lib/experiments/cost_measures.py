@@ -1,7 +1,7 @@
 """How the cost study measures time, memory and growth, and what it measures.
 
 Whatever is compared runs in one process, in turns; every value is reported with its spread. A measurement is
-a function of the sizes and of the number of rounds.
+a function of the problem's size and of the number of rounds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,8 +35,6 @@ from n3lib.experiments.cost_setup import (
 from n3lib.trainer import move
 
 Call = Callable[[], Any]
-Sizes = Mapping[str, Size]  # `paper`, `small` and `aviary`
-Measure = Callable[[Sizes, int], dict[str, Any]]
 FLAT_TOKENS = 25_600  # one attention over more takes minutes on a CPU
 GROWTH = {"K": (10, 25, 50, 100, 200, 400), "L": (64, 128, 256, 512), "layers": (1, 2, 5, 10, 20)}
 
@@ -98,10 +96,10 @@ def flops(call: Call) -> dict[str, int]:
     return {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
 
 
-def matrix_rate(device: torch.device, dtype: torch.dtype, repeats: int = 7) -> dict[str, float]:
+def matrix_rate(repeats: int = 7) -> dict[str, float]:
     """Floating-point operations per second in the product of two large square matrices."""
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    side, dtype = 8192 if DEVICE.type == "cuda" else 2048, torch.bfloat16 if CONFIG.bf16 else torch.float32
+    a, b = (torch.randn(side, side, device=DEVICE, dtype=dtype) for _ in range(2))
     seconds = interleaved({"product": lambda: a @ b}, repeats)["product"]
     return spread([2 * side**3 / one for one in seconds])
 
@@ -146,51 +144,41 @@ def _compared(calls: Mapping[str, Call], repeats: int) -> dict[str, Any]:
 # What
 
 
-def step(name: str) -> Measure:
+def step(size: Size, repeats: int) -> dict[str, Any]:
     """A training step of N3 over one of plain fine-tuning."""
-
-    def measure(sizes: Sizes, repeats: int) -> dict[str, Any]:
-        sides = list(both_sides(sizes[name]))
-        trained = {which: trained_numbers(model) for which, model, _ in sides}
-        found = _compared({which: call for which, _, call in sides}, repeats)
-        return {**found, "trained_numbers": trained, "size": asdict(sizes[name])}
-
-    return measure
+    sides = list(both_sides(size))
+    trained = {which: trained_numbers(model) for which, model, _ in sides}
+    found = _compared({which: call for which, _, call in sides}, repeats)
+    return {**found, "trained_numbers": trained, "size": asdict(size)}
 
 
-def accumulation(sizes: Sizes, repeats: int) -> dict[str, Any]:
+def accumulate(size: Size, repeats: int) -> dict[str, Any]:
     """The same of four times the images, whose gradients are accumulated over four micro-batches."""
-    micro = sizes["paper"].batch
-    size = replace(sizes["paper"], batch=4 * micro)
+    micro, size = size.batch, replace(size, batch=4 * size.batch)
     calls = {which: call for which, _, call in both_sides(size, micro, micro)}
     return {**_compared(calls, max(1, repeats // 2)), "micro_batch": micro, "size": asdict(size)}
 
 
-def memory(name: str, parts: int = 0) -> Measure:
+def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
     """Of a step, beyond parameters and optimizer state: activations, gradients and the adaptation."""
-
-    def measure(sizes: Sizes, repeats: int) -> dict[str, Any]:
-        size, peaks, gradients = sizes[name], {}, {}
-        for which, model, call in both_sides(size, size.batch // parts if parts else 0):
-            call()  # the optimizer makes its state
-            model.zero_grad()
-            peaks[which], gradients[which] = peak_memory(call), 4 * trained_numbers(model)
-        value, kept = peaks["n3"] / peaks["plain"], {k: peaks[k] - gradients[k] for k in peaks}
-        return {
-            "ratio": {"median": value, "low": value, "high": value, "repeats": 1},
-            "ratio_without_gradients": kept["n3"] / kept["plain"],
-            "bytes": peaks,
-            "gradient_bytes": gradients,
-            "size": asdict(size),
-        }
-
-    return measure
+    peaks, gradients = {}, {}
+    for which, model, call in both_sides(size, size.batch // parts if parts else 0):
+        call()  # the optimizer makes its state
+        model.zero_grad()
+        peaks[which], gradients[which] = peak_memory(call), 4 * trained_numbers(model)
+    value, kept = peaks["n3"] / peaks["plain"], {k: peaks[k] - gradients[k] for k in peaks}
+    return {
+        "ratio": {"median": value, "low": value, "high": value, "repeats": 1},
+        "ratio_without_gradients": kept["n3"] / kept["plain"],
+        "bytes": peaks,
+        "gradient_bytes": gradients,
+        "size": asdict(size),
+    }
 
 
 @torch.no_grad()
-def synthesis(sizes: Sizes, repeats: int) -> dict[str, Any]:
+def synthesis(size: Size, repeats: int) -> dict[str, Any]:
     """Encoded descriptions to the parameters of an ordinary network; and again after one was edited."""
-    size = sizes["paper"]
     model, text = make_n3(size, make_backbone(size)).eval(), make_text(size)
     known, first = model.labels(text), text.choose([0])
 
@@ -207,11 +195,10 @@ def synthesis(sizes: Sizes, repeats: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def inference(sizes: Sizes, repeats: int) -> dict[str, Any]:
+def inference(size: Size, repeats: int) -> dict[str, Any]:
     """A synthesized network over torchvision's ResNet-18, both with classifiers of K classes."""
     from n3lib.io.torchvision import models
 
-    size = sizes["paper"]
     backbone = make_backbone(size)
     network = Network(backbone.features, size.backbone.pool, nn.Linear(backbone.width, size.ways))
     network = network.eval().to(DEVICE)
@@ -221,9 +208,8 @@ def inference(sizes: Sizes, repeats: int) -> dict[str, Any]:
     return {**_compared(calls, 2 * repeats), "images": size.batch}
 
 
-def loader(sizes: Sizes, repeats: int) -> dict[str, Any]:
+def loader(size: Size, repeats: int) -> dict[str, Any]:
     """A step with `Episodes` in the loop over one whose batch is there already."""
-    size = sizes["small"]
     episodes = make_episodes(size)
     size = replace(size, vocabulary=episodes.bank.whole_lexical.shape[1], seen=len(episodes.seen))
     train, numbers = stepper(make_n3(size, make_backbone(size))), count()
@@ -237,41 +223,37 @@ def loader(sizes: Sizes, repeats: int) -> dict[str, Any]:
     return {**found, "seconds": {**found["seconds"], "loading alone": alone}}
 
 
-def growth(letter: str) -> Measure:
+@torch.no_grad()
+def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
     """Seconds for more classes (`K`), longer descriptions (`L`) or more adapted layers (`layers`).
 
     The first two are all of synthesis, Tokens2Label, and what the paper rejects (section 3.2): one attention
     over all K L tokens, which is Tokens2Label of a single description. The last is the layer decoders.
     """
-
-    @torch.no_grad()
-    def measure(sizes: Sizes, repeats: int) -> dict[str, Any]:
-        size, backbone = sizes["small"], make_backbone(sizes["small"])
-        model = make_n3(size, backbone).eval()
-        # In training mode, which keeps it on the kernel that never holds (K L)^2.
-        flat = make_n3(size, backbone, dropout=0.0).tokens2label
-        curves: dict[str, dict[int, Any]] = {}
-        for value in GROWTH[letter]:
-            calls: dict[str, Call]
-            if letter == "layers":
-                some = make_n3(size, backbone, layers=backbone.layers[:value]).eval()
-                calls = {"n3": partial(some.labels2adaptation, some.context(some.labels(make_text(size))))}
-            else:
-                k, length = (value, size.length) if letter == "K" else (size.ways, value)
-                text = make_text(replace(size, ways=k, length=length))
-                tokens, weight = text.tokens, text.weight
-                calls = {
-                    "n3": partial(model.read, text),
-                    "tokens2label": partial(model.tokens2label, tokens, weight),
-                    "flat": partial(flat, tokens.flatten(0, 1)[None], weight.flatten()[None]),
-                }
-                if weight.numel() > FLAT_TOKENS:
-                    del calls["flat"]
-            for name, seconds in interleaved(calls, repeats).items():
-                curves.setdefault(name, {})[value] = spread(seconds)
-        return {"x": letter, "curves": {name: _curve(curve) for name, curve in curves.items()}}
-
-    return measure
+    backbone = make_backbone(size)
+    model = make_n3(size, backbone).eval()
+    # In training mode, which keeps it on the kernel that never holds (K L)^2.
+    flat = make_n3(size, backbone, dropout=0.0).tokens2label
+    curves: dict[str, dict[int, Any]] = {}
+    for value in GROWTH[letter]:
+        calls: dict[str, Call]
+        if letter == "layers":
+            some = make_n3(size, backbone, layers=backbone.layers[:value]).eval()
+            calls = {"n3": partial(some.labels2adaptation, some.context(some.labels(make_text(size))))}
+        else:
+            k, length = (value, size.length) if letter == "K" else (size.ways, value)
+            text = make_text(replace(size, ways=k, length=length))
+            tokens, weight = text.tokens, text.weight
+            calls = {
+                "n3": partial(model.read, text),
+                "tokens2label": partial(model.tokens2label, tokens, weight),
+                "flat": partial(flat, tokens.flatten(0, 1)[None], weight.flatten()[None]),
+            }
+            if weight.numel() > FLAT_TOKENS:
+                del calls["flat"]
+        for name, seconds in interleaved(calls, repeats).items():
+            curves.setdefault(name, {})[value] = spread(seconds)
+    return {"x": letter, "curves": {name: _curve(curve) for name, curve in curves.items()}}
 
 
 def _curve(curve: Mapping[int, Any]) -> dict[str, Any]:
@@ -279,37 +261,32 @@ def _curve(curve: Mapping[int, Any]) -> dict[str, Any]:
     return {"x": list(curve), "seconds": list(curve.values()), "exponent": fitted}
 
 
-def batched(name: str) -> Measure:
+def batched(size: Size, repeats: int) -> dict[str, Any]:
     """All decoders, forward and backward: batched by width over one after another, as in the library."""
+    l2a = make_n3(size, make_backbone(size)).labels2adaptation
+    h = torch.randn(size.ways, size.model.d, device=DEVICE)
 
-    def measure(sizes: Sizes, repeats: int) -> dict[str, Any]:
-        size = sizes[name]
-        l2a = make_n3(size, make_backbone(size)).labels2adaptation
-        h = torch.randn(size.ways, size.model.d, device=DEVICE)
+    def run(write: Callable[[], Iterable[Tensor]]) -> None:
+        l2a.zero_grad()
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
+            total = torch.stack([delta.sum() for delta in write()]).sum()
+        total.backward()
 
-        def run(write: Callable[[], Iterable[Tensor]]) -> None:
-            l2a.zero_grad()
-            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
-                total = torch.stack([delta.sum() for delta in write()]).sum()
-            total.backward()
-
-        together = partial(run, partial(batched_deltas, l2a, h))
-        loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
-        return _compared({"batched": together, "loop": loop}, repeats)
-
-    return measure
+    together = partial(run, partial(batched_deltas, l2a, h))
+    loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
+    return _compared({"batched": together, "loop": loop}, repeats)
 
 
-def profiled(sizes: Sizes, repeats: int) -> dict[str, Any]:
+def profiled(size: Size, repeats: int) -> dict[str, Any]:
     """Where the time of a paper-size step goes, and the least it could take: FLOPs over the matrix rate."""
-    rate = matrix_rate(DEVICE, torch.bfloat16 if CONFIG.bf16 else torch.float32)
+    rate = matrix_rate()
     found: dict[str, Any] = {"matrix_rate": rate, "flops": {}, "floor_seconds": {}, "operators": {}}
-    for which, model, call in both_sides(sizes["paper"]):
+    for which, model, call in both_sides(size):
         found["flops"][which] = flops(call)["Global"]
         found["floor_seconds"][which] = found["flops"][which] / rate["median"]
         found["operators"][which] = slowest(call)
         if which == "n3":
-            counted = flops(partial(model, make_batch(sizes["paper"])))
+            counted = flops(partial(model, make_batch(size)))
     parts = ("tokens2label", "labels2adaptation", "generator", "backbone")
     found["forward_flops"] = {part: counted.get(f"N3.{part}", 0) for part in parts}
     return found

@@ -36,7 +36,6 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments import plots
 from n3lib.experiments.result_files import answered, edition, write_result
-from n3lib.experiments.results import Markup, Table
 from n3lib.io.console import tell
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import check_writable, read_json, write_json
@@ -232,49 +231,6 @@ def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset)
     own = None if tried[0].value is None else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
     space = {name: SPACE[name] for name in best.params}
     return result | {"study": "search", "search": {"space": space, "best": best.number, "configured": own}}
-
-
-# What chapter 10 shows
-
-
-def space_table() -> Table:
-    """What is drawn, and how."""
-    rows = []
-    for name, some in SPACE.items():
-        values = ", ".join(map(str, some))
-        drawn = f"one of {values}" if isinstance(some, list) else "{:g} to {:g}, on a log scale".format(*some)
-        rows.append([Markup(f"`{name}`"), drawn])
-    return Table(["setting", "drawn from"], rows)
-
-
-def trial_table(result: Mapping[str, Any]) -> Table:
-    """A row per trial, the chosen one in bold, the configuration as it is first."""
-    search, rows = result["search"], []
-    for one in search["trials"]:
-        values = one["parameters"] or search["configured_values"]
-        reached = "diverged" if one["validation"] is None else f"{one['validation']:.1f}"
-        row = [str(one["trial"]), *(f"{values[name]:g}" for name in search["space"]), reached]
-        rows.append([Markup(f"**{cell}**") for cell in row] if one["trial"] == search["best"] else row)
-    note = f"Trial 0 is the configuration as it stands; trial {search['best']} is chosen."
-    # Without the section: the columns fit the page, and no reader takes "train.lr" for an address in Liberia.
-    names = [name.partition(".")[2] for name in search["space"]]
-    return Table(["trial", *names, "validation (%)"], rows, note)
-
-
-def choice_table(result: Mapping[str, Any]) -> Table:
-    """What was chosen beside the configuration as it is, on the validation and on the test classes."""
-    search, rows = result["search"], []
-    for title, trial, metrics in (
-        ("as configured", 0, search["configured"]),
-        (f"best of {len(search['trials']) - 1} random trials", search["best"], result["metrics"]),
-    ):
-        cells = ["diverged", ""]
-        if metrics:
-            reached = search["trials"][trial]["validation"], metrics["per_class_accuracy"]
-            cells = [f"{value:.1f}" for value in reached]
-        rows.append([title, *cells])
-    note = f"{result['ways']} test classes, chance {result['chance']:.1f} %; one seed."
-    return Table(["hyperparameters", "validation (%)", "test (%)"], rows, note)
 
 
 def search_figure(result: Mapping[str, Any]) -> Figure:

@@ -20,7 +20,7 @@ from n3lib.data.photographs.boxes import bird_masks
 from n3lib.evaluation import method_name
 from n3lib.experiments import freshness, plots
 from n3lib.experiments.lettering import apart
-from n3lib.experiments.results import Table, escape, load_results, mean_and_spread
+from n3lib.experiments.results import Table, load_results, mean_and_spread
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
@@ -79,33 +79,6 @@ def draw_birds(birds: Sequence[Mapping[str, str]], images: int, size: int) -> Bi
     ]
     pixels, masks = (torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
     return Birds(pixels, masks, torch.arange(len(birds)).repeat_interleave(images))
-
-
-def concentration(networks: Mapping[str, SynthesizedNetwork], birds: Birds) -> Table:
-    """How much of the saliency lies on the bird, in percent: mean and standard deviation over classes.
-
-    The even map, which prefers no pixel, is chance. The note says, class by class, by how much the first
-    network is ahead of each other one.
-    """
-
-    def by_class(maps: Float[Tensor, "B H W"]) -> list[float]:
-        shares = share_inside(maps, birds.masks)
-        return [_percent(shares[birds.labels == k]) for k in birds.labels.unique()]
-
-    rows, shares, notes = (
-        [["an even map", mean_and_spread(by_class(torch.ones(birds.masks.shape))), ""]],
-        {},
-        [],
-    )
-    for name, network in networks.items():
-        shares[name] = by_class(saliency_maps(network, birds.images, birds.labels))
-        right = network.probabilities(birds.images).argmax(1) == birds.labels
-        rows.append([name, mean_and_spread(shares[name]), f"{_percent(right):.1f}"])
-    first, *others = shares
-    for name in others:
-        gap, more = _lead(shares[first], shares[name])
-        notes.append(f"{escape(first)} less {escape(name)}: {gap} points, and {more}.")
-    return Table(["saliency of", "on the bird (%)", "accuracy (%)"], rows, " ".join(notes))
 
 
 def map_gallery(
@@ -212,7 +185,7 @@ def box_table(folder: Path) -> Table:
     for method, title in TITLES.items():
         if results := [r for r in found if r["method"] == method]:
             leads = [
-                ", ".join(_lead(first["by_class"]["inside"], r["by_class"]["inside"]))
+                _lead(first["by_class"]["inside"], r["by_class"]["inside"])
                 for r in results
                 if (first := full.get((r["split"], r["seed"]))) and first is not r
             ]
@@ -225,10 +198,10 @@ def box_table(folder: Path) -> Table:
     return Table(head, rows, freshness.note(found, note))
 
 
-def _lead(first: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
+def _lead(first: Sequence[float], other: Sequence[float]) -> str:
     """By how much the first is ahead, over classes, and in how many of them."""
     gaps = [a - b for a, b in zip(first, other, strict=True)]
-    return mean_and_spread(gaps), f"more in {sum(gap > 0 for gap in gaps)} of {len(gaps)} classes"
+    return f"{mean_and_spread(gaps)}, more in {sum(gap > 0 for gap in gaps)} of {len(gaps)} classes"
 
 
 def _percent(values: Tensor) -> float:

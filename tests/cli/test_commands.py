@@ -322,7 +322,7 @@ def test_where_nothing_can_be_written_no_work_is_begun(
         "n3lib.text.cache.encode_cached",
     ):  # fmt: skip
         monkeypatch.setattr(name, work)
-    monkeypatch.setattr("n3lib.experiments.cost.MEASUREMENTS", {"loader": Measurement(work)})
+    monkeypatch.setattr("n3lib.experiments.cost.MEASUREMENTS", {"loader": Measurement(work, "small")})
     monkeypatch.setattr("n3lib.data.read_descriptions", lambda _: small_world.texts)
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_text("")

@@ -76,13 +76,10 @@ def test_every_measurement_ends_in_the_file_and_is_not_made_again(
     assert "(" in shown["step with its loader over one without"]  # the quartiles
     assert "(" not in shown["memory of a step, d = 128"]  # measured once
     assert "not measured yet" in cost.ratio_table(tmp_path).note
-    assert all(all(row) for row in cost.cost_table(tmp_path).rows)
-    assert len(cost.profile_table(tmp_path).rows) == len(profile["operators"]["n3"])
     assert [len(axis.lines) for axis in cost.growth_figure(tmp_path).axes] == [3, 3, 1]
 
 
-def test_an_empty_folder_is_shown_as_open_cells(tmp_path: Path) -> None:
-    assert not any(cell for row in cost.cost_table(tmp_path).rows for cell in row[1:])
+def test_what_is_not_measured_is_an_open_cell(tmp_path: Path) -> None:
     assert not any(row[1] for row in cost.ratio_table(tmp_path).rows)
 
 
@@ -99,7 +96,7 @@ def test_where_no_result_can_go_nothing_is_measured(tmp_path: Path, monkeypatch:
     def measure(*_: object) -> dict:
         raise AssertionError("measured")
 
-    monkeypatch.setattr(cost, "MEASUREMENTS", {"loader": Measurement(measure)})
+    monkeypatch.setattr(cost, "MEASUREMENTS", {"loader": Measurement(measure, "small")})
     (tmp_path / "file").write_text("")
     for output in (tmp_path, tmp_path / "file" / "cpu.json"):
         with pytest.raises(N3Error, match=output.name):
@@ -147,7 +144,7 @@ def test_peak_memory_is_the_most_held_at_once() -> None:
 def test_flops_and_rates() -> None:
     a, layer = torch.zeros(3, 5), nn.Linear(5, 7)
     assert flops(lambda: layer(a))["Global"] == 2 * 3 * 5 * 7
-    assert matrix_rate(torch.device("cpu"), torch.float32, 1)["median"] > 1e8
+    assert matrix_rate(1)["median"] > 1e8
     assert sum(one["share"] for one in slowest(lambda: layer(a))) <= 100.001
 
 

@@ -249,17 +249,6 @@ def found() -> dict[str, Any]:
     return {"search": search, "metrics": {"per_class_accuracy": 31.0}, "ways": 100, "chance": 1.0}
 
 
-def test_the_chosen_trial_is_marked(found: dict[str, Any]) -> None:
-    table = hyperparameters.trial_table(found)
-    assert [row[0] for row in table.rows] == ["0", "1", "**2**", "3", "4"]
-    assert [row[-1] for row in table.rows] == ["41.0", "39.0", "**43.0**", "diverged", "40.0"]
-    assert table.rows[0][1:-1] == ["0.1"] * len(SPACE)
-    assert not any("." in name for name in table.head)  # "train.lr" was taken for an address on the web
-    choice = hyperparameters.choice_table(found)
-    assert [row[1:] for row in choice.rows] == [["41.0", "30.0"], ["43.0", "31.0"]]
-    assert choice.rows[1][0] == "best of 4 random trials"
-
-
 def test_a_panel_for_each_hyperparameter(found: dict[str, Any]) -> None:
     figure: Any = hyperparameters.search_figure(found)
     axes = dict(zip(SPACE, figure.axes, strict=True))
@@ -272,9 +261,3 @@ def test_a_panel_for_each_hyperparameter(found: dict[str, Any]) -> None:
     assert chosen.get_xydata().tolist() == [[best["parameters"]["train.lr"], best["validation"]]]
     assert level.get_ydata()[0] == 41.0
     figure.canvas.draw()
-
-
-def test_what_is_drawn() -> None:
-    rows = hyperparameters.space_table().rows
-    assert rows[0] == ["`train.lr`", "0.0001 to 0.003, on a log scale"]
-    assert rows[2] == ["`model.t2l_layers`", "one of 1, 2"]

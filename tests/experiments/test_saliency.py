@@ -15,9 +15,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments import saliency
 from n3lib.experiments.saliency import (
-    Birds,
     box_table,
-    concentration,
     draw_birds,
     measure_boxes,
     share_inside,
@@ -73,20 +71,6 @@ def test_birds_are_drawn_with_their_masks() -> None:
     image, mask = draw_with_mask(species[1], np.random.default_rng([1, 2]), 24)
     assert (birds.images[5].numpy() == image).all() and (birds.masks[5].numpy() == mask).all()
     assert len({picture.numpy().tobytes() for picture in birds.masks}) == 6  # each in its own scene
-
-
-def test_concentration_by_hand() -> None:
-    """One network looks at the upper half, one at the left; the birds are in the upper left and the left."""
-    masks = torch.zeros(4, 4, 4, dtype=torch.bool)
-    masks[:2, :2], masks[2:, :3] = True, True
-    images = torch.randint(0, 256, (4, 4, 4, 3), dtype=torch.uint8)
-    birds = Birds(images, masks, torch.tensor([0, 0, 1, 1]))
-    upper, left = torch.zeros(2, 2, 3, 4, 4)
-    upper[0, :, :2] = left[0, :, :, :2] = 0.1
-    found = concentration({"up": Linear(upper), "left": Linear(left)}, birds)
-    shares = {name: share for name, share, _ in found.rows}
-    assert shares == {"an even map": "62.5 ± 17.7", "up": "100.0 ± 0.0", "left": "62.5 ± 17.7"}
-    assert found.note == "up less left: 37.5 ± 17.7 points, and more in 2 of 2 classes."
 
 
 def test_maps_show_every_network() -> None:
