@@ -1,9 +1,11 @@
 """The loop: a resumed run is the uninterrupted one, bad states are refused, the best state is kept."""
 
 import dataclasses
+import json
 import math
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
+from n3lib.config import RunConfig
 from n3lib.io.checkpoint import checkpoints, resume
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import PARTIAL, read_tensors, write_tensors
@@ -319,3 +323,34 @@ def test_bf16_is_for_machines_that_have_it(monkeypatch: pytest.MonkeyPatch, able
     assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [False, False, able]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [True, False, True]
+
+
+def test_two_processes_give_the_loss_curve_of_one(tiny_config: RunConfig, tmp_path: Path) -> None:
+    """Same batch, each process half of the images: what is logged and what is learned agree."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(dataclasses.asdict(tiny_config)))
+    n3 = [str(Path(sys.executable).parent / "n3"), "train", str(path), "-o"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    commands = {"one": [sys.executable, *n3], "two": [*torchrun, *n3]}
+    running = {
+        name: subprocess.Popen(
+            [*command, str(tmp_path / name)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for name, command in commands.items()
+    }
+    for name, process in running.items():
+        out = process.communicate(timeout=300)[0].decode()
+        assert process.returncode == 0, f"{name}: {out}"
+    one, two = (read_metrics(tmp_path / name) for name in commands)
+    assert [line["step"] for line in one] == [line["step"] for line in two]
+    for a, b in zip(one, two, strict=True):
+        told = [{k: v for k, v in line.items() if k != "images_per_second"} for line in (a, b)]
+        assert json.dumps(told[0]) != "{}"
+        for key in told[0].keys() - {"adaptation", "step"}:
+            assert told[1][key] == pytest.approx(told[0][key], rel=1e-4, abs=1e-5), (a["step"], key)
+        for layer, change in told[0].get("adaptation", {}).items():
+            assert told[1]["adaptation"][layer]["norm"] == pytest.approx(change["norm"], rel=1e-3, abs=1e-6)

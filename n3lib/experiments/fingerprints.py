@@ -23,7 +23,7 @@ from n3lib.experiments.benchmark import Benchmark, scores
 from n3lib.experiments.layer_swaps import swap_layers
 from n3lib.experiments.provenance import FINGERPRINTS, TOLERANCE, fingerprint, instances, known, small
 from n3lib.experiments.results import load_results
-from n3lib.experiments.saliency import saliency
+from n3lib.experiments.saliency import saliency_maps
 from n3lib.io.files import write_text
 from n3lib.metrics import metrics, predict
 from n3lib.pretrained.networks import load_backbone
@@ -127,7 +127,7 @@ def _saliency(folder: Path) -> list[float]:
     data = _world("aviary")
     network = synthesize(_run(folder), {data.classes[c]: data.texts[c] for c in data.split.test})
     images = torch.from_numpy(data.images[data.indices(data.split.test)[:4]])
-    return _projections(saliency(network, images, torch.arange(4)).numpy())
+    return _projections(saliency_maps(network, images, torch.arange(4)).numpy())
 
 
 @cache

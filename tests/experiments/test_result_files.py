@@ -16,12 +16,11 @@ import torch
 from n3lib.config import RunConfig, difference, read_config
 from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.experiments import search as search_module
+from n3lib.experiments import hyperparameters
 from n3lib.experiments.benchmark import N3_FORMS
 from n3lib.experiments.experiment import FROZEN
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, edition, write_result
-from n3lib.experiments.search import search
 from n3lib.experiments.study_runs import run_study
 from n3lib.experiments.tables import run_table
 from n3lib.io.errors import N3Error
@@ -248,15 +247,17 @@ def test_the_searchs_result_is_its_own(
     def begin(*_: object, **__: object) -> None:
         raise Begun
 
-    monkeypatch.setattr(search_module, "train", begin)
-    monkeypatch.setattr(search_module, "load_data", lambda _: small_world)
+    monkeypatch.setattr(hyperparameters, "train", begin)
+    monkeypatch.setattr(hyperparameters, "load_data", lambda _: small_world)
     command = shlex.split(read_json(RESULTS / "hyperparameters" / "aviary.json")["command"])
     settings = [part for part in command if "=" in part]
     write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "hyperparameters" / "aviary.json"))
 
     def again(*settings: str, name: str = "aviary", trials: int = 10) -> None:
         where = {"folder": tmp_path / "runs" / name, "results": tmp_path / "results"}
-        search(ROOT / command[2], overrides=settings, trials=trials, told=lambda _: None, **where)
+        hyperparameters.random_search(
+            ROOT / command[2], overrides=settings, trials=trials, log=lambda _: None, **where
+        )
 
     with pytest.raises(N3Error, match=r"aviary.json.*train.steps is 120 there and 400 here.*another name"):
         again()
