@@ -19,9 +19,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.data.images import check_pixels
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_tensors
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 from n3lib.io.ranges import Range, check_ranges
+from n3lib.io.tensors import read_tensors
 
 Pool = Literal["avg", "avg+max"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

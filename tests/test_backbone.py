@@ -20,7 +20,7 @@ from n3lib.backbone import (
     trace,
 )
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_tensors, write_tensors
+from n3lib.io.tensors import read_tensors, write_tensors
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 NETWORKS = {

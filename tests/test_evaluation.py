@@ -17,7 +17,7 @@ from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics, predict
+from n3lib.metrics import class_metrics, predict
 from n3lib.model import N3
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
@@ -27,7 +27,7 @@ from n3lib.text.bank import TextBank
 def test_per_class_accuracy_is_not_plain_accuracy() -> None:
     # Five images of class 0, all right; one of class 1, wrong; two of class 2, one right.
     guesses, labels = [0, 0, 0, 0, 0, 0, 2, 1], [0, 0, 0, 0, 0, 1, 2, 2]
-    got = metrics(torch.eye(3)[guesses], torch.tensor(labels))
+    got = class_metrics(torch.eye(3)[guesses], torch.tensor(labels))
     assert got["per_class_accuracy"] == pytest.approx(100 * (1 + 0 + 1 / 2) / 3)  # plain: 6 / 8
     assert got["top5"] == 100  # of three classes
 
@@ -36,7 +36,7 @@ def test_per_class_accuracy_is_not_plain_accuracy() -> None:
 def test_metrics_are_those_of_scikit_learn(ways: int) -> None:
     labels = torch.cat([torch.arange(ways), torch.randint(ways, (20,))])
     logits = 3 * torch.randn(len(labels), ways)
-    got = metrics(logits, labels)
+    got = class_metrics(logits, labels)
     expected = 100 * balanced_accuracy_score(labels, logits.argmax(1))
     assert got["per_class_accuracy"] == pytest.approx(expected, abs=1e-4)
     share = logits.double().softmax(1).numpy()
@@ -53,7 +53,7 @@ def test_metrics_are_those_of_scikit_learn(ways: int) -> None:
 def test_average_precision_does_not_saturate() -> None:
     # In float32 both images would have probability 1 of class 0.
     logits = torch.tensor([[30.0, 0.0], [40.0, 0.0], [0.0, 1.0]])
-    assert metrics(logits, torch.tensor([1, 0, 1]))["average_precision"] == pytest.approx(100)
+    assert class_metrics(logits, torch.tensor([1, 0, 1]))["average_precision"] == pytest.approx(100)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -130,7 +130,7 @@ def test_median_and_spread_are_over_the_tasks(
     scores = iter([10.0, 40.0, 10.0, 20.0])
     names = ("per_class_accuracy", "top5", "average_precision")
     module = importlib.import_module("n3lib.evaluation")
-    monkeypatch.setattr(module, "metrics", lambda *_: dict.fromkeys(names, next(scores)))
+    monkeypatch.setattr(module, "class_metrics", lambda *_: dict.fromkeys(names, next(scores)))
     result = evaluate(tiny_run, tiny_data, ways=3, permutations=4)
     assert result["metrics"]["per_class_accuracy"] == 15
     assert result["spread"]["per_class_accuracy"] == pytest.approx(np.std([10, 40, 10, 20]))

@@ -15,14 +15,16 @@ from n3lib.backbone import BackboneConfig
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.io.checkpoint import trained_state
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, read_tensors, sha256_file, write_json
-from n3lib.metrics import extract, magnitude
+from n3lib.io.files import read_json, sha256_file, write_json
+from n3lib.io.tensors import read_tensors
+from n3lib.metrics import extract, magnitude, renew_exemplars
 from n3lib.model import N3
-from n3lib.run import Run, renew_exemplars, train
+from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
-from n3lib.trainer import Progress, read_metrics, trained_state
+from n3lib.trainer import Progress, read_metrics
 
 
 def never(progress: Progress) -> None:
@@ -79,7 +81,7 @@ def test_the_best_state_on_the_validation_classes_is_what_is_kept(
         if progress.step == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("n3lib.run"), "metrics", score)
+    monkeypatch.setattr(importlib.import_module("n3lib.run"), "class_metrics", score)
     with pytest.raises(KeyboardInterrupt):
         train(small_config, tmp_path, stop, small_world)
     states, _ = read_tensors(tmp_path / "checkpoint-2.safetensors")
@@ -340,10 +342,10 @@ def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     episodes = dataclasses.replace(small_config.episodes, kind="paper", ways=3)
     config = dataclasses.replace(small_config, episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
-    texts = {name: f"A {name} bird." for name in ("red", "blue", "green", "dull")}
-    assert len(run.read(dict(list(texts.items())[:3])).bias) == 3
+    texts = {name: [f"A {name} bird."] for name in ("red", "blue", "green", "dull")}
+    assert len(run.adapt(dict(list(texts.items())[:3])).bias) == 3
     with pytest.raises(N3Error, match="3 classes, not 4"):
-        run.read(texts)
+        run.adapt(texts)
 
 
 @torch.no_grad()
@@ -387,10 +389,10 @@ def test_an_edited_description_is_the_only_one_that_is_read_again(
     labels = run.model.labels
     monkeypatch.setattr(run.model, "labels", lambda text: read.append(len(text)) or labels(text))
     edited = {**unseen, next(iter(unseen)): ("A bird with a blue crown.",)}
-    run.read(unseen)
-    got = run.read(edited)
-    run.read(dict(reversed(edited.items())))
-    run.read(unseen)  # what is no longer there is forgotten
+    run.adapt(unseen)
+    got = run.adapt(edited)
+    run.adapt(dict(reversed(edited.items())))
+    run.adapt(unseen)  # what is no longer there is forgotten
     assert read == [5, 1, 1]
     expected = run.model.read(run.text(edited))
     for layer, delta in expected.deltas.items():

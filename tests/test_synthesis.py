@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, sha256_file, write_json, write_tensors
+from n3lib.io.files import read_json, sha256_file, write_json
+from n3lib.io.tensors import write_tensors
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, classify, load, remarks, save, synthesize
 
@@ -164,18 +165,18 @@ def other_tensors(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (no_card, "holds no synthesized network"),
-        (another_class, "does not belong to .*card.json"),
-        (another_base, "does not belong to .*card.json"),
-        (card_of([]), "not a card of this version"),
-        (card_of({"schema": 0}), "not a card of this version"),
-        (card_of({"schema": 1}), "card.json is damaged"),
-        (no_list_of_files, "card.json is damaged"),
-        (no_pooling, "card.json is damaged"),
-        (card_of({"schema": 1, "classes": ["a"], "base": {"nose": 1}}), "card.json is damaged"),
-        (truncated, "network.safetensors is not a readable"),
-        (no_tensors, "network.safetensors does not exist"),
-        (other_tensors, "does not belong to .*card.json"),
+        (no_card, "network"),
+        (another_class, "card.json"),
+        (another_base, "card.json"),
+        (card_of([]), "card.json"),
+        (card_of({"schema": 0}), "card.json.*schema"),
+        (card_of({"schema": 1}), "card.json.*classes"),
+        (no_list_of_files, "card.json.*files"),
+        (no_pooling, "card.json.*base"),
+        (card_of({"schema": 1, "classes": ["a"], "base": {"nose": 1}}), "card.json.*base"),
+        (truncated, "network.safetensors"),
+        (no_tensors, "network.safetensors"),
+        (other_tensors, "network.safetensors"),
     ],
 )
 def test_damaged_folders_are_refused(

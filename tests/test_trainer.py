@@ -13,19 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.io.checkpoint import checkpoints, resume
+from n3lib.io.checkpoint import checkpoints, load_trained, resume, trained_state
 from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import PARTIAL, read_tensors, write_tensors
-from n3lib.trainer import (
-    Progress,
-    TrainConfig,
-    fit,
-    load_trained,
-    optimizer_for,
-    rate,
-    read_metrics,
-    trained_state,
-)
+from n3lib.io.files import PARTIAL
+from n3lib.io.tensors import read_tensors, write_tensors
+from n3lib.trainer import Progress, TrainConfig, fit, optimizer_for, rate, read_metrics
 
 CONFIG = TrainConfig(steps=12, lr=0.05, warmup=3, every=4)
 TRUTH = torch.tensor([1.0, -2.0, 0.5])

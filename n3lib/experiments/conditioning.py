@@ -14,7 +14,7 @@ from n3lib.episodes import task_first
 from n3lib.experiments.results import Table, mean_and_spread
 from n3lib.experiments.word_check import erase
 from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics, predict, score
+from n3lib.metrics import class_metrics, predict, score
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
@@ -83,7 +83,7 @@ def layer_swaps(
             mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
             for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
                 logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
-                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
+                found[kind][name].append(class_metrics(logits, labels)["per_class_accuracy"])
     return found
 
 
@@ -156,7 +156,7 @@ def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> 
         accuracy = []
         for run in runs:
             logits, labels = predict(run.model, dataset, run.reader.bank(texts), classes, run.config)
-            accuracy.append(metrics(logits, labels)["per_class_accuracy"])
+            accuracy.append(class_metrics(logits, labels)["per_class_accuracy"])
         words = statistics.mean(len(" ".join(texts[c]).split()) for c in classes)
         rows.append([name, f"{words:.0f}", mean_and_spread(accuracy)])
     head = ["what is left of the description", "words a class", f"accuracy, {len(classes)}-way (%)"]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 

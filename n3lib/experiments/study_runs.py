@@ -18,8 +18,8 @@ from n3lib.experiments.studies import SEEDS, Study, find_study
 from n3lib.io.console import tell
 from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import read_tensors
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
+from n3lib.io.tensors import read_tensors
 from n3lib.run import train
 from n3lib.trainer import read_metrics
 

@@ -16,12 +16,11 @@ from n3lib.backbone import load_backbone
 from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.data.images import cache_dir
 from n3lib.experiments.freshness import note
 from n3lib.experiments.results import Markup, Table, load_results, table
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
-from n3lib.metrics import extract, metrics
+from n3lib.io.files import cache_dir, expand
+from n3lib.metrics import class_metrics, extract
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
@@ -158,7 +157,7 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
             generator = Exemplar(ridge, lexical=len(parts) > 1)
             written = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
             weight, bias = fold(written, known.center, known.transform)
-            return metrics(linear(images, weight, bias), labels)["per_class_accuracy"]
+            return class_metrics(linear(images, weight, bias), labels)["per_class_accuracy"]
 
         best = max(RIDGES, key=lambda ridge: accuracy("val", ridge))
         numbers = sum(part.shape[1] for part in parts)

@@ -36,7 +36,8 @@ from n3lib.experiments.results import Table
 from n3lib.io.checkpoint import trained_state
 from n3lib.io.console import anywhere, tell
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json, write_tensors
+from n3lib.io.files import read_json, write_json
+from n3lib.io.tensors import write_tensors
 from n3lib.run import Run, train
 from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize
 from n3lib.text.cache import encode_cached
@@ -400,7 +401,7 @@ def test_an_interrupt_at_any_moment(many: Callable, fault: Callable, tmp_path: P
 
 
 def test_no_home_folder(fault: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from n3lib.data.images import cache_dir
+    from n3lib.io.files import cache_dir
 
     def unknown(_: int) -> None:
         raise KeyError
