@@ -120,12 +120,9 @@ def settings() -> list[str]:
 def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first setting that is another in a file than in a question; empty where there is none.
 
-    Folders and files count by their names, whatever folder they lie in. A setting that is not in the file has
-    its default there: it is younger than the file. A part that is not in the file at all is not compared.
-
-    Args:
-        found: what the file says.
-        wanted: the question.
+    Folders and files count by their names, whatever folder they are in. A setting that is not in the file
+    (`found`) has its default there: it is younger than the file. A part that is not in the file at all is not
+    compared with the question (`wanted`).
     """
     old, new = _flat(found), _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
     old = {RENAMED.get(name, name) if name not in _settings() else name: value for name, value in old.items()}
@@ -133,7 +130,7 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     defaults = {name: one.default for name, one in _settings().items() if "." in name} | {"tasks": "random"}
     for name, default in REMOVED.items():
         if name not in defaults and old.get(name, default) != default:
-            return f"{name} is {_short(old[name])} there and no setting here"
+            return f"{name} is {old[name]!r:.60} there and no setting here"
     for name, here in new.items():
         if name not in old and (name not in defaults or name.rpartition(".")[0] not in parts):
             continue
@@ -141,7 +138,7 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
             continue
         there = old.get(name, defaults.get(name))
         if not _same(name, there, here):
-            return f"{name} is {_short(there)} there and {_short(here)} here"
+            return f"{name} is {there!r:.60} there and {here!r:.60} here"
     return ""
 
 
@@ -268,22 +265,15 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _same(name: str, there: Any, here: Any) -> bool:
-    if name == "text.encoder":
-        return _same_encoder(str(there), str(here))
     if name == "backbone.weights" and not (there and here):
         return True  # the published weights, or a file of them
     if name in ("backbone.weights", "data.text"):
         return _same_file(str(there), str(here))
-    return bool(there == here)
-
-
-def _same_encoder(there: str, here: str) -> bool:
-    """Whether two names can be those of one encoder: a folder or file may hold what is published."""
-    (kind, one), (other_kind, other) = _kind(there), _kind(here)
-    if kind != other_kind:
-        return False
-    if _published(one) != _published(other):
-        return True
+    if name != "text.encoder":
+        return bool(there == here)
+    (kind, one), (other_kind, other) = _kind(str(there)), _kind(str(here))
+    if kind != other_kind or _published(one) != _published(other):
+        return kind == other_kind  # a folder or file may hold what is published
     return one == other if _published(one) else _same_file(one, other)
 
 
@@ -293,8 +283,8 @@ def _same_file(there: str, here: str) -> bool:
         return False
     one, other = expand(there), expand(here)
     if one.is_dir() and other.is_dir():
-        return all((other / path.name).is_file() and _same_file(str(path), str(other / path.name))
-                   for path in one.iterdir() if path.is_file())  # fmt: skip
+        pairs = [(path, other / path.name) for path in one.iterdir() if path.is_file()]
+        return all(copy.is_file() and _same_file(str(path), str(copy)) for path, copy in pairs)
     return not (one.is_file() and other.is_file()) or sha256_file(one) == sha256_file(other)
 
 
@@ -311,8 +301,3 @@ def _published(name: str) -> bool:
 
 def _last(path: str) -> str:
     return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

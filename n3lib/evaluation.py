@@ -93,15 +93,13 @@ def evaluate(
 
 
 def result(*, hashes: Mapping[str, str], started: float | None = None, **fields: Any) -> dict[str, Any]:
-    """A result, ready for JSON: the fields in their order, then `environment` and `seconds`.
+    """A result, ready for JSON: its fields in their order, then `environment` and `seconds`.
 
-    Args:
-        hashes: of the data.
-        started: `time.perf_counter()` when the work began; None leaves `seconds` out.
-        fields: of the result; all have those in `COMMON`.
+    `hashes` are those of the data; `started` is the `time.perf_counter()` at which the work began, without
+    which there are no `seconds`.
 
     Raises:
-        TypeError: one of those is missing.
+        TypeError: a field of `COMMON` is missing.
     """
     if missing := COMMON - fields.keys():
         raise TypeError(f"a result without {', '.join(sorted(missing))}")

@@ -52,15 +52,8 @@ def renew_exemplars(
     """Recompute what the model remembers of the seen classes, under the network adapted to them.
 
     Exemplars kept from the start go stale as the network learns; an adapted network is paired with the
-    exemplars that it gives itself.
-
-    Args:
-        model: remembers them.
-        dataset: where the images come from.
-        bank: the encoded descriptions of the dataset's classes.
-        seen: the classes.
-        config: of the run.
-        final: whether exemplars are taken from all images, not from `exemplar_images` per class.
+    exemplars that it gives itself. They are taken from `exemplar_images` per class, or in the `final` call,
+    from all images.
     """
     device = model.center.device
     c = model.remember_text(bank.batch(seen).to(device))  # (C, d)

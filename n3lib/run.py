@@ -31,12 +31,8 @@ from n3lib.trainer import Progress, fit
 
 SCHEMA = 1  # of run.json
 # What a run writes after its `config.json`, beside checkpoints.
-FILES = ("environment.json", "metrics.jsonl", "best.safetensors") + (
-    "backbone.safetensors",
-    "model.safetensors",
-    "reader.json",
-    "run.json",
-)
+FILES = ["environment.json", "metrics.jsonl", "best.safetensors"]
+FILES += ["backbone.safetensors", "model.safetensors", "reader.json", "run.json"]
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
@@ -53,11 +49,7 @@ class Run:
 
     @classmethod
     def load(cls, folder: str | Path, encoder: str | Path = "") -> "Run":
-        """Open a finished run.
-
-        Args:
-            folder: of the run.
-            encoder: the file or folder of its text encoder, where that has moved.
+        """Open a finished run; `encoder` is the file or folder of its text encoder, where that has moved.
 
         Raises:
             N3Error: there is none, it is not finished, its files are damaged or claim more than they hold, or
@@ -136,13 +128,7 @@ def train(
     """Train N3 into a run folder. A finished run is opened, an unfinished one goes on where it stopped.
 
     The folder belongs to a run from its first checkpoint on, which is that of step 0; a start that fails
-    before leaves it free.
-
-    Args:
-        config: what to train on what.
-        folder: of the run.
-        watch: called after each step.
-        dataset: the data, where the caller has loaded it already.
+    before leaves it free. `watch` is called after each step; `dataset` is given where it is loaded already.
 
     Raises:
         N3Error: bad configuration or data, or the folder holds a run of another configuration or

@@ -19,7 +19,7 @@ from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import parse_classes
 from n3lib.io.checkpoint import check_size
 from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, expand, read_json, read_record, sha256, sha256_file, write_json, writing
+from n3lib.io.files import expand, read_json, read_record, sha256, sha256_file, write_json, writing
 from n3lib.io.tensors import check_finite, read_tensors, write_tensors
 from n3lib.run import MAX_CLASSES, Run
 
@@ -63,10 +63,8 @@ class SynthesizedNetwork(Network):
         check_pixels(images, Tensor)
         side = self.card["preprocessing"]["size"]
         if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
-            got = "x".join(map(str, images.shape[1:3]))
-            raise N3Error(
-                f"images of {got} pixels", f"Give squares of {side}, as load_image(path, {side}) does"
-            )
+            problem = f"images of {'x'.join(map(str, images.shape[1:3]))} pixels"
+            raise N3Error(problem, f"Give squares of {side}, as load_image(path, {side}) does")
         return self(self.preprocess(images)).softmax(1)
 
 
@@ -107,7 +105,7 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
             "std": backbone.std.flatten().tolist(),
         },
     }
-    network = SynthesizedNetwork(bare_backbone(backbone.config), card)
+    network = SynthesizedNetwork(load_backbone(backbone.config, pretrained=False), card)
     state = dict(backbone.features.state_dict())
     for layer, values in model.columns(adaptation.deltas).items():
         state |= from_columns(values, backbone.features.get_submodule(layer), layer + ".")
@@ -124,16 +122,15 @@ def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
     texts of the seen classes have, of which training says nothing.
     """
     classes = parse_classes(classes)
-    alike: dict[Any, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for name, sentences in classes.items():
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
     same = "the same description: no image tells these classes apart"
-    lines = [f"{', '.join(names)}: {same}" for names in alike.values() if len(names) > 1]
+    found = [(names, same) for names in alike.values() if len(names) > 1]
     strange = [name for name, text in classes.items() if not any(run.reader.met(text).values())]
     if strange:
-        what = "no word of the training texts: answers about these classes mean nothing"
-        lines.append(f"{', '.join(strange)}: {what}")
-    return lines
+        found.append((strange, "no word of the training texts: answers about these classes mean nothing"))
+    return [f"{', '.join(names)}: {what}" for names, what in found]
 
 
 def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
@@ -142,11 +139,6 @@ def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
     if not any(isinstance(sentence, Sentence) for sentence in sentences):
         return plain
     return {"sentences": plain, "weights": [getattr(sentence, "weight", 1.0) for sentence in sentences]}
-
-
-def bare_backbone(config: BackboneConfig) -> Backbone:
-    """The architecture of a backbone, its weights yet to be loaded."""
-    return load_backbone(config, pretrained=False)
 
 
 def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
@@ -214,7 +206,7 @@ def load(folder: str | Path) -> SynthesizedNetwork:
     card = _card(path)
 
     def make() -> SynthesizedNetwork:
-        return SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+        return SynthesizedNetwork(load_backbone(BackboneConfig(**card["base"]), pretrained=False), card)
 
     check_size(make, path, [weights])
     network = make()
@@ -265,9 +257,6 @@ def classify(
         paths: the files; one path stands for a list of one.
         top: how many classes per image, from 1 on; K at most are given.
 
-    Returns:
-        A list for each file, in the order of the paths.
-
     Raises:
         N3Error: an image that cannot be read, named by its path, or `top` is less than 1.
     """
@@ -294,22 +283,12 @@ def _export(network: SynthesizedNetwork, path: Path) -> None:
         raise N3Error("ONNX export is not installed", "pip install 'n3lib[onnx]'") from None
     size = network.card["preprocessing"]["size"]
     example = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    batch = torch.export.Dim("batch", min=1)
-    with atomic(path) as temporary:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
-            torch.onnx.export(
-                network,
-                (example,),
-                temporary,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes={"images": {0: batch}},
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-        got = session.run(None, {"images": example[:1].numpy()})[0]
-        if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
-            raise N3Error("the exported ONNX network gives other logits", "Report this with the card")
+    sizes = {"images": {0: torch.export.Dim("batch", min=1)}}
+    names: Any = {"input_names": ["images"], "output_names": ["logits"], "dynamic_shapes": sizes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
+        torch.onnx.export(network, (example,), path, **names, external_data=False, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    got = session.run(None, {"images": example[:1].numpy()})[0]
+    if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
+        raise N3Error("the exported ONNX network gives other logits", "Report this with the card")

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -64,10 +64,11 @@ class TrainConfig:
         """Whether this machine is to compute in bf16."""
         if torch.cuda.is_available():
             return self.precision != "float32"
-        return self.precision == "bf16" and _processor_has_bf16()
+        return self.precision == "bf16" and processor_has_bf16()
 
 
-def _processor_has_bf16() -> bool:
+def processor_has_bf16() -> bool:
+    """Whether the processor has instructions for bf16."""
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -119,35 +120,31 @@ def fit(
         config: lengths and rates.
         folder: of the run; an unfinished run in it is resumed, a finished one is loaded.
         seed: of dropout.
-        examine: called at each checkpoint and at the end with the model in evaluation mode; may renew the
-            model's buffers; what it gives is logged. A `validation` among it is the score to choose the best
-            state by, higher is better; without one the last state is taken.
+        examine: called at each checkpoint and at the end with the model in evaluation mode, whose buffers it
+            may renew; what it gives is logged. The best state is that of the highest `validation` among it;
+            without one the last state is taken.
         watch: called after each step.
         begin: called just before the first checkpoint is written, or once a run is resumed: the folder is
             this run's from here on. What fails before that leaves nothing in it.
 
     Raises:
-        N3Error: every checkpoint is damaged or they are of another model, another process trains in this
-            folder, or the folder cannot be written.
+        N3Error: the checkpoints are damaged or of another model, another process trains in this folder, or
+            it cannot be written.
         Diverged: the loss or the gradient is no longer finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the step is finished and a checkpoint is written.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
-    # A model may have parameters that a loss does not reach.
-    parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # Without CUDA it is the CPU, in one process or several: the closed forms need float64.
-    cuda = torch.cuda.is_available()
     AcceleratorState._reset_state()  # an earlier training of this process may have had another precision
     accelerator = Accelerator(
-        cpu=not cuda, mixed_precision="bf16" if config.bf16 else "no", kwargs_handlers=[parallel]
+        cpu=not torch.cuda.is_available(),  # no other device: the closed forms need float64
+        mixed_precision="bf16" if config.bf16 else "no",
+        # A model may have parameters that a loss does not reach.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     chief, ranks, best = accelerator.is_main_process, accelerator.num_processes, -math.inf
     begin = begin or (lambda: None)
-
-    def room() -> AbstractContextManager[None]:
-        return writing(folder, _ROOM)
 
     def diverged(problem: str) -> Diverged:
         last = "".join(f"; the last good checkpoint is {path}" for path in checkpoints(folder)[:1])
@@ -163,7 +160,7 @@ def fit(
         for name, value in trained_state(model).items():
             if not value.isfinite().all():
                 raise diverged(f"{name} is not finite after step {step}")
-        with room():
+        with writing(folder, _ROOM):
             if step == 0:
                 begin()
             if found:
@@ -186,7 +183,7 @@ def fit(
             step = 0
             checkpoint()
         elif chief:
-            with room():
+            with writing(folder, _ROOM):
                 begin()
         name = printable(folder.name)
         bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=name, unit="step")
@@ -217,7 +214,7 @@ def fit(
                 metrics["images_per_second"] = len(batch.labels) * ranks / (now - clock)
             clock = now
             if chief:
-                with room():
+                with writing(folder, _ROOM):
                     _log(folder, {"step": step, **metrics})
                 bar.update()
                 bar.set_postfix({k: f"{v:.3g}" for k, v in metrics.items()}, refresh=False)
@@ -229,7 +226,7 @@ def fit(
         bar.close()
         if stops:
             if step < config.steps:  # after the last one there is a checkpoint already
-                with room():
+                with writing(folder, _ROOM):
                     save(model, optimizer, folder, step, best)
             raise KeyboardInterrupt
         accelerator.wait_for_everyone()

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -228,7 +227,7 @@ def test_a_log_that_a_power_cut_left_is_gone_on_from(tmp_path: Path) -> None:
 def test_trainings_of_one_process_may_differ_in_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("n3lib.trainer._processor_has_bf16", lambda: True)
+    monkeypatch.setattr("n3lib.trainer.processor_has_bf16", lambda: True)
     for precision in ("float32", "bf16", "float32"):
         config = dataclasses.replace(CONFIG, steps=1, precision=precision)
         fit(Regression(), points, config, tmp_path / str(len(list(tmp_path.iterdir()))), 5)
@@ -306,7 +305,7 @@ def test_frozen_parameters_are_not_stored() -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_bf16_is_for_machines_that_have_it(monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
-    monkeypatch.setattr(sys.modules[TrainConfig.__module__], "_processor_has_bf16", lambda: able)
+    monkeypatch.setattr("n3lib.trainer.processor_has_bf16", lambda: able)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [False, False, able]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -26,12 +26,7 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trained(model: nn.Module, path: Path, tensors: dict[str, Tensor] | None = None) -> None:
-    """Load what `trained_state` gave.
-
-    Args:
-        model: its trained parts are loaded.
-        path: the file; where its `tensors` are read already, to name it.
-        tensors: what the file holds of the model.
+    """Load what `trained_state` gave from a file, or from its `tensors` where they are read already.
 
     Raises:
         N3Error: they are of another model.
@@ -56,12 +51,8 @@ def checkpoints(folder: Path) -> list[Path]:
 def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float) -> None:
     """Write the checkpoint of a step; of the earlier ones, `KEPT` - 1 stay.
 
-    Args:
-        model: what is trained.
-        optimizer: its moments are kept too; rates, episodes and dropout follow from the step.
-        folder: of the run.
-        step: how many steps were made.
-        best: the highest validation score so far, minus infinity if there is none.
+    It holds the model, the moments of the optimizer and the best score so far (minus infinity if there is
+    none); rates, episodes and dropout follow from the step.
 
     Raises:
         OSError: it cannot be written; the checkpoints before it are still there.
@@ -81,13 +72,7 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
 def resume(
     model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, chief: bool = True
 ) -> tuple[int, float]:
-    """Load the newest sound checkpoint; damaged ones after it are reported and removed.
-
-    Args:
-        model: its trained parts are loaded.
-        optimizer: of the model.
-        folder: of the run.
-        chief: whether this process is the one that reports and removes; others only load.
+    """Load the newest sound checkpoint; the `chief` process reports and removes damaged ones after it.
 
     Returns:
         Its step and best score; -1 and minus infinity if there is no checkpoint.

@@ -101,12 +101,9 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
 
 
 def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
-    """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
+    """Refuse a file (or `folder`) that could not be written, before the work whose result goes there.
 
-    Args:
-        path: the file.
-        folder: whether `path` is a folder, which is made.
-        remedy: what to do where it cannot be written.
+    Its folder is made; `remedy` says what to do where it cannot be written.
 
     Raises:
         N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
@@ -218,12 +215,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_record(path: Path, remedy: str, **parts: Callable[[Any], bool]) -> dict[str, Any]:
-    """Read a JSON object that may come from anybody.
+    """Read a JSON object that may come from anybody; `remedy` says what to do where it is damaged.
 
-    Args:
-        path: of the file.
-        remedy: what to do where it is damaged.
-        parts: whether a part is what is relied on, by its key; a part that is missing is `...`.
+    `parts` says, by key, whether a value is what is relied on; one that is missing is `...`.
 
     Raises:
         N3Error: `read_json` refuses it, or it is no object, or a part is not what is relied on.
