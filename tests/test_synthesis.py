@@ -189,7 +189,7 @@ def test_damaged_folders_are_refused(
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(N3Error, match="nowhere holds no synthesized network"):
+    with pytest.raises(N3Error, match="nowhere"):
         load(tmp_path / "nowhere")
 
 
@@ -206,7 +206,7 @@ def test_a_save_that_fails_loses_nothing(network: SynthesizedNetwork, tmp_path: 
     assert kept.card == card
     assert torch.equal(kept.fc.weight, weight)
     assert {path.name for path in (tmp_path / "old").iterdir()} == {"network.safetensors", "card.json"}
-    with pytest.raises(N3Error, match="holds no synthesized network"):
+    with pytest.raises(N3Error, match="new"):
         load(tmp_path / "new")
 
 
@@ -275,7 +275,7 @@ def test_a_card_with_the_weights_of_another_network_is_refused(
     save(network, tmp_path / "a")
     save(synthesize(tiny_run, dict(reversed(unseen.items()))), tmp_path / "b")
     (tmp_path / "b" / "card.json").replace(tmp_path / "a" / "card.json")
-    with pytest.raises(N3Error, match="does not belong"):
+    with pytest.raises(N3Error, match="network.safetensors"):
         load(tmp_path / "a")
 
 
@@ -338,7 +338,7 @@ def test_one_path_is_one_image(network: SynthesizedNetwork, tmp_path: Path) -> N
 @pytest.mark.parametrize("top", [0, -1])
 def test_no_class_of_an_image_is_refused(top: int, network: SynthesizedNetwork, tmp_path: Path) -> None:
     Image.fromarray(IMAGES[0].numpy()).save(tmp_path / "0.png")
-    with pytest.raises(N3Error, match=f"top {top}"):
+    with pytest.raises(N3Error, match="top"):
         classify(network, [tmp_path / "0.png"], top)
 
 
@@ -352,8 +352,8 @@ def test_an_unreadable_image_is_named(network: SynthesizedNetwork, tmp_path: Pat
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({}, "at least two classes"),
-        ({"wren": ["A small bird."]}, "at least two classes"),
+        ({}, "two"),
+        ({"wren": ["A small bird."]}, "two"),
         ({"wren": ["A small bird."], "crow": []}, "crow"),
         ({"wren": ["A small bird."], "crow": [" ... "]}, "crow"),
         ({"wren": "A small bird.", "crow": 5}, "crow"),
