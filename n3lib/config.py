@@ -253,7 +253,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by their settings' names, such as `train.steps`, whatever part of a result they stand in."""
+    """Values by their settings' names, such as `train.steps`, whatever part of a result they are in."""
     found: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, Mapping):

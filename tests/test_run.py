@@ -279,7 +279,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 def test_training_on_train_and_val_keeps_the_last_state(
     classifier: str, small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:
-    model = dataclasses.replace(small_config.model, classifier=classifier, slots=4)
+    model = dataclasses.replace(small_config.model, classifier=classifier)
     episodes = dataclasses.replace(small_config.episodes, kind="paper")
     config = dataclasses.replace(small_config, fit="trainval", episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
@@ -332,7 +332,7 @@ def test_a_run_that_reads_words_takes_no_encoder(tiny_run: Run, tmp_path: Path) 
 def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:
-    model = dataclasses.replace(small_config.model, classifier="positional", slots=8)
+    model = dataclasses.replace(small_config.model, classifier="positional")
     episodes = dataclasses.replace(small_config.episodes, kind="paper", ways=3)
     config = dataclasses.replace(small_config, episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
