@@ -9,8 +9,8 @@ from typing import Any
 
 from n3lib.cli.data import add_actions, as_path
 from n3lib.cli.parser import Parser, Version
-from n3lib.io.console import anywhere, interrupts, printable, tell, warn
-from n3lib.io.errors import N3Error
+from n3lib.io.console import anywhere, interrupts, tell, warn
+from n3lib.io.errors import N3Error, printable
 
 # What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
 ENCODER = "file or folder of the run's text encoder, where it has moved"

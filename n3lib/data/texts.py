@@ -21,8 +21,7 @@ from typing import Any
 from n3lib.data.dataset import HEAVIEST, LIGHTEST, Sentence
 from n3lib.data.names import ClassNames, class_name
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_json
 
 _FORMS = (
     'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'

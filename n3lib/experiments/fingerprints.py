@@ -25,7 +25,7 @@ from n3lib.experiments.provenance import FINGERPRINTS, TOLERANCE, fingerprint, i
 from n3lib.experiments.results import load_results
 from n3lib.experiments.saliency import saliency_maps
 from n3lib.io.files import write_text
-from n3lib.metrics import metrics, predict
+from n3lib.metrics import class_metrics, predict
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
@@ -111,7 +111,7 @@ def _n3(folder: Path, *settings: str) -> list[float]:
         *(line["validation"] for line in lines if "validation" in line),
         *(layer[name] for layer in moved.values() for name in sorted(layer)),
         *_projections(logits.numpy()),
-        *metrics(logits, labels).values(),
+        *class_metrics(logits, labels).values(),
         *alike["metrics"].values(),
     ]
 
