@@ -17,7 +17,8 @@ from n3lib.backbone import Backbone, fold_batchnorm, trace
 from n3lib.book.overview import is_here, lengths
 from n3lib.config import RunConfig, read_config
 from n3lib.data import DataConfig, load_data
-from n3lib.data.aviary.species import describe, draw, draw_with_mask
+from n3lib.data.aviary.drawing import draw, draw_with_mask
+from n3lib.data.aviary.wording import describe
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import Episodes
 from n3lib.experiments.freshness import note

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from n3lib.data import find_source, sources
+from n3lib.data import SOURCES, find_source
 from n3lib.data.photographs.source import Source, read_text
 from n3lib.data.texts import read_classes
 from n3lib.experiments import plots
@@ -20,7 +20,7 @@ from n3lib.io.paths import expand
 # Classes for training, validation and test in the paper's Table 1.
 _TABLE1 = {"cub": "100 / 50 / 50", "awa2": "30 / 10 / 10", "nabirds": "324 / 40 / 40"}
 _TABLE1 |= {"flowers-species": "35 / 10 / 10"}
-# Details: n3lib/data/splits.py.
+# Details: n3lib/data/photographs/splits.py.
 _ORIGIN = {
     ("cub", "PS"): "Xian et al., 2017",
     ("cub", "SS"): "Akata et al., 2013; validation drawn here",
@@ -44,7 +44,7 @@ def datasets(root: str | Path | None) -> Table:
         root: the folder that holds the datasets, or None for none.
     """
     rows, notes = [], []
-    for source in sources().values():
+    for source in SOURCES.values():
         photographs, texts, problem = _state(source, root)
         command = Markup()
         if not photographs:
@@ -90,7 +90,7 @@ def _told(present: bool) -> str:
 def splits() -> Table:
     """How many classes each part of every split has, and where the split comes from."""
     rows = []
-    for source in sources().values():
+    for source in SOURCES.values():
         if source.name == "cub2010":  # those of cub
             continue
         for name in source.splits:

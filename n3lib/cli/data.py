@@ -79,7 +79,7 @@ def _info(options: argparse.Namespace) -> None:
     if generated and (options.root or options.split):
         what = f"folder {options.root}" if options.root else f"split {options.split}"
         raise N3Error(f"{options.name} is generated and has no {what}", "Leave it out")
-    split = options.split or ("" if generated else find_source(options.name).splits[0])
+    split = options.split or ("" if generated else next(iter(find_source(options.name).splits)))
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)
@@ -91,11 +91,11 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
-    from n3lib.data.photographs.source import fetch
+    from n3lib.data import find_photographs
+    from n3lib.data.photographs.acquisition import fetch_dataset
 
-    source = find_source(options.name)
-    odd = fetch(source, find_root(source, options.root), options.source)
+    source, root = find_photographs(options.name, options.root)
+    odd = fetch_dataset(source, root, options.source)
     for line in (
         *(f"{one}, but holds the whole dataset" for one in odd),
         source.title,
@@ -106,11 +106,11 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
-    from n3lib.data.photographs.source import verify
+    from n3lib.data import find_photographs
+    from n3lib.data.photographs.acquisition import verify
 
-    source = find_source(options.name)
-    problems = verify(source, find_root(source, options.root))
+    source, root = find_photographs(options.name, options.root)
+    problems = verify(source, root)
     if problems:
         for problem in problems:
             tell(problem)
@@ -119,12 +119,11 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
+    from n3lib.data import find_photographs
     from n3lib.data.wikipedia.descriptions import describe, read_titles
     from n3lib.data.wikipedia.titles import TITLES
 
-    source = find_source(options.name)
-    root = find_root(source, options.root)
+    source, root = find_photographs(options.name, options.root)
     output = options.output or root / source.text
     classes = source.index(root).classes
     _check_section(output, options.section)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, fold_batchnorm
-from n3lib.data.aviary.species import aviary
+from n3lib.data.aviary.generation import make_aviary
 from n3lib.io.console import printable, tell
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_writable, read_tensors, write_tensors, writing
@@ -45,7 +45,7 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
     _check_place(path, name)
     epochs, lr = RECIPES[name]
     torch.manual_seed(SEED)
-    data = aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
+    data = make_aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
     indices = data.indices(data.split.train)
     pixels = torch.from_numpy(data.images[indices])
     labels = torch.from_numpy(np.unique(data.labels[indices], return_inverse=True)[1])

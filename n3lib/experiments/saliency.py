@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from n3lib.data.aviary.species import draw_with_mask
+from n3lib.data.aviary.drawing import draw_with_mask
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart
 from n3lib.experiments.results import Table, escape, mean_and_spread

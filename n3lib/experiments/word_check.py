@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from n3lib.data.aviary.species import words_for
+from n3lib.data.aviary.guide import words_for
 from n3lib.data.dataset import Sentence
 from n3lib.experiments.interpret import TOP, differentiable, evidence, hand_on, joined, top
 from n3lib.experiments.results import Table, mean_and_spread

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.data.aviary.species import draw_with_mask, make_species
+from n3lib.data.aviary.drawing import draw_with_mask
+from n3lib.data.aviary.species import make_species
 from n3lib.experiments import saliency
 from n3lib.experiments.saliency import Birds, concentration, draw_birds, share_inside
 from n3lib.io.errors import N3Error

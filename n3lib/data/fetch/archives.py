@@ -3,11 +3,11 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from n3lib.data.fetch.download import download, verify
+from n3lib.data.fetch import Archive
+from n3lib.data.fetch.download import download_file, verify
 from n3lib.data.fetch.unpack import extract
 from n3lib.io.errors import N3Error
 from n3lib.io.files import atomic, read_json, write_json, writing
@@ -16,26 +16,7 @@ from n3lib.io.files import atomic, read_json, write_json, writing
 _PACKED = re.compile(r"(.+?)(?: ?\(\d+\))?\.(?:zip|tar|tar\.gz|tgz)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A file that a dataset comes in.
-
-    Args:
-        filename: its name in the dataset's root folder.
-        url: where it is published; empty if it must be fetched by hand.
-        md5: its hash in hexadecimal; empty if none is published.
-        into: the folder below the root that it is unpacked in.
-        unpack: whether to unpack it; if not, it is kept as it is, in `into`.
-    """
-
-    filename: str
-    url: str = ""
-    md5: str = ""
-    into: str = ""
-    unpack: bool = True
-
-
-def fetch(
+def fetch_archives(
     archives: Sequence[Archive],
     root: Path,
     given: Path | None = None,
@@ -63,7 +44,7 @@ def fetch(
 
     Raises:
         N3Error: an archive has to be fetched by hand and is not there, `given` holds none, a hash is wrong,
-            or an archive is unsafe; or see `download` and `extract`.
+            or an archive is unsafe; or see `download_file` and `extract`.
     """
     root = Path(root)
     named = {} if given is None else _named(archives, Path(given))
@@ -98,7 +79,7 @@ def fetch(
                 problem = error.problem
         else:
             path = root / (archive.filename if archive.unpack else _kept(archive))
-            download(archive.url, path, archive.md5)
+            download_file(archive.url, path, archive.md5)
         names = extract(path, root / archive.into) if archive.unpack else _keep(path, root / _kept(archive))
         if problem:
             odd.append(problem)

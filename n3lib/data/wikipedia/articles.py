@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import wikipediaapi
 
-from n3lib.data.fetch.download import TRIES, wait
+from n3lib.data.fetch.retries import Passing, retrying
 from n3lib.data.names import human_name
 from n3lib.data.texts import sentences
 from n3lib.io.errors import N3Error
@@ -233,49 +233,34 @@ class Courteous(httpx.BaseTransport):
         self._client = httpx.Client(timeout=30, follow_redirects=True)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        address = self._api.copy_with(query=request.url.query)
-        for attempt in range(1, TRIES + 1):
-            retry_after = ""
-            try:
-                response = self._client.get(address, headers={"User-Agent": request.headers["User-Agent"]})
-                problem = self._fault(response)
-                retry_after = response.headers.get("Retry-After", "")
-            except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
-            if not problem:
-                return httpx.Response(200, content=response.content)
-            if attempt < TRIES:
-                wait(attempt, retry_after)
-        raise N3Error(
-            f"{self._api.host} cannot be asked: {problem} ({TRIES} tries)",
-            "Call again later: what was collected is kept",
-        )
+        retry = retrying(f"{self._api.host} cannot be asked", "what was collected")
+        return retry(self._ask, request.url.query, request.headers["User-Agent"])
 
-    def _fault(self, response: httpx.Response) -> str:
-        """What is wrong with an answer, if asking again may help; empty if nothing is."""
-        status = response.status_code
+    def _ask(self, query: bytes, agent: str) -> httpx.Response:
+        """One request; what may pass is a `Passing` or an error of the transport."""
+        refusal = f"{self._api.host} refuses to answer"
+        response = self._client.get(self._api.copy_with(query=query), headers={"User-Agent": agent})
+        status, retry_after = response.status_code, response.headers.get("Retry-After", "")
         if status == 429 or status >= 500:
-            return f"it says {status}"
+            raise Passing(f"it says {status}", retry_after)
         if status != 200:
-            raise N3Error(
-                f"{self._api.host} refuses to answer ({status})",
-                "Give a contact address if there is none, and check the address",
-            )
+            remedy = "Give a contact address if there is none, and check the address"
+            raise N3Error(f"{refusal} ({status})", remedy)
         try:
             answer = response.json()
         except ValueError:
-            return "its answer is no JSON"
+            answer = None
         if not isinstance(answer, dict):
-            return "its answer is no JSON object"
-        error = answer.get("error")
-        if error is None:
-            return ""
-        code, info = (str(error.get(key, "")) if isinstance(error, dict) else "" for key in ("code", "info"))
-        if code.startswith(_PASSING):
-            return f"{code}: {info}"
-        raise N3Error(
-            f"{self._api.host} refuses to answer ({code}: {info})", "Check the titles and the address"
-        )
+            raise Passing("its answer is no JSON object", retry_after)
+        if (error := answer.get("error")) is not None:
+            said = {
+                key: str(error.get(key, "")) if isinstance(error, dict) else "" for key in ("code", "info")
+            }
+            text = "{code}: {info}".format(**said)
+            if said["code"].startswith(_PASSING):
+                raise Passing(text, retry_after)
+            raise N3Error(f"{refusal} ({text})", "Check the titles and the address")
+        return httpx.Response(200, content=response.content)
 
     def close(self) -> None:
         self._client.close()

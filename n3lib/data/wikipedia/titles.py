@@ -1,182 +1,23 @@
-"""Wikipedia articles of classes whose names are not the articles' titles.
+"""Wikipedia articles of classes whose names are not the articles' titles (`titles.json`).
 
 Names with hyphens and capitals left out need no entry: `articles.candidates` finds those. Where
 English Wikipedia has moved an article to another common name, the title here redirects to it.
+
+- CUB (Wah et al., 2011, "The Caltech-UCSD Birds-200-2011 Dataset"): no apostrophes, some short or old names.
+  A class called like a larger group has the species that its photographs show.
+- AWA2 (Xian et al., 2019, "Zero-shot learning: a comprehensive evaluation of the good, the bad and the
+  ugly"): animals by their everyday names. Where the article of that name is on something else, or on a group
+  that it does not describe, the kind of animal that the photographs mostly show.
+- NABirds (Van Horn et al., 2015, "Building a bird recognition app and large scale dataset with citizen
+  scientists"): the American names of 2014, of which some have since changed or have other meanings.
+- Oxford Flowers (Nilsback and Zisserman, 2008, "Automated flower classification over a large number of
+  classes"): garden names. Scientific names where the common one has several meanings.
 """
 
-# Wah et al., 2011, "The Caltech-UCSD Birds-200-2011 Dataset": no apostrophes, some short or old names. A
-# class called like a larger group has the species that its photographs show.
-_CUB = {
-    "Anna Hummingbird": "Anna's hummingbird",
-    "Artic Tern": "Arctic tern",
-    "Baird Sparrow": "Baird's sparrow",
-    "Bank Swallow": "Sand martin",
-    "Bewick Wren": "Bewick's wren",
-    "Brandt Cormorant": "Brandt's cormorant",
-    "Brewer Blackbird": "Brewer's blackbird",
-    "Brewer Sparrow": "Brewer's sparrow",
-    "Cape Glossy Starling": "Cape starling",
-    "Cardinal": "Northern cardinal",
-    "Chuck will Widow": "Chuck-will's-widow",
-    "Clark Nutcracker": "Clark's nutcracker",
-    "Cliff Swallow": "American cliff swallow",
-    "Eared Grebe": "Black-necked grebe",
-    "Florida Jay": "Florida scrub jay",
-    "Forsters Tern": "Forster's tern",
-    "Geococcyx": "Greater roadrunner",
-    "Green Violetear": "Mexican violetear",
-    "Harris Sparrow": "Harris's sparrow",
-    "Heermann Gull": "Heermann's gull",
-    "Henslow Sparrow": "Henslow's sparrow",
-    "Herring Gull": "American herring gull",
-    "House Wren": "Northern house wren",
-    "Le Conte Sparrow": "LeConte's sparrow",
-    "Lincoln Sparrow": "Lincoln's sparrow",
-    "Mockingbird": "Northern mockingbird",
-    "Nelson Sharp tailed Sparrow": "Nelson's sparrow",
-    "Nighthawk": "Common nighthawk",
-    "Scott Oriole": "Scott's oriole",
-    "Swainson Warbler": "Swainson's warbler",
-    "Tree Sparrow": "American tree sparrow",
-    "Whip poor Will": "Eastern whip-poor-will",
-    "White Pelican": "American white pelican",
-    "White breasted Kingfisher": "White-throated kingfisher",
-    "Wilson Warbler": "Wilson's warbler",
-}
+from pathlib import Path
 
-# Xian et al., 2019, "Zero-shot learning: a comprehensive evaluation of the good, the bad and the ugly":
-# animals by their everyday names. Where the article of that name is on something else, or on a group that it
-# does not describe, the kind of animal that the photographs mostly show.
-_AWA2 = {
-    "buffalo": "African buffalo",
-    "chihuahua": "Chihuahua (dog)",
-    "collie": "Rough Collie",
-    "cow": "Cattle",
-    "dalmatian": "Dalmatian (dog)",
-    "killer whale": "Orca",
-    "mole": "Mole (animal)",
-    "mouse": "House mouse",
-    "rat": "Brown rat",
-    "seal": "Pinniped",
-}
-
-# Nilsback and Zisserman, 2008, "Automated flower classification over a large number of classes": garden
-# names. Scientific names where the common one has
-# several meanings.
-_FLOWERS = {
-    "alpine sea holly": "Eryngium alpinum",
-    "ball moss": "Tillandsia recurvata",
-    "balloon flower": "Platycodon",
-    "barbeton daisy": "Gerbera jamesonii",
-    "bearded iris": "Iris × germanica",
-    "bee balm": "Monarda",
-    "bird of paradise": "Strelitzia reginae",
-    "bishop of llandaff": "Dahlia 'Bishop of Llandaff'",
-    "black-eyed susan": "Rudbeckia hirta",
-    "blackberry lily": "Iris domestica",
-    "blanket flower": "Gaillardia",
-    "bolero deep blue": "Eustoma",
-    "buttercup": "Ranunculus",
-    "californian poppy": "Eschscholzia californica",
-    "canna lily": "Canna (plant)",
-    "canterbury bells": "Campanula medium",
-    "cape flower": "Nerine bowdenii",
-    "carnation": "Dianthus caryophyllus",
-    "colt's foot": "Tussilago",
-    "columbine": "Aquilegia",
-    "common dandelion": "Taraxacum officinale",
-    "corn poppy": "Papaver rhoeas",
-    "daffodil": "Narcissus (plant)",
-    "desert-rose": "Adenium obesum",
-    "english marigold": "Calendula officinalis",
-    "fire lily": "Lilium bulbiferum",
-    "foxglove": "Digitalis purpurea",
-    "frangipani": "Plumeria",
-    "fritillary": "Fritillaria meleagris",
-    "garden phlox": "Phlox paniculata",
-    "gaura": "Oenothera lindheimeri",
-    "giant white arum lily": "Zantedeschia aethiopica",
-    "globe thistle": "Echinops",
-    "globe-flower": "Trollius europaeus",
-    "grape hyacinth": "Muscari",
-    "great masterwort": "Astrantia major",
-    "hard-leaved pocket orchid": "Paphiopedilum micranthum",
-    "japanese anemone": "Eriocapitella hupehensis",
-    "king protea": "Protea cynaroides",
-    "lenten rose": "Helleborus orientalis",
-    "lotus": "Nelumbo nucifera",
-    "love in the mist": "Nigella damascena",
-    "mallow": "Malva",
-    "marigold": "Tagetes",
-    "mexican aster": "Cosmos bipinnatus",
-    "mexican petunia": "Ruellia simplex",
-    "monkshood": "Aconitum",
-    "moon orchid": "Phalaenopsis amabilis",
-    "morning glory": "Ipomoea purpurea",
-    "orange dahlia": "Dahlia",
-    "oxeye daisy": "Leucanthemum vulgare",
-    "passion flower": "Passiflora",
-    "peruvian lily": "Alstroemeria",
-    "pincushion flower": "Scabiosa",
-    "pink primrose": "Oenothera speciosa",
-    "pink-yellow dahlia": "Dahlia",
-    "prince of wales feathers": "Celosia argentea",
-    "purple coneflower": "Echinacea purpurea",
-    "red ginger": "Alpinia purpurata",
-    "ruby-lipped cattleya": "Cattleya labiata",
-    "siam tulip": "Curcuma alismatifolia",
-    "silverbush": "Convolvulus cneorum",
-    "snapdragon": "Antirrhinum majus",
-    "spear thistle": "Cirsium vulgare",
-    "spring crocus": "Crocus vernus",
-    "stemless gentian": "Gentiana acaulis",
-    "sunflower": "Helianthus annuus",
-    "sweet william": "Dianthus barbatus",
-    "sword lily": "Gladiolus",
-    "thorn apple": "Datura stramonium",
-    "tiger lily": "Lilium lancifolium",
-    "toad lily": "Tricyrtis",
-    "tree mallow": "Malva arborea",
-    "tree poppy": "Romneya",
-    "trumpet creeper": "Campsis radicans",
-    "wallflower": "Erysimum cheiri",
-    "water lily": "Nymphaeaceae",
-    "wild pansy": "Viola tricolor",
-    "windflower": "Anemonoides blanda",
-    "yellow iris": "Iris pseudacorus",
-}
-
-# Van Horn et al., 2015, "Building a bird recognition app and large scale dataset with citizen scientists":
-# the American names of 2014, of which some have since changed or have other meanings.
-_NABIRDS = {
-    "Bank Swallow": "Sand martin",
-    "Barn Owl": "American barn owl",
-    "Brant": "Brant goose",
-    "Bushtit": "American bushtit",
-    "Cattle Egret": "Western cattle egret",
-    "Cliff Swallow": "American cliff swallow",
-    "Common Redpoll": "Redpoll",
-    "Eared Grebe": "Black-necked grebe",
-    "Gray Jay": "Canada jay",
-    "Herring Gull": "American herring gull",
-    "House Wren": "Northern house wren",
-    "Merlin": "Merlin (bird)",
-    "Mew Gull": "Short-billed gull",
-    "Pacific-slope Flycatcher": "Western flycatcher",
-    "Purple Gallinule": "American purple gallinule",
-    "Redhead": "Redhead (bird)",
-    "Ring-necked Pheasant": "Common pheasant",
-    "Rock Pigeon": "Rock dove",
-    "Rough-legged Hawk": "Rough-legged buzzard",
-    "Western Scrub-Jay": "California scrub jay",
-}
+from n3lib.io.files import read_json
 
 # By dataset, then by class name as people write it.
-TITLES = {
-    "cub": _CUB,
-    "cub2010": _CUB,
-    "awa2": _AWA2,
-    "nabirds": _NABIRDS,
-    "flowers": _FLOWERS,
-    "flowers-species": _FLOWERS,
-}
+TITLES: dict[str, dict[str, str]] = read_json(Path(__file__).with_name("titles.json"))
+TITLES |= {"cub2010": TITLES["cub"], "flowers-species": TITLES["flowers"]}
