@@ -32,10 +32,10 @@ class Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.answer(self)  # type: ignore[attr-defined]
 
-    def reply(self, status: int, body: bytes = b"", headers: dict[str, str] = {}, sent: int = -1) -> None:
+    def reply(self, status: int, body: bytes = b"", headers: Any = None, sent: int = -1) -> None:
         """Send `body`, or break off after `sent` bytes of it."""
         self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+        for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body if sent < 0 else body[:sent])
