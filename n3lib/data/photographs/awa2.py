@@ -10,14 +10,11 @@ class is taken, in the order of the names.
 
 from pathlib import Path
 
-from n3lib.data.fetch import Archive
 from n3lib.data.photographs.classes import AWA2_NAMES
 from n3lib.data.photographs.lists import Index, Lists
-from n3lib.data.photographs.source import Source
-from n3lib.data.photographs.splits import read_splits
+from n3lib.data.photographs.source import read_source
 
-_URL = "https://cvml.ista.ac.at/AwA2/AwA2-data.zip"
-_REMEDY = f"Unpack AwA2-data.zip again, from {_URL}"
+_REMEDY = "Unpack AwA2-data.zip again, from https://cvml.ista.ac.at/AwA2/AwA2-data.zip"
 
 
 def _index(root: Path) -> Index:
@@ -45,14 +42,4 @@ def _index(root: Path) -> Index:
     return lists.index(classes, paths, labels, "classes.txt", more=listed)
 
 
-AWA2 = Source(
-    name="awa2",
-    title="AWA2: 37,322 photographs of 50 kinds of animals (Xian et al., 2018)",
-    names=AWA2_NAMES,
-    images=37_322,
-    splits=read_splits("awa2", len(AWA2_NAMES)),
-    index=_index,
-    archives=(Archive("AwA2-data.zip", url=_URL),),
-    terms="13 GB. Every photograph has a license that lets it be shared; its folder `licenses` holds them.",
-    text="awa2_wikipedia.json",
-)
+AWA2 = read_source("awa2", AWA2_NAMES, _index)

@@ -17,14 +17,11 @@ complete edition of 2010 are spelled otherwise, those of 2011 are used, so that 
 
 from pathlib import Path
 
-from n3lib.data.fetch import Archive
 from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.data.photographs.lists import Index, Lists
-from n3lib.data.photographs.source import Source
-from n3lib.data.photographs.splits import read_splits
+from n3lib.data.photographs.source import read_source
 
-_PAGE = "https://www.vision.caltech.edu/datasets/cub_200_2011/"
-_REMEDY = f"Unpack CUB_200_2011.tgz again, from {_PAGE}"
+_REMEDY = "Unpack CUB_200_2011.tgz again, from https://www.vision.caltech.edu/datasets/cub_200_2011/"
 _REMEDY_2010 = "Unpack images.tgz and lists.tgz of CUB-200 (2010) again into one folder, CUB_200"
 
 
@@ -66,41 +63,5 @@ def _index_2010(root: Path) -> Index:
     return lists.index(classes, lists.paths("images", labels, names[1]), labels.values(), *names)
 
 
-_SPLITS = read_splits("cub", len(CUB_NAMES))
-_TERMS = (
-    "The photographs belong to those who took them (Flickr) and are offered for non-commercial research and"
-    " education."
-)
-
-CUB = Source(
-    name="cub",
-    title="CUB-200-2011: 11,788 photographs of 200 bird species (Wah et al., 2011)",
-    names=CUB_NAMES,
-    images=11_788,
-    splits=_SPLITS,
-    index=_index,
-    archives=(
-        Archive(
-            "CUB_200_2011.tgz",
-            url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
-            md5="97eceeb196236b17998738112f37df78",
-        ),
-    ),
-    terms=_TERMS,
-    text="cub_wikipedia.json",
-)
-
-CUB2010 = Source(
-    name="cub2010",
-    title="CUB-200: 6,033 photographs of the same 200 bird species (Welinder et al., 2010)",
-    names=CUB_NAMES,
-    images=6_033,
-    splits=_SPLITS,
-    index=_index_2010,
-    archives=(
-        Archive("images.tgz", md5="2bbe304ef1aa3ddb6094aa8f53487cf2", into="CUB_200"),
-        Archive("lists.tgz", into="CUB_200"),
-    ),
-    terms=f"{_TERMS} This older edition has no lasting address: look for CUB-200 (2010) beside {_PAGE}",
-    text="cub_wikipedia.json",
-)
+CUB = read_source("cub", CUB_NAMES, _index)
+CUB2010 = read_source("cub2010", CUB_NAMES, _index_2010, splits="cub")

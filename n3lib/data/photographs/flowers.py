@@ -13,22 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from n3lib.data.fetch import Archive
 from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
 from n3lib.data.photographs.lists import Index, Lists
-from n3lib.data.photographs.source import Source
-from n3lib.data.photographs.splits import read_splits
+from n3lib.data.photographs.source import read_source
 
-_HOST = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
-_FOLDER = "flowers-102"
 _LABELS = "imagelabels.mat"
-_REMEDY = f"Fetch 102flowers.tgz and {_LABELS} again, from {_HOST}"
+_REMEDY = f"Fetch 102flowers.tgz and {_LABELS} again, from https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
 
 def _index(root: Path) -> Index:
     from scipy.io import loadmat  # large, and for this dataset alone
 
-    lists = Lists.find(root, _REMEDY, (_LABELS,), _FOLDER)
+    lists = Lists.find(root, _REMEDY, (_LABELS,), "flowers-102")
     try:
         labels = np.asarray(loadmat(lists.folder / _LABELS)["labels"]).ravel().tolist()
     except KeyError:
@@ -55,33 +51,5 @@ def _index_species(root: Path) -> Index:
     )
 
 
-_ARCHIVES = (
-    Archive("102flowers.tgz", f"{_HOST}102flowers.tgz", "52808999861908f626f3c1f4e79d11fa", _FOLDER),
-    Archive(_LABELS, f"{_HOST}{_LABELS}", "e0620be6f572b9609742df49c70aed4d", _FOLDER, False),
-    Archive("setid.mat", f"{_HOST}setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", _FOLDER, False),
-)
-_TERMS = "No license is stated; the photographs were gathered on the web, for research."
-
-FLOWERS = Source(
-    name="flowers",
-    title="Oxford Flowers-102: 8,189 photographs of 102 kinds of flowers (Nilsback and Zisserman, 2008)",
-    names=FLOWERS_NAMES,
-    images=8_189,
-    splits=read_splits("flowers", len(FLOWERS_NAMES)),
-    index=_index,
-    archives=_ARCHIVES,
-    terms=_TERMS,
-    text="flowers_wikipedia.json",
-)
-
-FLOWERS_SPECIES = Source(
-    name="flowers-species",
-    title="Flowers-Species: the 3,545 photographs of Oxford Flowers-102 of 55 labels that are a species",
-    names=FLOWERS_SPECIES_NAMES,
-    images=3_545,
-    splits=read_splits("flowers-species", len(FLOWERS_SPECIES_NAMES)),
-    index=_index_species,
-    archives=_ARCHIVES,
-    terms=_TERMS,
-    text="flowers_species_wikipedia.json",
-)
+FLOWERS = read_source("flowers", FLOWERS_NAMES, _index)
+FLOWERS_SPECIES = read_source("flowers-species", FLOWERS_SPECIES_NAMES, _index_species)

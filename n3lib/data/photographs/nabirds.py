@@ -19,11 +19,9 @@ part are exactly whole orders and families. `load` refuses a complete dataset in
 import re
 from pathlib import Path
 
-from n3lib.data.fetch import Archive
 from n3lib.data.photographs.classes import NABIRDS_COUNTS, NABIRDS_NAMES
 from n3lib.data.photographs.lists import Index, Lists
-from n3lib.data.photographs.source import Source
-from n3lib.data.photographs.splits import read_splits
+from n3lib.data.photographs.source import read_source
 
 _REMEDY = "Unpack nabirds.tar.gz again, from https://dl.allaboutbirds.org/nabirds"
 
@@ -58,16 +56,4 @@ def _index(root: Path) -> Index:
     return lists.index(birds, paths, map(label.__getitem__, given.values()), *names)
 
 
-NABIRDS = Source(
-    name="nabirds",
-    title="NABirds: 48,562 photographs of 404 species of North American birds (Van Horn et al., 2015)",
-    names=NABIRDS_NAMES,
-    images=48_562,
-    splits=read_splits("nabirds", len(NABIRDS_NAMES)),
-    index=_index,
-    archives=(Archive("nabirds.tar.gz", md5="df21a9e4db349a14e2b08adfd45873bd"),),
-    terms="Agree to the terms of the Cornell Lab of Ornithology at https://dl.allaboutbirds.org/nabirds, then"
-    " download nabirds.tar.gz from the address that they give you. For non-commercial use.",
-    text="nabirds_wikipedia.json",
-    counts=NABIRDS_COUNTS,
-)
+NABIRDS = read_source("nabirds", NABIRDS_NAMES, _index, counts=NABIRDS_COUNTS)

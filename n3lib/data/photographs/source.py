@@ -20,9 +20,10 @@ from n3lib.data.fetch import Archive
 from n3lib.data.images import image_array
 from n3lib.data.names import human_name
 from n3lib.data.photographs.lists import Index
+from n3lib.data.photographs.splits import read_splits
 from n3lib.data.texts import read_texts
 from n3lib.io.errors import N3Error
-from n3lib.io.files import sha256, sha256_file
+from n3lib.io.files import read_json, sha256, sha256_file
 from n3lib.io.paths import expand
 
 # The random splits of the paper's appendix B.
@@ -80,6 +81,20 @@ class Source:
             if name != official:
                 return f"class {number} of {index.folder} is {name!r}, not {official!r}"
         return ""
+
+
+def read_source(
+    name: str,
+    names: tuple[str, ...],
+    index: Callable[[Path], Index],
+    splits: str = "",
+    counts: tuple[int, ...] = (),
+) -> Source:
+    """What `sources.json` says of a dataset, with the splits of `splits`, if they are not its own."""
+    table = read_json(Path(__file__).with_name("sources.json"))[name]
+    archives = tuple(Archive(**archive) for archive in table.pop("archives"))
+    parts = read_splits(splits or name, len(names))
+    return Source(name, names=names, splits=parts, index=index, archives=archives, counts=counts, **table)
 
 
 def load(
