@@ -18,16 +18,9 @@ from n3lib.io.paths import expand
 from n3lib.io.ranges import Range, check_ranges
 
 __all__ = [
-    "GENERATED",
-    "SOURCES",
-    "DataConfig",
-    "Split",
-    "ZeroShotDataset",
-    "find_photographs",
-    "find_source",
-    "load_data",
-    "read_descriptions",
-]
+    "GENERATED", "SOURCES", "DataConfig", "Split", "ZeroShotDataset", "find_photographs", "find_source",
+    "load_data", "read_descriptions",
+]  # fmt: skip
 
 GENERATED: dict[str, Callable[..., ZeroShotDataset]] = {"aviary": make_aviary, "dialects": make_dialects}
 SOURCES: dict[str, Source] = {

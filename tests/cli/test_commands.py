@@ -87,7 +87,9 @@ def test_a_dataset_from_its_archive_to_the_cache(
 def test_download_tells_of_an_archive_with_another_hash(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("n3lib.data.photographs.acquisition.fetch_dataset", lambda *_: ["mine.zip has MD5 1 instead of 2"])
+    monkeypatch.setattr(
+        "n3lib.data.photographs.acquisition.fetch_dataset", lambda *_: ["mine.zip has MD5 1 instead of 2"]
+    )
     assert main(["data", "download", "cub", "--root", str(tmp_path), "--from", str(tmp_path)]) == 0
     assert [line for line in capsys.readouterr().out.split("\n") if "mine.zip" in line]
 

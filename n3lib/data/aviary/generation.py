@@ -63,15 +63,14 @@ def make_aviary(
 
     images = cached_images(generator, len(labels), sizes["size"], make, "drawing birds")
     ids = tuple(range(len(species)))
+    split = Split("aviary", train=ids[n_eval:], val=ids[sizes["test"] : n_eval], test=ids[: sizes["test"]])
+    text = sha256(*(part for one in species for part in (one.name, *one.sentences)))
     return ZeroShotDataset(
-        name=world.name,
-        classes=tuple(one.name for one in species),
-        texts=tuple(one.sentences for one in species),
-        images=images,
-        labels=labels,
-        split=Split("aviary", train=ids[n_eval:], val=ids[sizes["test"] : n_eval], test=ids[: sizes["test"]]),
-        hashes={
-            "text": sha256(*(part for one in species for part in (one.name, *one.sentences))),
-            "generator": generator,
-        },
+        world.name,
+        tuple(one.name for one in species),
+        tuple(one.sentences for one in species),
+        images,
+        labels,
+        split,
+        {"text": text, "generator": generator},
     )

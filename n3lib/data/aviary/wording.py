@@ -13,6 +13,10 @@ import numpy as np
 
 from n3lib.data.aviary.guide import BEHAVIORS, HABITATS, WORDS, check_attributes, wordings
 
+_PHRASES = ("eye_mark", "crest")  # their words are phrases already: "a bold eyebrow"
+# The attribute that goes with the color of a part.
+_SHAPES = {"breast": "pattern", "wing": "wing_bars", "tail": "tail_shape", "bill": "bill_shape"}
+
 
 def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
     """One author's account of a bird: 6 to 9 sentences in which every attribute is told.
@@ -72,7 +76,7 @@ def _chunks(count: int, rng: np.random.Generator) -> list[int]:
 
 def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     form = int(rng.integers(0, 5))
-    if form == 4 and len(units) == 1 and units[0] in ("eye_mark", "crest"):
+    if form == 4 and len(units) == 1 and units[0] in _PHRASES:
         form = 0  # "With a tufted head." is no sentence
     if form < 2:
         return _choose(WORDS["leads"], rng).format(
@@ -87,13 +91,12 @@ def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.rando
 
 def _noun_phrase(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `a rufous cap`."""
-    if unit in ("eye_mark", "crest"):
+    if unit in _PHRASES:
         return _word(unit, attributes[unit], rng)
     part, color, shape = _facts(unit, attributes, rng)
     if unit == "wing":
-        return (
-            f"{shape} {color} {part}" if attributes["wing_bars"] == "none" else f"{color} {part} with {shape}"
-        )
+        bars = attributes["wing_bars"] != "none"
+        return f"{color} {part} with {shape}" if bars else f"{shape} {color} {part}"
     plural = "" if unit == "underparts" else "a "
     if shape and rng.random() < 0.3:
         return f"{plural}{color}, {shape} {part}"
@@ -102,7 +105,7 @@ def _noun_phrase(unit: str, attributes: Mapping[str, str], rng: np.random.Genera
 
 def _clause(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `the crown is rufous`."""
-    if unit in ("eye_mark", "crest"):
+    if unit in _PHRASES:
         return _choose(("the bird has", "it has", "there is"), rng) + " " + _word(unit, attributes[unit], rng)
     part, color, shape = _facts(unit, attributes, rng)
     verb = "are" if unit in ("wing", "underparts") else "is"
@@ -119,7 +122,7 @@ def _clause(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) 
 
 def _note(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `crown rufous`, as in the briefest of guides."""
-    if unit in ("eye_mark", "crest"):
+    if unit in _PHRASES:
         return "with " + _word(unit, attributes[unit], rng)
     part, color, shape = _facts(unit, attributes, rng)
     if unit == "wing" and attributes["wing_bars"] != "none":
@@ -132,10 +135,9 @@ def _facts(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -
     key = "breast" if unit == "underparts" else unit
     part = unit if unit == "underparts" else _choose(WORDS["parts"][unit], rng)
     color = _word(key, attributes[key], rng)
-    shaped = {"breast": "pattern", "wing": "wing_bars", "tail": "tail_shape", "bill": "bill_shape"}
-    if key not in shaped:
+    if key not in _SHAPES:
         return part, color, ""
-    shape = _word(shaped[key], attributes[shaped[key]], rng)
+    shape = _word(_SHAPES[key], attributes[_SHAPES[key]], rng)
     if key == "breast" and attributes["pattern"] != "plain":
         shape = _choose(("", "boldly ", "heavily ", "clearly "), rng) + shape
     return part, color, shape

@@ -12,7 +12,7 @@ import httpx
 from tenacity import RetryCallState
 from tqdm import tqdm
 
-from n3lib.data.fetch.retries import Passing, retrying
+from n3lib.data.fetch.retries import Passing, check_address, retrying
 from n3lib.io.console import printable
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_space, read_json, write_json, writing
@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 
 
 def download_file(url: str, target: Path, md5: str = "") -> Path:
-    """Fetch `url` into the file `target`, which appears only when it is whole and its hash is right.
+    """Fetch `url` into the file `target`.
 
     An earlier attempt is taken up where it stopped if the server can do that and its file is still the same.
     Cuts and server errors are tried again, up to `retries.TRIES` times in a row without progress.
@@ -38,7 +38,7 @@ def download_file(url: str, target: Path, md5: str = "") -> Path:
         N3Error: no such address, no answer, no space, a wrong hash, or `target` cannot be written.
     """
     target = Path(target)
-    _check_address(url)
+    check_address(url)
     if target.is_file():
         verify(target, md5)
         return target
@@ -80,15 +80,6 @@ def verify(path: Path, md5: str) -> None:
         raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the file") from None
     if found != md5.lower():
         raise N3Error(f"{path} has MD5 {found} instead of {md5.lower()}", "It is not whole: fetch it again")
-
-
-def _check_address(url: str) -> None:
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise N3Error(f"{url!r} is no address: {error}", "Correct it") from None
-    if address.scheme not in ("http", "https") or not address.host:
-        raise N3Error(f"{url!r} is no http or https address", "Correct it")
 
 
 def _collect(url: str, part: Path, note: Path, hashed: bool) -> None:

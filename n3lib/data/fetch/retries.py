@@ -1,4 +1,4 @@
-"""Repeats what a server refused for now: a few times, and never sooner than it asks for."""
+"""Asking servers politely: what one refused for now is repeated, a few times and no sooner than it asks."""
 
 import email.utils
 from collections.abc import Callable
@@ -13,6 +13,17 @@ from n3lib.io.errors import N3Error
 TRIES = 5
 # The longest wait, in seconds, that a server is granted before the call gives up.
 PATIENCE = 60.0
+
+
+def check_address(url: str, remedy: str = "Correct it") -> httpx.URL:
+    """An address that can be asked; anything but http and https is refused."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise N3Error(f"{url!r} is no address: {error}", remedy) from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise N3Error(f"{url!r} is no http or https address", remedy)
+    return address
 
 
 class Passing(Exception):

@@ -140,30 +140,20 @@ def load(
     content = sha256(index.content, lengths.tobytes())
     # The cache's key has the times too, so that a mended image is decoded again; a run's record has not.
     pixels = image_array(paths, size, sha256(content, times.tobytes()))
-    return ZeroShotDataset(
-        name=source.name,
-        classes=tuple(map(human_name, index.classes)),
-        texts=texts,
-        images=pixels,
-        labels=labels,
-        split=parts,
-        hashes={"images": content, "text": digest},
-    )
+    classes, hashes = tuple(map(human_name, index.classes)), {"images": content, "text": digest}
+    return ZeroShotDataset(source.name, classes, texts, pixels, labels, parts, hashes)
 
 
 def read_text(
     source: Source, root: Path, index: Index, text: Path | str | None = None
 ) -> tuple[tuple[tuple[str, ...], ...], str]:
-    """The descriptions of a dataset's classes.
+    """The sentences of each class, in class order, and the SHA-256 of what they came from.
 
     Args:
         source: which dataset.
         root: the folder that was given for it.
         index: what its lists say.
         text: see `load`.
-
-    Returns:
-        The sentences of each class, in class order, and the SHA-256 of what they came from.
 
     Raises:
         N3Error: there is no file of descriptions, it is malformed, or a class has none.
@@ -176,11 +166,7 @@ def read_text(
 
 
 def reduced(index: Index, split: Split) -> np.ndarray:
-    """Indices of the images that stay when a fifth of every seen class is left out (see the top of the file).
-
-    Returns:
-        int64, in image order.
-    """
+    """Indices (int64) of the images that stay when a fifth of every seen class is left out (see above)."""
 
     def rank(image: int) -> bytes:
         return hashlib.sha256(index.paths[image].relative_to(index.folder).as_posix().encode()).digest()

@@ -1,9 +1,9 @@
-"""The network side of Wikipedia: one address, one request at a time, and again if it was only for now."""
+"""The API of Wikipedia, asked as its operators wish."""
 
 import httpx
 import wikipediaapi
 
-from n3lib.data.fetch.retries import Passing, retrying
+from n3lib.data.fetch.retries import Passing, check_address, retrying
 from n3lib.io.errors import N3Error
 
 # One request for everything about an article. `maxlag` asks to be turned away when the servers are behind.
@@ -22,12 +22,7 @@ class Courteous(httpx.BaseTransport):
     """Asks one address, one request at a time, and again if the answer was only for now."""
 
     def __init__(self, api: str) -> None:
-        try:
-            self._api = httpx.URL(api)
-        except httpx.InvalidURL:
-            self._api = httpx.URL("")
-        if self._api.scheme not in ("http", "https") or not self._api.host:
-            raise N3Error(f"{api!r} is no http or https address", "Give the address of an api.php")
+        self._api = check_address(api, "Give the address of an api.php")
         # A client, not a bare transport: it knows the proxies of the environment.
         self._client = httpx.Client(timeout=30, follow_redirects=True)
 
@@ -52,13 +47,11 @@ class Courteous(httpx.BaseTransport):
         if not isinstance(answer, dict):
             raise Passing("its answer is no JSON object", retry_after)
         if (error := answer.get("error")) is not None:
-            said = {
-                key: str(error.get(key, "")) if isinstance(error, dict) else "" for key in ("code", "info")
-            }
-            text = "{code}: {info}".format(**said)
-            if said["code"].startswith(_PASSING):
-                raise Passing(text, retry_after)
-            raise N3Error(f"{refusal} ({text})", "Check the titles and the address")
+            error = error if isinstance(error, dict) else {}
+            code, info = str(error.get("code", "")), str(error.get("info", ""))
+            if code.startswith(_PASSING):
+                raise Passing(f"{code}: {info}", retry_after)
+            raise N3Error(f"{refusal} ({code}: {info})", "Check the titles and the address")
         return httpx.Response(200, content=response.content)
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from n3lib.data.texts import sentences
 ALL = "all"
 # Headings under which articles without a "Description" describe what their subject looks like, best first.
 ALIKE = (
-    "identification", "appearance", "characteristics", "morphology", "plumage", "anatomy", "features", "biology",
+    "identification", "appearance", "characteristics", "morphology",
+    "plumage", "anatomy", "features", "biology",
 )  # fmt: skip
 _HEADING = re.compile(r"^(={2,6})[ \t]*(.+?)[ \t]*\1[ \t]*$", re.MULTILINE)
 # Sections that do not speak of the subject.
@@ -33,7 +34,7 @@ def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
 
     Args:
         extract: the article as plain text, with the headings of wikitext.
-        wanted: a heading, see `n3lib.data.wikipedia.descriptions.describe`, or `ALL` for what is no apparatus.
+        wanted: a heading, see `descriptions.describe`, or `ALL` for all that is no apparatus.
     """
     sections = _sections(extract)
     if wanted.lower() == ALL:
@@ -62,7 +63,7 @@ def _sections(extract: str) -> list[_Section]:
 
 
 def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
-    """Indices of the sections that will do, the best first: the right word, then the start, then the level."""
+    """Indices of the sections that will do, best first: by the word, then the start, then the level."""
     words = [wanted.lower(), *(ALIKE if wanted.lower() == "description" else ())]
     ranked = []
     for index, section in enumerate(sections):
