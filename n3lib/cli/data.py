@@ -162,6 +162,6 @@ def _embed(options: argparse.Namespace) -> None:
 
 
 def _backbone(options: argparse.Namespace) -> None:
-    from n3lib.experiments.pretrain import pretrain
+    from n3lib.experiments.pretrain import pretrain_backbone
 
-    pretrain(options.output, options.name)
+    pretrain_backbone(options.output, options.name)

@@ -23,7 +23,7 @@ SPECIES, IMAGES, BATCH, SEED = 200, 40, 64, 1
 RECIPES = {"aviary": (5, 0.1), "resnet18": (3, 0.1), "googlenet": (3, 0.1), "squeezenet1_1": (18, 0.02)}
 
 
-def pretrain(path: Path | None = None, name: str = "aviary") -> float:
+def pretrain_backbone(path: Path | None = None, name: str = "aviary") -> float:
     """Train a network from scratch to name 200 species of the islands, and write its folded features.
 
     Args:

@@ -74,6 +74,6 @@ def tell(species: Species, observer: int, rng: np.random.Generator) -> tuple[str
 
 
 def in_words_of(observer: int, attributes: Mapping[str, str]) -> dict[str, str]:
-    """The attributes as the observer names them: each color is called as the one that many places further."""
+    """The attributes as the observer names them: each color is called like the one that many further."""
     turned = {color: COLORS[(i + observer) % len(COLORS)] for i, color in enumerate(COLORS)}
     return {name: turned.get(value, value) for name, value in attributes.items()}

@@ -37,7 +37,7 @@ def words_for(attribute: str, value: str) -> set[str]:
 
 
 def check_attributes(attributes: Mapping[str, str]) -> None:
-    """Refuse attributes that cannot be told or drawn."""
+    """Refuse attributes that cannot be described or drawn."""
     wanted = (*COLOR_ATTRIBUTES, *SHAPE_WORDS)
     missing = [name for name in wanted if name not in attributes]
     if missing:

@@ -1,6 +1,6 @@
-"""The species of the aviary: combinations of attributes that are seen in pictures and told in texts.
+"""The species of the aviary: combinations of attributes that are seen in pictures and described in texts.
 
-Each attribute can be seen in a species' pictures (`drawing.draw`) and is told in its text
+Each attribute can be seen in a species' pictures (`drawing.draw`) and is described in its text
 (`wording.describe`), so what is learned from the descriptions of some species holds for others never seen.
 Species come in families that share shapes and some colors, so that there are look-alikes, as in a real guide.
 

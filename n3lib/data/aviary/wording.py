@@ -1,6 +1,6 @@
 """The English of the aviary: what a field guide says about a bird whose attributes are known.
 
-A bird has fifteen attributes (see `n3lib.data.aviary.species.ATTRIBUTES`). They are told in units, one part
+A bird has fifteen attributes (see `n3lib.data.aviary.species.ATTRIBUTES`), described in units of one part
 of the body each, and every unit can be worded as a noun phrase ("a rufous cap"), a clause ("the crown is
 rufous") or a note ("crown rufous"). A description shuffles the units, gathers them into sentences and words
 each at random, so that two authors rarely write alike, yet no attribute is ever left out.
@@ -19,7 +19,7 @@ _SHAPES = {"breast": "pattern", "wing": "wing_bars", "tail": "tail_shape", "bill
 
 
 def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
-    """One author's account of a bird: 6 to 9 sentences in which every attribute is told.
+    """One author's account of a bird: 6 to 9 sentences that describe every attribute.
 
     Args:
         attributes: a value for each of the fifteen attributes; edit a species' values to describe another

@@ -34,9 +34,9 @@ def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.nd
     """
     root = expand(root)
     index, lists = CUB.index(root), find_lists(root)
-    told = lists.labels(_LIST, lists.pairs("images.txt"), spaces=True)
-    keys = list(told)
-    boxes = np.array([_box(told[keys[i]], lists, keys[i]) for i in images])  # (B, 4)
+    boxes_of = lists.labels(_LIST, lists.pairs("images.txt"), spaces=True)
+    keys = list(boxes_of)
+    boxes = np.array([_box(boxes_of[keys[i]], lists, keys[i]) for i in images])  # (B, 4)
     sizes = np.array([_size(index.paths[i]) for i in images], dtype=np.float64)  # (B, 2): width, height
     if (boxes[:, :2] + boxes[:, 2:] > sizes + 1).any():
         boxes *= sizes.max(1, keepdims=True) / LONGER

@@ -1,6 +1,6 @@
 """The official class names of the datasets, in the order of their class ids (`names.json`).
 
-They stand here so that published splits, which are lists of ids, can be held against the files they are used
+They are here so that published splits, which are lists of ids, can be held against the files they are used
 with, and so that descriptions can be collected before the images are there. CUB-200 and CUB-200-2011 have the
 same 200 classes; the spellings are those of 2011. The names of NABirds are its 404 merged species, see
 `n3lib.data.photographs.nabirds`.

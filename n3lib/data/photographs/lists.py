@@ -32,7 +32,7 @@ class Index(NamedTuple):
 
 @dataclass(frozen=True)
 class Lists:
-    """Reads the lists of one dataset; each is named by its place in the folder.
+    """Reads the lists of one dataset; each is named by its path in the folder.
 
     Attributes:
         folder: the dataset's own folder.
@@ -107,15 +107,15 @@ class Lists:
             raise self.error(name, f" and images.txt do not agree on image {odd}")
         return {image: pairs[image] for image in images}
 
-    def paths(self, below: str, names: Iterable[str], told: str) -> list[Path]:
-        """The files or folders in the folder `below` that the list `told` names.
+    def paths(self, below: str, names: Iterable[str], listed_in: str) -> list[Path]:
+        """The files or folders in the folder `below` that the list `listed_in` names.
 
         Raises:
             N3Error: a name is absolute, has `..` or a backslash in it, and so may lead out of the folder.
         """
         names = list(names)
         if odd := next(filter(leads_out, names), None):
-            raise self.error(told, f" has a name that leads out of {self.folder / below}: {odd[:80]!r}")
+            raise self.error(listed_in, f" has a name that leads out of {self.folder / below}: {odd[:80]!r}")
         return [self.folder / below / name for name in names]
 
     def index(

@@ -45,7 +45,7 @@ def _index(root: Path) -> Index:
     for category in categories:
         if category in parents and category not in above:
             leaves.setdefault(species_name(categories[category]), []).append(category)
-    # The id of a species that stands for several categories is that of their parent.
+    # The id of a species that merges several categories is that of their parent.
     ids = {bird: int(parents[own[0]] if len(own) > 1 else own[0]) for bird, own in leaves.items()}
     birds = sorted(leaves, key=ids.__getitem__)
     label = {category: label for label, bird in enumerate(birds) for category in leaves[bird]}

@@ -193,9 +193,9 @@ def _check_official(source: Source, index: Index, split: str) -> None:
 
 
 def _find_text(source: Source, root: Path, folder: Path) -> Path:
-    for place in (root, folder, folder.resolve().parent):
-        if (place / source.text).is_file():
-            return place / source.text
+    for parent in (root, folder, folder.resolve().parent):
+        if (parent / source.text).is_file():
+            return parent / source.text
     example = human_name(source.names[0])
     raise N3Error(
         f"{source.name} comes without descriptions, and there is no {root / source.text}",

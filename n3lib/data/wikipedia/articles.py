@@ -79,7 +79,7 @@ def candidates(name: str) -> list[str]:
         else:
             joined.append(word)
     forms = [joined, words]
-    # The possessive stands before the kind of bird, or at the start: "Le Conte's sparrow".
+    # The possessive comes before the kind of bird, or at the start: "Le Conte's sparrow".
     for index in dict.fromkeys((len(joined) - 2, 0)):
         if len(joined) > 1 and joined[index][0].isupper() and "-" not in joined[index]:
             owner = joined[index]
@@ -92,7 +92,7 @@ def candidates(name: str) -> list[str]:
         lowered = [word if i <= proper else word.lower() for i, word in enumerate(form)]
         titles += [" ".join(lowered), " ".join(form)]
     usable = [title for title in dict.fromkeys(titles) if not _FORBIDDEN.search(title)]
-    # The name itself first, as it stands.
+    # The name itself first, as it is.
     return sorted(usable, key=lambda title: title != spaced(name))
 
 
