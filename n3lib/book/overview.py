@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from n3lib.data import find_source, sources
+from n3lib.data import SOURCES, find_source
 from n3lib.data.photographs.source import Source, read_text
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
@@ -42,7 +42,7 @@ def datasets(root: str | Path | None) -> Table:
         root: the folder that holds the datasets, or None for none.
     """
     rows, notes = [], []
-    for source in sources().values():
+    for source in SOURCES.values():
         *present, problem = _state(source, root)
         command = ""
         if not present[0]:
@@ -84,7 +84,7 @@ def _state(source: Source, root: str | Path | None) -> tuple[bool, bool, str]:
 def splits() -> Table:
     """The number of classes in each part of every split, and the origin of the split."""
     rows = []
-    for source in sources().values():
+    for source in SOURCES.values():
         if source.name == "cub2010":  # those of cub
             continue
         for name in source.splits:

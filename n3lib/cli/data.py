@@ -22,54 +22,55 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     """The subcommands of `n3 data`; `command` adds one to those that are given."""
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    def action(
-        name: str, call: Callable[[argparse.Namespace], None], text: str, example: str, goes_on: bool = False
-    ) -> Any:
+    def action(name: str, call: Any, text: str, example: str, goes_on: bool = False) -> Any:
         sub = command(name, call, text, f"n3 data {name} {example}", actions, goes_on)
-        sub.add_argument(
-            "name", help="aviary, dialects, cub, cub2010, awa2, nabirds, flowers or flowers-species"
-        )
+        names = "aviary, dialects, cub, cub2010, awa2, nabirds, flowers or flowers-species"
+        sub.add_argument("name", help=names)
         sub.add_argument("--root", default="", help="folder that holds the dataset")
         return sub
 
-    text_help = "JSON file of the descriptions (default: the one in the root; `names`: class names alone)"
-    sub = action("info", _info, "classes, images and lengths of descriptions", "cub --root DIR --split SS")
-    sub.add_argument("--split", default="", help="such as PS, SS or SCE (default: the dataset's first)")
-    sub.add_argument("--text", default="", help=text_help)
+    info = action("info", _info, "classes, images and lengths of descriptions", "cub --root DIR --split SS")
+    info.add_argument("--split", default="", help="such as PS, SS or SCE (default: the dataset's first)")
 
-    sub = action(
-        "download", _download, "fetch a dataset, check its hash, unpack it", "cub --root DIR", goes_on=True
+    text = "fetch a dataset, check its hash, unpack it"
+    download = action("download", _download, text, "cub --root DIR", goes_on=True)
+    download.add_argument(
+        "--from", dest="source", type=as_path, help="folder or archive that you have already"
     )
-    sub.add_argument("--from", dest="source", type=as_path, help="folder or archive that you have already")
 
     action("verify", _verify, "count and decode everything", "cub --root DIR")
 
-    sub = action(
-        "describe", _describe, "collect the text of every class from Wikipedia; goes on where it stopped",
-        "cub --root DIR --section all --contact you@example.org", goes_on=True,
-    )  # fmt: skip
-    sub.add_argument("--section", default="Description", help="a section (default: Description), or `all`")
-    sub.add_argument("--contact", required=True, help="your address, which Wikipedia asks of its readers")
-    sub.add_argument("--titles", type=as_path, help='JSON file {"class": "title of its article"}')
-    sub.add_argument("--fill", type=as_path, help="JSON file of descriptions for classes without an article")
-    sub.add_argument(
-        "-o", "--output", type=as_path, help="the JSON file (default: the dataset's own, in the root)"
+    text = "collect the text of every class from Wikipedia; goes on where it stopped"
+    example = "cub --root DIR --section all --contact you@example.org"
+    describe = action("describe", _describe, text, example, goes_on=True)
+    describe.add_argument(
+        "--section", default="Description", help="a section (default: Description), or `all`"
     )
+    describe.add_argument(
+        "--contact", required=True, help="your address, which Wikipedia asks of its readers"
+    )
+    for flags, text in {
+        ("--titles",): 'JSON file {"class": "title of its article"}',
+        ("--fill",): "JSON file of descriptions for classes without an article",
+        ("-o", "--output"): "the JSON file (default: the dataset's own, in the root)",
+    }.items():
+        describe.add_argument(*flags, type=as_path, help=text)
 
-    sub = action(
-        "embed", _embed, "encode the descriptions into the cache", "cub --root DIR --encoder bert",
-        goes_on=True,
-    )  # fmt: skip
-    sub.add_argument("--encoder", required=True, help="bert, glove:NAME, elmo:FOLDER, a name or a folder")
-    sub.add_argument(
-        "--context", choices=["sentence", "paragraph"], default="sentence", help="what is read at once"
-    )
-    sub.add_argument("--text", default="", help=text_help)
+    example = "cub --root DIR --encoder bert"
+    embed = action("embed", _embed, "encode the descriptions into the cache", example, goes_on=True)
+    embed.add_argument("--encoder", required=True, help="bert, glove:NAME, elmo:FOLDER, a name or a folder")
+    contexts = ["sentence", "paragraph"]
+    embed.add_argument("--context", choices=contexts, default="sentence", help="what is read at once")
+    for sub in (info, embed):
+        text = "JSON file of the descriptions (default: the one in the root; `names`: class names alone)"
+        sub.add_argument("--text", default="", help=text)
 
     example = "n3 data backbone --name resnet18 -o runs/backbones/resnet18.safetensors"
-    sub = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
-    sub.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
-    sub.add_argument("-o", "--output", type=as_path, help="where the weights go (default: in the package)")
+    backbone = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
+    backbone.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
+    backbone.add_argument(
+        "-o", "--output", type=as_path, help="where the weights go (default: in the package)"
+    )
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -79,7 +80,7 @@ def _info(options: argparse.Namespace) -> None:
     if generated and (options.root or options.split):
         what = f"folder {options.root}" if options.root else f"split {options.split}"
         raise N3Error(f"{options.name} is generated and has no {what}", "Leave it out")
-    split = options.split or ("" if generated else find_source(options.name).splits[0])
+    split = options.split or ("" if generated else next(iter(find_source(options.name).splits)))
     config = DataConfig(options.name, root=options.root, split=split, text=options.text)
     dataset = load_data(config)
     words = sorted(sum(len(s.split()) for s in text) for text in dataset.texts)
@@ -91,40 +92,35 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
-    from n3lib.data.photographs.source import fetch
+    from n3lib.data import find_photographs
+    from n3lib.data.photographs.acquisition import fetch_dataset
 
-    source = find_source(options.name)
-    odd = fetch(source, find_root(source, options.root), options.source)
-    for line in (
-        *(f"{one}, but holds the whole dataset" for one in odd),
-        source.title,
-        source.terms,
-        f"in {options.root}; next: n3 data verify {source.name}",
-    ):
+    source, root = find_photographs(options.name, options.root)
+    odd = fetch_dataset(source, root, options.source)
+    lines = [f"{one}, but holds the whole dataset" for one in odd]
+    for line in (*lines, source.title, source.terms):
         tell(line)
+    tell(f"in {options.root}; next: n3 data verify {source.name}")
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
-    from n3lib.data.photographs.source import verify
+    from n3lib.data import find_photographs
+    from n3lib.data.photographs.acquisition import verify
 
-    source = find_source(options.name)
-    problems = verify(source, find_root(source, options.root))
+    source, root = find_photographs(options.name, options.root)
+    for problem in (problems := verify(source, root)):
+        tell(problem)
     if problems:
-        for problem in problems:
-            tell(problem)
         raise N3Error(f"{options.root} does not hold {source.name} as published", "See the lines above")
     tell(f"{source.name}: {source.classes} classes, {source.images} images, all of them sound")
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from n3lib.data import find_root, find_source
+    from n3lib.data import find_photographs
     from n3lib.data.wikipedia.descriptions import describe, read_titles
     from n3lib.data.wikipedia.titles import TITLES
 
-    source = find_source(options.name)
-    root = find_root(source, options.root)
+    source, root = find_photographs(options.name, options.root)
     output = options.output or root / source.text
     classes = source.index(root).classes
     _check_section(output, options.section)
@@ -139,19 +135,13 @@ def _check_section(path: Path, section: str) -> None:
     """Refuse texts of another section, which would be asked for anew and replaced one by one."""
     from n3lib.io.files import read_json
 
-    told = read_json(path) if path.is_file() else {}
-    asked = [entry["asked"] for entry in _dicts(told) if isinstance(entry.get("asked"), dict)]
-    sections = {str(one.get("section")) for one in asked}
+    held = read_json(path) if path.is_file() else {}
+    entries = held.values() if isinstance(held, dict) else ()
+    asked = [entry.get("asked") for entry in entries if isinstance(entry, dict)]
+    sections = {str(one.get("section")) for one in asked if isinstance(one, dict)}
     if sections and section not in sections:
-        held = ", ".join(sorted(sections))
-        raise N3Error(
-            f"{path} holds the section {held!r}, and {section!r} is asked for",
-            "Choose another -o, or delete this file",
-        )
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value.values() if isinstance(one, dict)] if isinstance(value, dict) else []
+        problem = f"{path} holds the section {', '.join(sorted(sections))!r}, and {section!r} is asked for"
+        raise N3Error(problem, "Choose another -o, or delete this file")
 
 
 def _embed(options: argparse.Namespace) -> None:
@@ -166,11 +156,11 @@ def _embed(options: argparse.Namespace) -> None:
     texts = read_descriptions(DataConfig(options.name, root=options.root, text=options.text))
     encoded = encode_texts(encoder, arranged(texts, TextConfig(context=options.context)))
     tokens = sum(len(one.embeddings) for text in encoded for one in text)
-    size = f"{tokens:,} tokens of {encoder.width} numbers"
-    tell(f"{encoder.name}: {len(texts)} descriptions, {size} in the cache")
+    what = f"{len(texts)} descriptions, {tokens:,} tokens of {encoder.width} numbers"
+    tell(f"{encoder.name}: {what} in the cache")
 
 
 def _backbone(options: argparse.Namespace) -> None:
-    from n3lib.experiments.pretrain import pretrain
+    from n3lib.experiments.pretrain import pretrain_backbone
 
-    pretrain(options.output, options.name)
+    pretrain_backbone(options.output, options.name)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from n3lib.backbone import BackboneConfig
-from n3lib.data.aviary.species import aviary
+from n3lib.data.aviary.generation import make_aviary
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error, printable
 from n3lib.io.files import check_writable, writing
@@ -25,7 +25,7 @@ SPECIES, IMAGES, BATCH, SEED = 200, 40, 64, 1
 RECIPES = {"aviary": (5, 0.1), "resnet18": (3, 0.1), "googlenet": (3, 0.1), "squeezenet1_1": (18, 0.02)}
 
 
-def pretrain(path: Path | None = None, name: str = "aviary") -> float:
+def pretrain_backbone(path: Path | None = None, name: str = "aviary") -> float:
     """Train a network from scratch to name 200 species of the islands, and write its folded features.
 
     Args:
@@ -47,11 +47,12 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
     _check_place(path, name)
     epochs, lr = RECIPES[name]
     torch.manual_seed(SEED)
-    data = aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
+    data = make_aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
     indices = data.indices(data.split.train)
     pixels = torch.from_numpy(data.images[indices])
     labels = torch.from_numpy(np.unique(data.labels[indices], return_inverse=True)[1])
-    held = torch.arange(len(labels)) % 8 == 0
+    rows = torch.arange(len(labels))
+    held, training = rows[rows % 8 == 0], rows[rows % 8 > 0]
     body, mean, std = architecture(BackboneConfig(name))
     center, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     with torch.no_grad():
@@ -60,7 +61,6 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
     head = nn.Linear(2 * width, SPECIES)
     parameters = [*body.parameters(), *head.parameters()]
     optimizer = torch.optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    training = (~held).nonzero()[:, 0]
     steps = epochs * (len(training) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
 
@@ -70,25 +70,23 @@ def pretrain(path: Path | None = None, name: str = "aviary") -> float:
         return head(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
 
     rng = np.random.default_rng(SEED)
-    bar = tqdm(total=steps, desc=printable(name))
-    for _ in range(epochs):
-        order = training[torch.from_numpy(rng.permutation(len(training)))]
-        for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
-            loss = functional.cross_entropy(logits(batch), labels[batch], label_smoothing=0.1)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    bar.close()
+    orders = (training[torch.from_numpy(rng.permutation(len(training)))] for _ in range(epochs))
+    batches = (batch for order in orders for batch in order.split(BATCH) if len(batch) == BATCH)
+    bar = tqdm(batches, printable(name), steps)
+    for batch in bar:
+        loss = functional.cross_entropy(logits(batch), labels[batch], label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     body.eval()
     with torch.no_grad():
-        guesses = torch.cat([logits(picks).argmax(1) for picks in held.nonzero()[:, 0].split(256)])
+        guesses = torch.cat([logits(picks).argmax(1) for picks in held.split(256)])
     accuracy = (guesses == labels[held]).float().mean().item()
-    features = fold_batchnorm(body)
     with writing(path, "Make room there, or choose another -o"):
-        write_tensors(path, features.state_dict(), {"accuracy": f"{accuracy:.4f}", "network": name})
+        metadata = {"accuracy": f"{accuracy:.4f}", "network": name}
+        write_tensors(path, fold_batchnorm(body).state_dict(), metadata)
     tell(f"{path}: {100 * accuracy:.1f} % of held-out images named, of {SPECIES} species")
     return accuracy
 

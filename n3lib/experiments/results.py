@@ -74,7 +74,7 @@ def edition(data: DataConfig) -> dict[str, Any]:
     from n3lib.data.photographs.source import read_text
 
     source, root = find_source(data.name), Path(data.root)
-    digest = read_text(source, root, source.index(root), data.text or None, data.visual)[1]
+    digest = read_text(source, root, source.index(root), data.text or None)[1]
     return {"environment": {"data_hashes": {"text": digest}}}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from n3lib.data import load_data
-from n3lib.data.aviary.species import draw_with_mask
+from n3lib.data.aviary.drawing import draw_with_mask
 from n3lib.data.photographs.boxes import bird_masks
 from n3lib.evaluation import method_name
 from n3lib.experiments import plots, provenance

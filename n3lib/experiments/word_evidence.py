@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from n3lib.data.aviary.species import words_for
+from n3lib.data.aviary.guide import words_for
 from n3lib.data.texts import erase
 from n3lib.experiments.interpret import TOP, differentiable, evidence, joined, share_out, top
 from n3lib.experiments.results import Table, mean_and_spread

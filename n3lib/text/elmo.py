@@ -150,9 +150,9 @@ def _official() -> Path:
     folder = cache_dir() / "elmo"
     for name in FILES:
         if not (folder / name).is_file():
-            from n3lib.data.fetch.download import download
+            from n3lib.data.fetch.download import download_file
 
-            download(OFFICIAL + name, folder / name, md5="")  # no hash of them is published
+            download_file(OFFICIAL + name, folder / name, md5="")  # no hash of them is published
     return folder
 
 

@@ -6,7 +6,8 @@ import torch
 
 from n3lib.book import lesson
 from n3lib.data import load_data
-from n3lib.data.aviary.species import draw_with_mask, make_species
+from n3lib.data.aviary.drawing import draw_with_mask
+from n3lib.data.aviary.species import make_species
 from n3lib.run import Run
 
 

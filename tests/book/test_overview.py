@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from n3lib.book import overview
-from n3lib.data import sources
+from n3lib.data import SOURCES
 from n3lib.data.names import human_name
 from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.io.files import write_json
@@ -32,7 +32,7 @@ def cub_lists(tmp_path: Path) -> Path:
 
 def test_without_a_folder_all_is_missing_and_has_a_command() -> None:
     shown = rows(overview.datasets(None))
-    assert shown.keys() == sources().keys()
+    assert shown.keys() == SOURCES.keys()
     assert shown["cub"][:3] == ["200", "11,788", "PS, SS, SCE, 160/40"]
     assert all(row[3:5] == ["missing", "missing"] for row in shown.values())
     assert shown["awa2"][5] == "`n3 data download awa2 --root DIR`"
@@ -63,7 +63,7 @@ def test_unfit_texts_are_reported(cub_lists: Path) -> None:
 
 def test_every_split_has_its_numbers_and_its_origin() -> None:
     shown = overview.splits().rows
-    names = {(s.name, split) for s in sources().values() if s.name != "cub2010" for split in s.splits}
+    names = {(s.name, split) for s in SOURCES.values() if s.name != "cub2010" for split in s.splits}
     assert {(row[0], row[1]) for row in shown} == names
     assert all(row[6] for row in shown)
     # Where the paper's Table 1 says something, the split agrees with it.

@@ -88,7 +88,9 @@ def test_a_dataset_from_its_archive_to_the_cache(
 def test_download_tells_of_an_archive_with_another_hash(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("n3lib.data.photographs.source.fetch", lambda *_: ["mine.zip has MD5 1 instead of 2"])
+    monkeypatch.setattr(
+        "n3lib.data.photographs.acquisition.fetch_dataset", lambda *_: ["mine.zip has MD5 1 instead of 2"]
+    )
     assert main(["data", "download", "cub", "--root", str(tmp_path), "--from", str(tmp_path)]) == 0
     assert [line for line in capsys.readouterr().out.split("\n") if "mine.zip" in line]
 
@@ -318,7 +320,7 @@ def test_where_nothing_can_be_written_no_work_is_begun(
     for name in (
         "n3lib.run.load_data", "n3lib.evaluation.predict", "n3lib.experiments.hyperparameters.train",
         "n3lib.synthesis.synthesize",
-        "n3lib.experiments.pretrain.aviary", "n3lib.data.fetch.archives.download",
+        "n3lib.experiments.pretrain.make_aviary", "n3lib.data.fetch.archives.download_file",
         "n3lib.text.cache.encode_cached",
     ):  # fmt: skip
         monkeypatch.setattr(name, work)

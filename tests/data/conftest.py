@@ -1,23 +1,77 @@
-"""Small datasets of photographs, each in exactly its official layout."""
+"""Small datasets of photographs, each in exactly its official layout, and a server on this machine."""
 
+import dataclasses
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from n3lib.data import SOURCES
+from n3lib.data.dataset import Split
 from n3lib.data.names import human_name
+from n3lib.data.photographs.acquisition import verify
 from n3lib.data.photographs.awa2 import AWA2
 from n3lib.data.photographs.cub import CUB, CUB2010
 from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
 from n3lib.data.photographs.nabirds import NABIRDS
 from n3lib.data.photographs.source import Source
 
-SOURCES = {source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
+
+class Request(BaseHTTPRequestHandler):
+    """A GET that the server's function answers."""
+
+    def do_GET(self) -> None:
+        self.server.answer(self)  # type: ignore[attr-defined]
+
+    def reply(self, status: int, body: bytes = b"", headers: Any = None, sent: int = -1) -> None:
+        """Send `body`, or break off after `sent` bytes of it."""
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if sent < 0 else body[:sent])
+        self.close_connection = sent >= 0
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[Request], None]], str]]:
+    """Starts a server that answers by a function; gives its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def start(answer: Callable[[Request], None]) -> str:
+        server.answer = answer  # type: ignore[attr-defined]
+        thread.start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    if thread.is_alive():
+        server.shutdown()
+        thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been slept."""
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
+
+
+OWN = Split("own", (0,), (1,), (2,))
 
 
 @dataclass(frozen=True)
@@ -31,9 +85,24 @@ class Tree:
     labels: list[int]
     lists: list[Path]
 
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Put `new` for the first `old` in a list."""
+    def whole(self) -> Source:
+        """The source, as if the small tree were all there is of it."""
+        index = self.source.index(self.root)
+        return dataclasses.replace(
+            self.source, names=index.classes, images=len(index.paths), counts=(), splits={"PS": OWN}
+        )
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, but that the flowers have 102 or 55 classes and few images."""
+        found = verify(self.whole(), self.root)
+        return [one for one in found if not one.startswith("without any image: ")]
+
+    def edit(self, name: str, old: str, new: Any) -> None:
+        """Put `new` for the first `old` in a list; in a file of MATLAB, as its one array, called `old`."""
         path = next(path for path in self.lists if path.name == name)
+        if path.suffix == ".mat":
+            savemat(path, {old: np.array(new)})
+            return
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new, 1))
 
@@ -124,8 +193,9 @@ assert BUILDERS.keys() == SOURCES.keys()
 
 
 @pytest.fixture
-def make_tree(tmp_path: Path) -> Callable[[str], Tree]:
-    """Writes the small dataset of a name, with descriptions beside it."""
+def make_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Tree]:
+    """Writes the small dataset of a name, with descriptions beside it; nothing of it is in the cache."""
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
 
     def make(name: str) -> Tree:
         tree = BUILDERS[name](tmp_path / "data")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from n3lib.data import sources
+from n3lib.data import SOURCES
 from n3lib.data.names import ClassNames, human_name, normal_name
 from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.io.errors import N3Error
@@ -45,7 +45,7 @@ def test_another_name_is_no_spelling(other):
 
 
 def test_no_two_official_names_are_spelled_alike():
-    for source in sources().values():
+    for source in SOURCES.values():
         assert len(set(map(normal_name, source.names))) == source.classes
         found = ClassNames(source.names).match(source.names, PATH)
         assert list(found.values()) == list(range(source.classes))

@@ -17,7 +17,7 @@ def test_what_is_pretrained_is_a_backbone(name: str, tmp_path: Path, monkeypatch
     for setting, value in {"SPECIES": 3, "IMAGES": 8, "BATCH": 7, "RECIPES": {name: (2, 0.01)}}.items():
         monkeypatch.setattr(module, setting, value)
     path = tmp_path / "weights.safetensors"
-    accuracy = module.pretrain(path, name)
+    accuracy = module.pretrain_backbone(path, name)
     assert read_tensors(path)[1] == {"accuracy": f"{accuracy:.4f}", "network": name}
     pooled = load_backbone(BackboneConfig(name, weights=str(path)))(torch.rand(2, 3, 64, 64))
     assert pooled.isfinite().all() and len(pooled.unique()) > 2
@@ -36,25 +36,25 @@ def test_only_earlier_weights_of_the_network_are_replaced(
     def begin(*_: object, **__: object) -> None:
         raise Begun
 
-    monkeypatch.setattr(module, "aviary", begin)
+    monkeypatch.setattr(module, "make_aviary", begin)
     path, tensors = tmp_path / "weights.safetensors", {"a": torch.zeros(2)}
     for metadata in ({"accuracy": "0.9"}, {"accuracy": "0.9", "network": "resnet18"}):
         write_tensors(path, tensors, metadata)
         with pytest.raises(Begun):
-            module.pretrain(path, "resnet18")
+            module.pretrain_backbone(path, "resnet18")
     for metadata in ({}, {"accuracy": "0.9", "network": "googlenet"}):
         write_tensors(path, tensors, metadata)
         with pytest.raises(N3Error, match=f"weights.safetensors.*{metadata.get('network', '')}.*-o"):
-            module.pretrain(path, "resnet18")
+            module.pretrain_backbone(path, "resnet18")
     path.write_text('{"owl": "A bird."}')
     for place in (path, tmp_path, path / "below"):
         with pytest.raises(N3Error, match=place.name):
-            module.pretrain(place, "resnet18")
+            module.pretrain_backbone(place, "resnet18")
     assert path.read_text() == '{"owl": "A bird."}'
 
 
 def test_what_has_no_recipe_or_no_place_is_refused() -> None:
-    with pytest.raises(N3Error, match="no recipe to pretrain 'vgg19'.*aviary, resnet18, googlenet"):
-        module.pretrain(Path("weights.safetensors"), "vgg19")
-    with pytest.raises(N3Error, match="resnet18 does not come with the package.*Say with -o"):
-        module.pretrain(name="resnet18")
+    with pytest.raises(N3Error, match="vgg19.*resnet18"):
+        module.pretrain_backbone(Path("weights.safetensors"), "vgg19")
+    with pytest.raises(N3Error, match="resnet18.*-o"):
+        module.pretrain_backbone(name="resnet18")

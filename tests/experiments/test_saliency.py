@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from n3lib.data.aviary.species import draw_with_mask, make_species
+from n3lib.data.aviary.drawing import draw_with_mask
+from n3lib.data.aviary.species import make_species
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments import saliency

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from n3lib.backbone import Backbone
-from n3lib.data.aviary.species import make_species, words_for
+from n3lib.data.aviary.guide import words_for
+from n3lib.data.aviary.species import make_species
 from n3lib.experiments.word_evidence import check_words, telling_words
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run

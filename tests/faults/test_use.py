@@ -29,7 +29,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import check_pixels, load_image
 from n3lib.data.names import ClassNames
 from n3lib.data.photographs.classes import CUB_NAMES
-from n3lib.data.photographs.lists import read_pairs
+from n3lib.data.photographs.lists import Lists
 from n3lib.experiments import plots
 from n3lib.experiments.results import Table, answered
 from n3lib.io.checkpoint import trained_state
@@ -124,7 +124,7 @@ def test_files_as_editors_save_them(
     (tmp_path / "list.txt").write_bytes(f"1 Caf\u00e9{ends}2 owl{ends}".encode(encoding))
     (tmp_path / "a.json").write_bytes(f'{{{ends}"a": "Caf\u00e9"{ends}}}'.encode(encoding))
     for read, expected in (
-        (lambda: read_pairs(tmp_path / "list.txt", "Check it"), {"1": "Caf\u00e9", "2": "owl"}),
+        (lambda: Lists(tmp_path, "Check it").pairs("list.txt"), {"1": "Caf\u00e9", "2": "owl"}),
         (lambda: read_json(tmp_path / "a.json"), {"a": "Caf\u00e9"}),
     ):
         lost = read() != expected if SAVED[encoding] else not refused(read)

@@ -377,7 +377,7 @@ def test_the_original_model_is_downloaded_once(folder, tmp_path, monkeypatch):
         target.write_bytes((folder / target.name.rsplit("_", 1)[1]).read_bytes())
         return target
 
-    monkeypatch.setattr("n3lib.data.fetch.download.download", download)
+    monkeypatch.setattr("n3lib.data.fetch.download.download_file", download)
     monkeypatch.setenv("N3_CACHE", str(tmp_path))
     encoder = make_encoder("elmo")
     assert encoder.name == "elmo" and encoder.revision == ElmoEncoder(folder).revision

@@ -3,9 +3,9 @@
 The species are told apart by the colors of their parts, which are red, green or blue, and by size. Every
 class is described by one of three observers, and what the first calls red, the second calls green and the
 third blue, and so on around. Pictures do not depend on who describes them; each sentence says whose it is. A
-task is told by one observer throughout (`ZeroShotDataset.groups`), so a network written for it can know what
-the words mean there. One that is the same for all tasks cannot: a linear map from words to what is seen
-finds, over all observers, that a color's word tells little.
+task is described by one observer throughout (`ZeroShotDataset.groups`), so a network synthesized for it can
+know what the words mean there. One that is the same for all tasks cannot: a linear map from words to what is
+seen finds, over all observers, that a color's word tells little.
 
 The first observer describes half of the species, the others a quarter each.
 """
@@ -15,8 +15,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, describe
-from n3lib.data.aviary.species import Species, aviary, make_species
+from n3lib.data.aviary.generation import make_aviary
+from n3lib.data.aviary.guide import COLOR_ATTRIBUTES
+from n3lib.data.aviary.species import Species, make_species
+from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import RGB, WORLDS
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io.files import sha256
@@ -48,21 +50,12 @@ WORLD = dataclasses.replace(
 _TEXT = 5  # a stream of random numbers beside the aviary's own
 
 
-def dialects(
-    preset: str = "default", seed: int = 0, train: int | None = None, size: int | None = None
-) -> ZeroShotDataset:
+def make_dialects(preset: str = "default", seed: int = 0, **numbers: int | None) -> ZeroShotDataset:
     """The species of a field guide that three observers wrote; the group of a class is its observer.
 
-    Args:
-        preset: of the aviary: numbers of species and images, and their size.
-        seed: of species, text and images.
-        train: number of training species.
-        size: height and width of the images in pixels.
-
-    Raises:
-        N3Error: unknown preset, or a number that is not positive.
+    Arguments and errors are those of `make_aviary`.
     """
-    data = aviary(preset, seed, world=WORLD, train=train, size=size)
+    data = make_aviary(preset, seed, WORLD, **numbers)
     observers = tuple(_TURNS[k % len(_TURNS)] for k in range(len(data.classes)))
     texts = tuple(
         tell(one, observer, np.random.default_rng([seed, WORLD.stream, _TEXT, k]))
@@ -81,6 +74,6 @@ def tell(species: Species, observer: int, rng: np.random.Generator) -> tuple[str
 
 
 def in_words_of(observer: int, attributes: Mapping[str, str]) -> dict[str, str]:
-    """The attributes as the observer names them: each color is called as the one that many places further."""
+    """The attributes as the observer names them: each color is called like the one that many further."""
     turned = {color: COLORS[(i + observer) % len(COLORS)] for i, color in enumerate(COLORS)}
     return {name: turned.get(value, value) for name, value in attributes.items()}

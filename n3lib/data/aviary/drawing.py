@@ -25,10 +25,14 @@ from n3lib.data.aviary.canvas import (
     leaf_shape,
     norm,
     rgb,
-)
+)  # fmt: skip
 from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, check_attributes
 from n3lib.data.aviary.worlds import Build, Point, World, find_world
 from n3lib.io.errors import N3Error
+
+# The length of a bill, and half its depth at the head.
+_BILLS = {"conical": (0.20, 0.105), "straight": (0.46, 0.042)}
+_BILLS |= {"hooked": (0.24, 0.085), "decurved": (0.46, 0.052)}
 
 
 def draw(
@@ -295,12 +299,7 @@ def _wing(
 
 
 def _bill(canvas: Canvas, head: Frame, radius: float, shape: str, color: Array) -> None:
-    length, depth = {
-        "conical": (0.20, 0.105),
-        "straight": (0.46, 0.042),
-        "hooked": (0.24, 0.085),
-        "decurved": (0.46, 0.052),
-    }[shape]
+    length, depth = _BILLS[shape]
     view = canvas.view(head.child(radius * 0.90, -0.02, 0.0), length / 2, -0.05, length * 0.75)
     _, _, u, v = view
     thickness = depth * (1.0 - (0.75 if shape == "hooked" else 1.0) * np.clip(u / length, 0.0, 1.0))

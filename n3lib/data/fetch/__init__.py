@@ -1,0 +1,22 @@
+"""Files of datasets: what they are, from where they come, and how they are unpacked."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a dataset comes in.
+
+    Args:
+        filename: its name in the dataset's root folder.
+        url: where it is published; empty if it must be fetched by hand.
+        md5: its hash in hexadecimal; empty if none is published.
+        into: the folder below the root that it is unpacked in.
+        unpack: whether to unpack it; if not, it is kept as it is, in `into`.
+    """
+
+    filename: str
+    url: str = ""
+    md5: str = ""
+    into: str = ""
+    unpack: bool = True

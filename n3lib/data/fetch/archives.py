@@ -3,11 +3,11 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from n3lib.data.fetch.download import download, verify
+from n3lib.data.fetch import Archive
+from n3lib.data.fetch.download import download_file, verify
 from n3lib.data.fetch.unpack import extract
 from n3lib.io.errors import N3Error
 from n3lib.io.files import atomic, read_json, write_json, writing
@@ -16,26 +16,7 @@ from n3lib.io.files import atomic, read_json, write_json, writing
 _PACKED = re.compile(r"(.+?)(?: ?\(\d+\))?\.(?:zip|tar|tar\.gz|tgz)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A file that a dataset comes in.
-
-    Args:
-        filename: its name in the dataset's root folder.
-        url: where it is published; empty if it must be fetched by hand.
-        md5: its hash in hexadecimal; empty if none is published.
-        into: the folder below the root that it is unpacked in.
-        unpack: whether to unpack it; if not, it is kept as it is, in `into`.
-    """
-
-    filename: str
-    url: str = ""
-    md5: str = ""
-    into: str = ""
-    unpack: bool = True
-
-
-def fetch(
+def fetch_archives(
     archives: Sequence[Archive],
     root: Path,
     given: Path | None = None,
@@ -63,7 +44,7 @@ def fetch(
 
     Raises:
         N3Error: an archive has to be fetched by hand and is not there, `given` holds none, a hash is wrong,
-            or an archive is unsafe; or see `download` and `extract`.
+            or an archive is unsafe; or see `download_file` and `extract`.
     """
     root = Path(root)
     named = {} if given is None else _named(archives, Path(given))
@@ -83,8 +64,7 @@ def fetch(
             "Name the folder that does, or none to download them",
         )
 
-    odd: list[str] = []
-    unproved: list[tuple[Archive, list[str]]] = []
+    unproved: list[tuple[Archive, list[str], str]] = []
     for archive in waiting:
         problem = ""
         if archive.filename in local:
@@ -97,21 +77,21 @@ def fetch(
                     raise
                 problem = error.problem
         else:
-            path = root / (archive.filename if archive.unpack else _kept(archive))
-            download(archive.url, path, archive.md5)
-        names = extract(path, root / archive.into) if archive.unpack else _keep(path, root / _kept(archive))
+            path = root / archive.filename if archive.unpack else _kept(archive, root)
+            download_file(archive.url, path, archive.md5)
+        names = extract(path, root / archive.into) if archive.unpack else _keep(path, _kept(archive, root))
         if problem:
-            odd.append(problem)
-            unproved.append((archive, names))
+            unproved.append((archive, names, problem))
         else:
             _mark(archive, root, names)
+    odd = [problem for *_, problem in unproved]
     if prove is not None and unproved and (problems := prove()):
-        places = ", ".join(str(root / archive.into / name) for archive, names in unproved for name in names)
+        places = ", ".join(str(root / one.into / name) for one, names, _ in unproved for name in names)
         raise N3Error(
             f"{'; '.join(odd)}, and does not hold the dataset: {problems[0]}",
             f"Delete {places} and give an archive as published",
         )
-    for archive, names in unproved:
+    for archive, names, _ in unproved:
         _mark(archive, root, names)
     return odd
 
@@ -122,12 +102,11 @@ def found_in(archives: Sequence[Archive], folder: Path) -> dict[str, Path]:
         files = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
         raise N3Error(f"{folder} cannot be read: {error.strerror}", "Check the folder") from None
-    found: dict[str, Path] = {}
+    found = {}
     for archive in archives:
-        fitting = [path for path in files if _fits(path, archive)]
-        if fitting:
-            published = [path for path in fitting if path.name == archive.filename]
-            found[archive.filename] = (published or fitting)[0]
+        if fitting := [path for path in files if _fits(path, archive)]:
+            # The published name goes first.
+            found[archive.filename] = min(fitting, key=lambda path: path.name != archive.filename)
     return found
 
 
@@ -154,7 +133,7 @@ def _named(archives: Sequence[Archive], given: Path) -> dict[str, Path]:
 def _left_in(archives: Sequence[Archive], root: Path) -> dict[str, Path]:
     """Archives that earlier calls have left in the root, by their names."""
     places = [(archive.filename, root / archive.filename) for archive in archives]
-    places += [(archive.filename, root / _kept(archive)) for archive in archives]
+    places += [(archive.filename, _kept(archive, root)) for archive in archives]
     return {name: path for name, path in places if path.is_file()}
 
 
@@ -162,9 +141,9 @@ def _listed(archives: Sequence[Archive]) -> str:
     return ", ".join(archive.filename for archive in archives)
 
 
-def _kept(archive: Archive) -> Path:
-    """Where a file that is not unpacked belongs, below the root."""
-    return Path(archive.into) / archive.filename
+def _kept(archive: Archive, root: Path) -> Path:
+    """Where a file that is not unpacked belongs."""
+    return root / archive.into / archive.filename
 
 
 def _keep(path: Path, target: Path) -> list[str]:
@@ -174,27 +153,26 @@ def _keep(path: Path, target: Path) -> list[str]:
     return [target.name]
 
 
-def _marker(archive: Archive, root: Path) -> Path:
-    return root / f".{archive.filename}.done"
+def _record(archive: Archive, root: Path) -> tuple[Path, dict[str, Any]]:
+    """The file that remembers that an archive is unpacked, and what it says of the archive."""
+    record = {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack}
+    return root / f".{archive.filename}.done", record
 
 
 def _mark(archive: Archive, root: Path, names: list[str]) -> None:
     """Remember that an archive is unpacked, and into what."""
-    marker = _marker(archive, root)
+    marker, record = _record(archive, root)
     with writing(marker, "Choose a writable folder"):
-        write_json(marker, _record(archive) | {"names": names})
-
-
-def _record(archive: Archive) -> dict[str, Any]:
-    return {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack}
+        write_json(marker, record | {"names": names})
 
 
 def _is_done(archive: Archive, root: Path) -> bool:
     """Whether the marker speaks of this very archive and what came out of it is still there."""
+    marker, record = _record(archive, root)
     try:
-        record = read_json(_marker(archive, root))
+        found = read_json(marker)
     except N3Error:
         return False
-    if not isinstance(record, dict) or not isinstance(names := record.pop("names", None), list):
+    if not isinstance(found, dict) or not isinstance(names := found.pop("names", None), list):
         return False
-    return record == _record(archive) and all((root / archive.into / str(name)).exists() for name in names)
+    return found == record and all((root / archive.into / str(name)).exists() for name in names)

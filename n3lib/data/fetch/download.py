@@ -3,32 +3,27 @@
 Until then it is `NAME.part`, and is taken up where it stopped.
 """
 
-import email.utils
 import hashlib
 import os
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+from tenacity import RetryCallState
 from tqdm import tqdm
 
+from n3lib.data.fetch.retries import Passing, check_address, retrying
 from n3lib.io.errors import N3Error, printable
 from n3lib.io.files import check_space, read_json, write_json, writing
-
-TRIES = 5
-# The longest wait, in seconds, that a server is granted before the call gives up.
-PATIENCE = 60.0
 
 _CHUNK = 1 << 20
 
 
-def download(url: str, target: Path, md5: str = "") -> Path:
-    """Fetch `url` into the file `target`, which appears only when it is whole and its hash is right.
+def download_file(url: str, target: Path, md5: str = "") -> Path:
+    """Fetch `url` into the file `target`.
 
     An earlier attempt is taken up where it stopped if the server can do that and its file is still the same.
-    Cuts and server errors are tried again, up to `TRIES` times in a row without progress.
+    Cuts and server errors are tried again, up to `retries.TRIES` times in a row without progress.
 
     Args:
         url: an http or https address.
@@ -42,7 +37,7 @@ def download(url: str, target: Path, md5: str = "") -> Path:
         N3Error: no such address, no answer, no space, a wrong hash, or `target` cannot be written.
     """
     target = Path(target)
-    _check_address(url)
+    check_address(url)
     if target.is_file():
         verify(target, md5)
         return target
@@ -86,69 +81,25 @@ def verify(path: Path, md5: str) -> None:
         raise N3Error(f"{path} has MD5 {found} instead of {md5.lower()}", "It is not whole: fetch it again")
 
 
-def wait(attempt: int, retry_after: str = "") -> None:
-    """Wait before the next try: 1, 2, 4, ... seconds, or what the server asks for.
-
-    Args:
-        attempt: how many tries have failed, from 1.
-        retry_after: the server's `Retry-After`, in seconds or as a date; empty if it gave none.
-
-    Raises:
-        N3Error: the server asks for more than `PATIENCE` seconds.
-    """
-    seconds = 2.0 ** (attempt - 1)
-    if retry_after.strip().isdecimal():
-        seconds = float(retry_after)
-    elif retry_after:
-        try:
-            date = email.utils.parsedate_to_datetime(retry_after)
-            seconds = max(0.0, (date - datetime.now(UTC)).total_seconds())
-        except (TypeError, ValueError):
-            pass  # not a date either: wait as if it had said nothing
-    if seconds > PATIENCE:
-        raise N3Error(
-            f"the server asks to wait {seconds:.0f} seconds", "Call again then: what is done so far is kept"
-        )
-    time.sleep(seconds)
-
-
-class _Failure(Exception):
-    """A request that is worth trying again."""
-
-    def __init__(self, problem: str, retry_after: str = "") -> None:
-        super().__init__(problem)
-        self.retry_after = retry_after
-
-
-def _check_address(url: str) -> None:
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise N3Error(f"{url!r} is no address: {error}", "Correct it") from None
-    if address.scheme not in ("http", "https") or not address.host:
-        raise N3Error(f"{url!r} is no http or https address", "Correct it")
-
-
 def _collect(url: str, part: Path, note: Path, hashed: bool) -> None:
     """Receive into `part` until it is whole."""
-    failures = 0
+    size = _size(part)
+
+    def forgive(state: RetryCallState) -> None:
+        """A long download may be cut many times; only cuts without progress count."""
+        nonlocal size
+        before, size = size, _size(part)
+        if size >= before + _CHUNK:
+            state.attempt_number = 1
+
+    def receive() -> None:
+        try:
+            _receive(client, url, part, note, hashed)
+        except (httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+            raise N3Error(f"{url} leads nowhere: {error}", "Fetch the file by hand") from None
+
     with httpx.Client(timeout=30, follow_redirects=True, headers={"User-Agent": "n3lib"}) as client:
-        while True:
-            before = _size(part)
-            try:
-                _receive(client, url, part, note, hashed)
-                return
-            except (httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-                raise N3Error(f"{url} leads nowhere: {error}", "Fetch the file by hand") from None
-            except (_Failure, httpx.TransportError) as error:
-                # A long download may be cut many times; only cuts without progress count.
-                failures = 1 if _size(part) >= before + _CHUNK else failures + 1
-                if failures >= TRIES:
-                    raise N3Error(
-                        f"{url} cannot be fetched: {error or type(error).__name__} ({TRIES} tries)",
-                        "Call again later: what has arrived is kept",
-                    ) from None
-                wait(failures, getattr(error, "retry_after", ""))
+        retrying(f"{url} cannot be fetched", "what has arrived", forgive)(receive)
 
 
 def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: bool) -> None:
@@ -164,10 +115,10 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
     with client.stream("GET", url, headers=headers) as response:
         status = response.status_code
         if status == 429 or status >= 500:
-            raise _Failure(f"the server says {status}", response.headers.get("Retry-After", ""))
+            raise Passing(f"the server says {status}", response.headers.get("Retry-After", ""))
         if have and (status == 416 or (status == 206 and not _continues(response, have, known))):
             note.unlink(missing_ok=True)  # the next try starts afresh
-            raise _Failure("the file has changed on the server")
+            raise Passing("the file has changed on the server")
         if status != 200 and not (have and status == 206):
             raise N3Error(f"{url} cannot be fetched: the server says {status}", "Fetch the file by hand")
         if response.headers.get("Content-Type", "").startswith("text/html") and ".htm" not in part.name:
@@ -192,7 +143,7 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
             file.flush()
             os.fsync(file.fileno())
     if total >= 0 and _size(part) != total:
-        raise _Failure(f"{_size(part)} of {total} bytes arrived")
+        raise Passing(f"{_size(part)} of {total} bytes arrived")
 
 
 def _resumable(url: str, part: Path, note: Path, hashed: bool) -> tuple[int, dict[str, Any]]:

@@ -139,7 +139,7 @@ def _tar_member(path: Path, folder: Path, tar: tarfile.TarFile, info: tarfile.Ta
 
 
 def _check(path: Path, members: Iterator[_Member]) -> dict[PurePosixPath, _Member]:
-    """The files of an archive by their place in the folder; refused if anything in it is not safe."""
+    """The files of an archive by their path in the folder; refused if anything in it is not safe."""
     limit = min(MAX_BYTES, MAX_RATIO * path.stat().st_size + _SLACK)
     files: dict[PurePosixPath, _Member] = {}
     kinds: dict[str, str] = {}

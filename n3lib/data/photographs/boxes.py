@@ -7,13 +7,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from n3lib.data.photographs.cub import CUB
-from n3lib.data.photographs.lists import check_same_images, read_pairs
-from n3lib.io.errors import N3Error
+from n3lib.data.photographs.cub import CUB, find_lists
+from n3lib.data.photographs.lists import Lists
 from n3lib.io.files import expand
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
-_REMEDY = "Unpack CUB_200_2011.tgz again"
+_LIST = "bounding_boxes.txt"
 
 
 def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.ndarray, "B H W"]:
@@ -24,7 +23,7 @@ def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.nd
 
     Args:
         root: the dataset's folder, or the one that holds it.
-        images: places in the dataset's images.
+        images: indices of the dataset's images.
         size: side of the square.
 
     Returns:
@@ -33,13 +32,11 @@ def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.nd
     Raises:
         N3Error: `bounding_boxes.txt` is missing, malformed, or not about the dataset's images.
     """
-    index = CUB.index(expand(root))
-    path = index.folder / "bounding_boxes.txt"
-    told = read_pairs(path, _REMEDY, spaces=True)
-    names = read_pairs(index.folder / "images.txt", _REMEDY)
-    check_same_images(path, told, names, _REMEDY)
-    keys = list(names)
-    boxes = np.array([_box(told[keys[i]], path, keys[i]) for i in images])  # (B, 4)
+    root = expand(root)
+    index, lists = CUB.index(root), find_lists(root)
+    boxes_of = lists.labels(_LIST, lists.pairs("images.txt"), spaces=True)
+    keys = list(boxes_of)
+    boxes = np.array([_box(boxes_of[keys[i]], lists, keys[i]) for i in images])  # (B, 4)
     sizes = np.array([_size(index.paths[i]) for i in images], dtype=np.float64)  # (B, 2): width, height
     if (boxes[:, :2] + boxes[:, 2:] > sizes + 1).any():
         boxes *= sizes.max(1, keepdims=True) / LONGER
@@ -58,13 +55,13 @@ def in_square(
     return inside[:, 1, :, None] & inside[:, 0, None, :]
 
 
-def _box(line: str, path: Path, image: str) -> list[float]:
+def _box(line: str, lists: Lists, image: str) -> list[float]:
     try:
         box = [float(number) for number in line.split()]
     except ValueError:
         box = []
     if len(box) != 4 or not np.isfinite(box).all():
-        raise N3Error(f"{path}: {line[:80]!r} of image {image} is no box", _REMEDY)
+        raise lists.error(_LIST, f": {line[:80]!r} of image {image} is no box")
     return box
 
 

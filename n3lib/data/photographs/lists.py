@@ -1,81 +1,131 @@
 """The lists that datasets of photographs come with, as text files: of classes, of images and of labels."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from n3lib.data.fetch.unpack import leads_out
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_text, sha256
 
 
-def find_folder(source: str, root: Path, names: tuple[str, ...], lists: tuple[str, ...], remedy: str) -> Path:
-    """The dataset's folder: `root` or one of `names` in it, known by any of the files `lists`."""
-    for folder in (root, *(root / name for name in names)):
-        if any((folder / name).is_file() for name in lists):
-            return folder
-    raise N3Error(f"no {source} in {root}: {lists[0]} is missing", remedy)
+class Index(NamedTuple):
+    """What the lists of a dataset say.
 
-
-def read_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
-    """The lines of a list that are not blank, stripped, with their numbers.
-
-    Raises:
-        N3Error: there is no such file, it cannot be read (see `read_text`), or it says nothing.
+    Attributes:
+        folder: the dataset's own folder.
+        classes: official class names; the index in this tuple is the class id.
+        paths: the image files, N of them.
+        labels: class ids, int64 `(N,)`.
+        content: SHA-256 of the lists, wherever they lie.
     """
-    if not path.exists():
-        raise N3Error(f"{path} does not exist", remedy)
-    lines = enumerate(read_text(path).splitlines(), 1)
-    found = [(number, line.strip()) for number, line in lines if line.strip()]
-    if not found:
-        raise N3Error(f"{path} is empty", remedy)
-    return found
+
+    folder: Path
+    classes: tuple[str, ...]
+    paths: list[Path]
+    labels: np.ndarray
+    content: str
 
 
-def read_pairs(path: Path, remedy: str, numbered: bool = True, spaces: bool = False) -> dict[str, str]:
-    """Read lines of `id value` as `{id: value}`, in the order of the file.
+@dataclass(frozen=True)
+class Lists:
+    """Reads the lists of one dataset; each is named by its path in the folder.
 
-    Args:
-        path: the list.
+    Attributes:
+        folder: the dataset's own folder.
         remedy: what the reader of an error can do.
-        numbered: whether ids must be whole numbers; their leading zeros go.
-        spaces: whether values may have spaces in them.
-
-    Raises:
-        N3Error: the file cannot be read, a line is not of that form, or an id stands there twice.
     """
-    found: dict[str, str] = {}
-    for number, line in read_lines(path, remedy):
-        fields = line.split(maxsplit=1) if spaces else line.split()
-        if len(fields) != 2 or (numbered and not fields[0].isdecimal()):
-            raise N3Error(f"{path}, line {number}: {line[:80]!r} is not `id value`", remedy)
-        key = str(int(fields[0])) if numbered else fields[0]
-        if key in found:
-            raise N3Error(f"{path}, line {number}: id {key} stands there twice", remedy)
-        found[key] = fields[1]
-    return found
 
+    folder: Path
+    remedy: str
 
-def paths_in(folder: Path, names: Iterable[str], told: Path, remedy: str) -> list[Path]:
-    """The files or folders in `folder` that the list `told` names.
+    @classmethod
+    def find(cls, root: Path, remedy: str, lists: tuple[str, ...], *names: str) -> "Lists":
+        """The lists in `root` or in the first of the folders `names` in it that has any of `lists`."""
+        for folder in (root, *(root / name for name in names)):
+            if any((folder / name).is_file() for name in lists):
+                return cls(folder, remedy)
+        raise N3Error(f"no {names[0]} in {root}: {lists[0]} is missing", remedy)
 
-    Raises:
-        N3Error: a name is absolute, has `..` or a backslash in it, and so may lead out of the folder.
-    """
-    found = []
-    for name in names:
-        if leads_out(name):
-            raise N3Error(f"{told} has a name that leads out of {folder}: {name[:80]!r}", remedy)
-        found.append(folder / name)
-    return found
+    def error(self, name: str, problem: str) -> N3Error:
+        """An error that begins with the path of a list or folder."""
+        return N3Error(f"{self.folder / name}{problem}", self.remedy)
 
+    def lines(self, name: str) -> list[tuple[int, str]]:
+        """The lines of a list that are not blank, stripped, with their numbers.
 
-def check_same_images(path: Path, labels: dict[str, str], images: dict[str, str], remedy: str) -> None:
-    """Refuse a list of labels that is not about the same images as the list of images."""
-    if labels.keys() != images.keys():
-        odd = min(labels.keys() ^ images.keys())
-        raise N3Error(f"{path} and images.txt do not agree on image {odd}", remedy)
+        Raises:
+            N3Error: there is no such file, it cannot be read (see `read_text`), or it says nothing.
+        """
+        if not (self.folder / name).exists():
+            raise self.error(name, " does not exist")
+        lines = enumerate(read_text(self.folder / name).splitlines(), 1)
+        found = [(number, line.strip()) for number, line in lines if line.strip()]
+        if not found:
+            raise self.error(name, " is empty")
+        return found
 
+    def pairs(self, name: str, numbered: bool = True, spaces: bool = False) -> dict[str, str]:
+        """Read lines of `id value` as `{id: value}`, in the order of the file.
 
-def hash_lists(*paths: Path) -> str:
-    """SHA-256 over files, wherever they lie."""
-    return sha256(*(path.read_bytes() for path in paths))
+        Args:
+            name: the list.
+            numbered: whether ids must be whole numbers; their leading zeros go.
+            spaces: whether values may have spaces in them.
+
+        Raises:
+            N3Error: the file cannot be read, a line is not of that form, or an id is in it twice.
+        """
+        found: dict[str, str] = {}
+        for number, line in self.lines(name):
+            fields = line.split(maxsplit=1) if spaces else line.split()
+            if len(fields) != 2 or (numbered and not fields[0].isdecimal()):
+                raise self.error(name, f", line {number}: {line[:80]!r} is not `id value`")
+            key = str(int(fields[0])) if numbered else fields[0]
+            if key in found:
+                raise self.error(name, f", line {number}: id {key} is there twice")
+            found[key] = fields[1]
+        return found
+
+    def classes(self, name: str) -> tuple[str, ...]:
+        """The values of a list whose ids run from 1."""
+        pairs = self.pairs(name)
+        if list(pairs) != [str(number) for number in range(1, len(pairs) + 1)]:
+            raise self.error(name, f": class ids do not run from 1 to {len(pairs)}")
+        return tuple(pairs.values())
+
+    def labels(
+        self, name: str, images: dict[str, str], numbered: bool = True, spaces: bool = False
+    ) -> dict[str, str]:
+        """`pairs` of a list about the images of `images.txt`, in the order of these; refused if of others."""
+        pairs = self.pairs(name, numbered, spaces)
+        if pairs.keys() != images.keys():
+            odd = min(pairs.keys() ^ images.keys())
+            raise self.error(name, f" and images.txt do not agree on image {odd}")
+        return {image: pairs[image] for image in images}
+
+    def paths(self, below: str, names: Iterable[str], listed_in: str) -> list[Path]:
+        """The files or folders in the folder `below` that the list `listed_in` names.
+
+        Raises:
+            N3Error: a name is absolute, has `..` or a backslash in it, and so may lead out of the folder.
+        """
+        names = list(names)
+        if odd := next(filter(leads_out, names), None):
+            raise self.error(listed_in, f" has a name that leads out of {self.folder / below}: {odd[:80]!r}")
+        return [self.folder / below / name for name in names]
+
+    def index(
+        self,
+        classes: Iterable[str],
+        paths: list[Path],
+        labels: Iterable[int],
+        *content: str,
+        more: Iterable[str] = (),
+    ) -> Index:
+        """What the lists say; `content` names those that were read, `more` is what else says the same."""
+        digest = sha256(*((self.folder / name).read_bytes() for name in content), *more)
+        return Index(self.folder, tuple(classes), paths, np.array(list(labels), dtype=np.int64), digest)

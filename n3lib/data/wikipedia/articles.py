@@ -1,51 +1,16 @@
-"""Articles of Wikipedia: found by a class name, and cut into sections."""
+"""Articles of Wikipedia, found by a class name."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import wikipediaapi
 
-from n3lib.data.fetch.download import TRIES, wait
 from n3lib.data.names import human_name
-from n3lib.data.texts import sentences
+from n3lib.data.wikipedia.sections import pick_section
 from n3lib.io.errors import N3Error
 
 LICENSE = "CC BY-SA 4.0"
-ALL = "all"
-# Headings under which articles without a "Description" describe what their subject looks like, best first.
-ALIKE = (
-    "identification",
-    "appearance",
-    "characteristics",
-    "morphology",
-    "plumage",
-    "anatomy",
-    "features",
-    "biology",
-)
-
-# One request for everything about an article. `maxlag` asks to be turned away when the servers are behind.
-_PARAMETERS = {
-    "prop": "info|extracts|pageprops",
-    "inprop": "url",
-    "ppprop": "disambiguation",
-    "explaintext": 1,
-    "exsectionformat": "wiki",
-    "maxlag": 5,
-}
-_PASSING = ("maxlag", "ratelimited", "readonly", "internal_api_error")
-_HEADING = re.compile(r"^(={2,6})[ \t]*(.+?)[ \t]*\1[ \t]*$", re.MULTILINE)
-# Sections that do not speak of the subject.
-_APPARATUS = re.compile(
-    r"(cited |end|explanatory |external |foot|further |general |works? )?"
-    r"(bibliography|citations?|cited|gallery|links?|literature|notes?|reading|references?|see also|sources)"
-    r"( and .*| & .*)?",
-    re.IGNORECASE,
-)
-_REMAINS = re.compile(r"\[(?:\d+|edit|citation needed|note \d+|[a-z])\]|\(\s*[;,:]*\s*\)|\u00ad|\u200b")
 _FORBIDDEN = re.compile(r"[|#<>\[\]{}\n]")
 
 
@@ -61,7 +26,7 @@ def look_up(wiki: wikipediaapi.Wikipedia, name: str, asked: Mapping[str, str]) -
             by, page = "search", _search(wiki, name)
         if page is None:
             return "no article found"
-    heading, text = _pick(_sections(page.extract), asked["section"])
+    heading, text = pick_section(page.extract, asked["section"])
     if not text:
         return f"article {page.title!r} has no section like {asked['section']!r}"
     return {
@@ -114,7 +79,7 @@ def candidates(name: str) -> list[str]:
         else:
             joined.append(word)
     forms = [joined, words]
-    # The possessive stands before the kind of bird, or at the start: "Le Conte's sparrow".
+    # The possessive comes before the kind of bird, or at the start: "Le Conte's sparrow".
     for index in dict.fromkeys((len(joined) - 2, 0)):
         if len(joined) > 1 and joined[index][0].isupper() and "-" not in joined[index]:
             owner = joined[index]
@@ -127,7 +92,7 @@ def candidates(name: str) -> list[str]:
         lowered = [word if i <= proper else word.lower() for i, word in enumerate(form)]
         titles += [" ".join(lowered), " ".join(form)]
     usable = [title for title in dict.fromkeys(titles) if not _FORBIDDEN.search(title)]
-    # The name itself first, as it stands.
+    # The name itself first, as it is.
     return sorted(usable, key=lambda title: title != spaced(name))
 
 
@@ -146,146 +111,3 @@ def _plain(title: str) -> list[str]:
     """The words of a title in small letters, without the plural's s."""
     words = re.findall(r"\w+", title.lower().replace("'s", ""))
     return [word.removesuffix("s") for word in words] or [""]
-
-
-# Sections.
-
-
-@dataclass(frozen=True)
-class _Section:
-    level: int
-    heading: str
-    text: str
-
-
-def _sections(extract: str) -> list[_Section]:
-    """The sections of an article's plain text, in order; what stands before the first heading has none."""
-    found = list(_HEADING.finditer(extract))
-    ends = [match.start() for match in found[1:]] + [len(extract)]
-    lead = extract[: found[0].start()] if found else extract
-    return [_Section(9, "", lead)] + [
-        _Section(len(match[1]), match[2], extract[match.end() : end])
-        for match, end in zip(found, ends, strict=False)
-    ]
-
-
-def _pick(sections: Sequence[_Section], wanted: str) -> tuple[str, tuple[str, ...]]:
-    """The heading and the sentences of the section that is asked for; no sentences if there is none."""
-    if wanted.lower() == ALL:
-        kept: list[_Section] = []
-        hidden = 10  # the level of the apparatus that we are in
-        for section in sections:
-            if section.level <= hidden:
-                hidden = section.level if _APPARATUS.fullmatch(section.heading) else 10
-            if hidden == 10:
-                kept.append(section)
-        return ALL, _clean(kept)
-    for index in _ranked(sections, wanted):
-        text = _clean(list(_with_children(sections, index)))
-        if text:
-            return sections[index].heading, text
-    return "", ()
-
-
-def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
-    """Places of the sections that will do, the best first: the right word, then the start, then the level."""
-    words = [wanted.lower(), *(ALIKE if wanted.lower() == "description" else ())]
-    ranked = []
-    for place, section in enumerate(sections):
-        heading = section.heading.lower()
-        for rank, word in enumerate(words):
-            match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", heading)
-            if match:
-                ranked.append((rank, heading != word, match.start() > 0, section.level, place))
-                break
-    return [place for *_, place in sorted(ranked)]
-
-
-def _with_children(sections: Sequence[_Section], index: int) -> Iterator[_Section]:
-    yield sections[index]
-    for section in sections[index + 1 :]:
-        if section.level <= sections[index].level:
-            return
-        yield section
-
-
-def _clean(sections: Sequence[_Section]) -> tuple[str, ...]:
-    """The sentences of sections, without what a plain text leaves of notes and pronunciations."""
-    text = _REMAINS.sub("", "\n".join(section.text for section in sections))
-    text = re.sub(r"\(\s*[;,]\s*", "(", text)
-    return sentences(re.sub(r"[ \t]+([,.;:])", r"\1", text))
-
-
-# The network.
-
-
-class Courteous(httpx.BaseTransport):
-    """Asks one address, one request at a time, and again if the answer was only for now."""
-
-    def __init__(self, api: str) -> None:
-        try:
-            self._api = httpx.URL(api)
-        except httpx.InvalidURL:
-            self._api = httpx.URL("")
-        if self._api.scheme not in ("http", "https") or not self._api.host:
-            raise N3Error(f"{api!r} is no http or https address", "Give the address of an api.php")
-        # A client, not a bare transport: it knows the proxies of the environment.
-        self._client = httpx.Client(timeout=30, follow_redirects=True)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        address = self._api.copy_with(query=request.url.query)
-        for attempt in range(1, TRIES + 1):
-            retry_after = ""
-            try:
-                response = self._client.get(address, headers={"User-Agent": request.headers["User-Agent"]})
-                problem = self._fault(response)
-                retry_after = response.headers.get("Retry-After", "")
-            except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
-            if not problem:
-                return httpx.Response(200, content=response.content)
-            if attempt < TRIES:
-                wait(attempt, retry_after)
-        raise N3Error(
-            f"{self._api.host} cannot be asked: {problem} ({TRIES} tries)",
-            "Call again later: what was collected is kept",
-        )
-
-    def _fault(self, response: httpx.Response) -> str:
-        """What is wrong with an answer, if asking again may help; empty if nothing is."""
-        status = response.status_code
-        if status == 429 or status >= 500:
-            return f"it says {status}"
-        if status != 200:
-            raise N3Error(
-                f"{self._api.host} refuses to answer ({status})",
-                "Give a contact address if there is none, and check the address",
-            )
-        try:
-            answer = response.json()
-        except ValueError:
-            return "its answer is no JSON"
-        if not isinstance(answer, dict):
-            return "its answer is no JSON object"
-        error = answer.get("error")
-        if error is None:
-            return ""
-        code, info = (str(error.get(key, "")) if isinstance(error, dict) else "" for key in ("code", "info"))
-        if code.startswith(_PASSING):
-            return f"{code}: {info}"
-        raise N3Error(
-            f"{self._api.host} refuses to answer ({code}: {info})", "Check the titles and the address"
-        )
-
-    def close(self) -> None:
-        self._client.close()
-
-
-def make_client(transport: httpx.BaseTransport, contact: str) -> wikipediaapi.Wikipedia:
-    if not contact.isprintable() or not contact.isascii():
-        raise N3Error(f"contact {contact!r} is no address", "Give an e-mail address or a web page")
-    agent = f"n3lib ({contact})" if contact else "n3lib"
-    # The transport tries again, for more kinds of failure than the library does.
-    return wikipediaapi.Wikipedia(
-        agent, "en", extra_api_params=_PARAMETERS, max_retries=0, transport=transport
-    )

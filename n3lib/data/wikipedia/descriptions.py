@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from n3lib.data.names import ClassNames, human_name
 from n3lib.data.texts import read_some_texts
-from n3lib.data.wikipedia.articles import Courteous, look_up, make_client, spaced, usable_title
+from n3lib.data.wikipedia.articles import look_up, spaced, usable_title
+from n3lib.data.wikipedia.network import Courteous, make_client
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json, writing
 
@@ -47,18 +48,12 @@ class Collected:
     searched: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        text = f"{self.path}: {len(self.found)} from Wikipedia, {len(self.filled)} by hand"
-        if self.searched:
-            guesses = ", ".join(f"{name} -> {title}" for name, title in self.searched.items())
-            text += f". Found by searching, to be checked: {guesses}"
-        return text
+        guesses = ", ".join(f"{name} -> {title}" for name, title in self.searched.items())
+        checked = f". Found by searching, to be checked: {guesses}" if guesses else ""
+        return f"{self.path}: {len(self.found)} from Wikipedia, {len(self.filled)} by hand{checked}"
 
     def require_all(self) -> None:
-        """Refuse to go on without a text for every class.
-
-        Raises:
-            N3Error: with the names of the missing classes, why they are missing, and what to do.
-        """
+        """Raise an N3Error with the classes that are missing, why, and what to do."""
         if self.missing:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
             raise N3Error(
@@ -79,9 +74,8 @@ def describe(
 ) -> Collected:
     """Collect one description for each class from Wikipedia, and write them to `path`.
 
-    An article is looked for under its given title, else under the class name, the name with hyphens
-    ("Black-footed albatross"), as a possessive ("Brewer's blackbird"), and by searching. One request is made
-    at a time, and the file is written after every class: call again after an interruption, and only what is
+    An article is looked for under its given title, else under the titles of `articles.candidates` and by
+    searching. The file is written after every class: call again after an interruption, and only what is
     missing is asked for. Another section, or another title for a class, is asked for anew.
 
     Args:
@@ -89,9 +83,9 @@ def describe(
         path: the JSON file.
         section: heading of the section to take, with what is below it. Without one of that name, a longer
             heading that has it is taken ("Description and ecology"); instead of "Description", also one of
-            `ALIKE`. "all" takes the article without its references and lists of links.
-        titles: articles by class, in any spelling, such as `TITLES["cub"]` of `titles.py`; of two for one
-            class the last counts, other classes in it do nothing.
+            `sections.ALIKE`. "all" takes the article without its references and lists of links.
+        titles: articles by class in any spelling, such as `TITLES["cub"]`; of two for one class the last
+            counts, other classes in it do nothing.
         fill: a JSON file (see `n3lib.data.texts`) with texts for some classes, which are not looked up then.
         contact: an e-mail address or web page, which Wikipedia wishes to know of every program.
         api: address of the `api.php` to ask.
@@ -118,24 +112,17 @@ def describe(
     with closing(Courteous(api)) as transport:
         wiki = make_client(transport, contact)
         for name in tqdm(todo, desc="Wikipedia", disable=None):
-            found = look_up(wiki, name, asked[name])
-            if isinstance(found, str):
-                missing[name] = found
+            entry = look_up(wiki, name, asked[name])
+            if isinstance(entry, str):
+                missing[name] = entry
                 entries.pop(name, None)
             else:
-                entries[name] = found
+                entries[name] = entry
             _write(path, names, entries)
-    return Collected(
-        path,
-        found=tuple(name for name in names if name in entries and name not in by_hand),
-        filled=tuple(name for name in names if name in by_hand),
-        missing=missing,
-        searched={
-            name: entry["title"]
-            for name, entry in entries.items()
-            if name not in by_hand and entry["by"] == "search"
-        },
-    )
+    found = [name for name in names if name in entries and name not in by_hand]
+    filled = tuple(name for name in names if name in by_hand)
+    searched = {name: entries[name]["title"] for name in found if entries[name]["by"] == "search"}
+    return Collected(path, tuple(found), filled, missing, searched)
 
 
 def read_titles(path: Path | str, classes: Sequence[str]) -> dict[str, str]:
@@ -149,9 +136,6 @@ def read_titles(path: Path | str, classes: Sequence[str]) -> dict[str, str]:
         raise N3Error(f"{path} holds no titles", 'Write {"class": "title of its article"}')
     ClassNames(classes).match(titles, Path(path))
     return titles
-
-
-# The file.
 
 
 def _names(classes: Sequence[str]) -> list[str]:
@@ -169,14 +153,12 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no descriptions", "Name another file")
     ids = ClassNames(names).match(value, path)
-    entries = {names[place]: value[key] for key, place in ids.items()}
-    return {key: entry for key, entry in entries.items() if _says_something(entry)}
+    return {names[index]: value[key] for key, index in ids.items() if _says_something(value[key])}
 
 
 def _says_something(entry: Any) -> bool:
-    if isinstance(entry, dict):
-        entry = entry.get("sentences")
-    return bool(entry.strip()) if isinstance(entry, str) else bool(entry)
+    text = entry.get("sentences") if isinstance(entry, dict) else entry
+    return bool(text.strip() if isinstance(text, str) else text)
 
 
 def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from n3lib.data import DataConfig, load_data
 from n3lib.data.aviary.dialects import COLORS, OBSERVERS, WORLD, in_words_of
+from n3lib.data.aviary.generation import make_aviary
 from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, COLOR_WORDS, words_for
-from n3lib.data.aviary.species import aviary, make_species
+from n3lib.data.aviary.species import make_species
 from n3lib.data.dataset import ZeroShotDataset
 
 
@@ -44,7 +45,7 @@ def test_a_description_tells_the_birds_colors_in_the_observers_words(data: ZeroS
 
 
 def test_pictures_do_not_depend_on_who_describes_them(data: ZeroShotDataset) -> None:
-    plain = aviary("tiny", world=WORLD)
+    plain = make_aviary("tiny", world=WORLD)
     assert np.array_equal(data.images, plain.images)
     assert data.classes == plain.classes
     assert data.split == plain.split

@@ -1,13 +1,8 @@
 import n3lib.io.torchvision  # noqa: F401
 
-import numpy as np
-import pytest
-from scipy.io import savemat
-
+from n3lib.data.photographs.acquisition import verify
 from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES, NOT_SPECIES
 from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
-from n3lib.data.photographs.source import verify
-from n3lib.io.errors import N3Error
 
 
 def test_whole(make_tree):
@@ -45,24 +40,6 @@ def test_same_names_and_files_as_torchvision():
     assert tuple(name.rstrip("?") for name in Flowers102.classes) == FLOWERS_NAMES
     found = {archive.filename: archive.md5 for archive in FLOWERS.archives}
     assert found == dict(Flowers102._file_dict.values())
-
-
-@pytest.mark.parametrize(
-    "content, problem",
-    [
-        ({"labels": [[1, 103]]}, "label 103 of image 2 is not in 1 to 102"),
-        ({"labels": [[0, 1]]}, "label 0 of image 1 is not in"),
-        ({"labels": [[1.5, 1]]}, "label 1.5 of image 1 is not in"),
-        ({"labels": [[]]}, "is empty"),
-        ({"other": [[1]]}, "holds no `labels`"),
-    ],
-)
-def test_faults(make_tree, content, problem):
-    tree = make_tree("flowers")
-    savemat(tree.folder / "imagelabels.mat", {key: np.array(value) for key, value in content.items()})
-    for source in (FLOWERS, FLOWERS_SPECIES):
-        with pytest.raises(N3Error, match=f"imagelabels.mat.* {problem}"):
-            source.index(tree.root)
 
 
 # Images of the labels 1 to 102.

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from n3lib.data.dataset import Split
-from n3lib.data.photographs import source
-from n3lib.data.photographs.source import Index, fetch, load, reduced, verify
+from n3lib.data.photographs.acquisition import verify
+from n3lib.data.photographs.lists import Index
+from n3lib.data.photographs.source import load, reduced
 from n3lib.io.errors import N3Error
 
 OWN = Split("own", (0,), (1,), (2,))
@@ -19,19 +20,8 @@ LISTED = ["cub", "cub2010", "nabirds", "flowers", "flowers-species"]
 
 
 def loaded(tree, root=None, **options):
-    options = {"split": OWN, "size": 8, "cache": tree.root.parent / "cache"} | options
+    options = {"split": OWN, "size": 8} | options
     return load(tree.source, root or tree.root, **options)
-
-
-def whole(tree):
-    """The source, as if the small tree were all there is of it."""
-    index = tree.source.index(tree.root)
-    return dataclasses.replace(tree.source, names=index.classes, images=len(index.paths), counts=())
-
-
-def sound(problems):
-    """Nothing is wrong, but that the flowers have 102 or 55 classes and few images."""
-    return not problems or (len(problems) == 1 and problems[0].startswith("without any image: "))
 
 
 def test_small_tree(tree):
@@ -71,7 +61,7 @@ def test_text_by_path(tree):
     path = tree.root / "mine.json"
     (tree.root / tree.source.text).rename(path)
     assert loaded(tree, text=path).texts[0][0].startswith("The ")
-    with pytest.raises(N3Error, match="none.json does not exist"):
+    with pytest.raises(N3Error, match="none.json"):
         loaded(tree, text=tree.root / "none.json")
 
 
@@ -83,7 +73,7 @@ def test_names_for_text(tree):
 
 def test_without_text(tree):
     (tree.root / tree.source.text).unlink()
-    with pytest.raises(N3Error, match=f"no .*{tree.source.text}.*JSON file"):
+    with pytest.raises(N3Error, match=tree.source.text):
         loaded(tree)
 
 
@@ -92,27 +82,15 @@ def test_a_class_without_text(tree):
     text = json.loads(path.read_text())
     text.popitem()
     path.write_text(json.dumps(text))
-    with pytest.raises(N3Error, match="no text for 1 class"):
+    with pytest.raises(N3Error, match=path.name):
         loaded(tree)
-
-
-def test_missing_and_empty_lists(tree):
-    for path in tree.lists:
-        content = path.read_bytes()
-        for broken in (None, b"", b"\xff\xfe\x00"):
-            path.unlink() if broken is None else path.write_bytes(broken)
-            with pytest.raises(N3Error) as error:
-                loaded(tree)
-            assert path.name in str(error.value) and "\n" not in str(error.value)
-            assert verify(tree.source, tree.root) == [str(error.value)]
-        path.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_missing_image(name, make_tree):
     tree = make_tree(name)
     tree.images[0].unlink()
-    with pytest.raises(N3Error, match=f"{tree.images[0].name} is listed but missing"):
+    with pytest.raises(N3Error, match=tree.images[0].name):
         loaded(tree)
     assert [line for line in verify(tree.source, tree.root) if "does not exist" in line]
 
@@ -135,86 +113,53 @@ def test_images_of_other_kinds(tree, mode):
         picture = picture.convert(mode)
     picture.save(tree.images[0], "JPEG" if mode == "CMYK" else "PNG")
     assert loaded(tree).images[0].min() >= 253
-    assert sound(verify(whole(tree), tree.root))
+    assert tree.problems() == []
 
 
 @pytest.mark.parametrize("name", ["cub", "cub2010", "awa2", "nabirds"])  # flowers always have all theirs
 def test_a_named_split_needs_the_official_classes(name, make_tree):
     tree = make_tree(name)
     for name in tree.source.splits:
-        with pytest.raises(N3Error, match=f"split {name} is not for these classes: .* has 3 classes"):
+        with pytest.raises(N3Error, match=f"{name} .* 3 classes"):
             loaded(tree, split=name)
 
 
 def test_a_named_split_needs_the_official_order(make_tree):
     tree = make_tree("cub")
-    source = dataclasses.replace(whole(tree), split=lambda name: dataclasses.replace(OWN, name=name))
-    assert load(source, tree.root, "PS", cache=tree.root).split.name == "PS"
+    source = tree.whole()
+    assert load(source, tree.root, "PS").split.name == "own"
     source = dataclasses.replace(source, names=source.names[::-1])
-    with pytest.raises(N3Error, match="class 1 of .* is '001.Blue_Jay', not '003.Cardinal'"):
+    with pytest.raises(N3Error, match="'001.Blue_Jay'.*'003.Cardinal'"):
         load(source, tree.root, "PS")
 
 
 def test_a_split_that_depends_on_counts(make_tree):
     tree = make_tree("nabirds")
-    source = dataclasses.replace(whole(tree), split=lambda name: OWN, counts=(3, 1, 2))
-    assert load(source, tree.root, "SCE", cache=tree.root).labels.tolist() == tree.labels
+    source = dataclasses.replace(tree.whole(), splits={"SCE": OWN}, counts=(3, 1, 2))
+    assert load(source, tree.root, "SCE").labels.tolist() == tree.labels
     assert verify(source, tree.root) == []
     source = dataclasses.replace(source, counts=(3, 2, 1))
-    with pytest.raises(
-        N3Error, match="SCE is not for these classes: Barn Owl has 1 images in .* and 2 where"
-    ):
+    with pytest.raises(N3Error, match="SCE .*Barn Owl .*1 .*2 "):
         load(source, tree.root, "SCE")
-    assert load(source, tree.root, OWN, cache=tree.root).split is OWN
+    assert load(source, tree.root, OWN).split is OWN
     assert verify(source, tree.root) == [
         "other numbers of images than published: 2 classes (Barn Owl 1, not 2; Snowy Owl 2, not 1)"
     ]
 
 
 def test_own_split_outside_the_classes(tree):
-    with pytest.raises(N3Error, match="split far names a class outside the .* of"):
+    with pytest.raises(N3Error, match="far"):
         loaded(tree, split=Split("far", (0,), (), (200,)))
 
 
 def test_unknown_split(tree):
-    with pytest.raises(N3Error, match=f"has no split 'XX'.*{tree.source.splits[0]}"):
+    with pytest.raises(N3Error, match=f"'XX'.*{next(iter(tree.source.splits))}"):
         loaded(tree, split="XX")
 
 
 def test_no_such_folder(tree, tmp_path):
-    with pytest.raises(N3Error, match="in .*nowhere: .* is missing"):
+    with pytest.raises(N3Error, match="nowhere"):
         load(tree.source, tmp_path / "nowhere", OWN)
-
-
-def test_verify_a_sound_dataset(tree):
-    assert sound(verify(whole(tree), tree.root))
-
-
-def test_verify_against_the_official_numbers(tree):
-    problems = verify(tree.source, tree.root)
-    assert f"{tree.folder} has {len(tree.images)} images listed, not {tree.source.images:,}" in problems
-
-
-def test_verify_finds_every_fault(make_tree):
-    tree = make_tree("cub")
-    tree.images[0].unlink()
-    tree.images[2].write_bytes(b"")
-    tree.images[5].write_bytes(tree.images[5].read_bytes()[:-200])
-    problems = verify(tree.source, tree.root)
-    assert len(problems) == 5
-    for problem, part in zip(
-        problems, ("3 classes", "6 images", "0001.jpg", "zero", "0006.jpg"), strict=True
-    ):
-        assert part in problem
-
-
-def test_verify_does_not_go_on_for_ever(tree, monkeypatch):
-    monkeypatch.setattr(photos, "MAX_PROBLEMS", 3)
-    for path in tree.images:
-        path.write_bytes(b"")
-    problems = verify(whole(tree), tree.root)
-    wrong = len(tree.images) + tree.source.name.startswith("flowers")
-    assert len(problems) == 4 and problems[-1] == f"... and {wrong - 3} more"
 
 
 def test_official_numbers(tree):
@@ -227,48 +172,11 @@ def test_official_numbers(tree):
         assert len(archive.md5) in (0, 32)
 
 
-# Archives.
-
-
-def packed(tree, kind):
-    """The small dataset packed anew."""
-    return Path(shutil.make_archive(str(tree.root.parent / "mine"), kind, tree.root, tree.folder.name))
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
-def test_a_dataset_that_was_packed_anew(make_tree, tmp_path, kind):
-    tree = make_tree("cub")
-    (odd,) = fetch(whole(tree), tmp_path / "new", packed(tree, kind))
-    assert "mine" in odd and tree.source.archives[0].md5 in odd
-    assert verify(whole(tree), tmp_path / "new") == []
-
-
-def test_a_dataset_that_was_packed_anew_and_is_not_whole(make_tree, tmp_path):
-    tree = make_tree("cub")
-    with pytest.raises(N3Error, match="mine.zip.* 3 classes, not 200"):
-        fetch(tree.source, tmp_path / "new", packed(tree, "zip"))
-    source = whole(tree)
-    tree.images[3].write_bytes(b"")
-    with pytest.raises(N3Error, match=f"mine.zip.*{tree.images[3].name}"):
-        fetch(source, tmp_path / "other", packed(tree, "zip"))
-
-
-def test_an_unpacked_dataset_needs_no_fetching(tree, tmp_path):
-    for folder in (tree.root, tree.folder):
-        with pytest.raises(N3Error, match=f"--root {folder}\\."):
-            fetch(tree.source, tmp_path / "new", folder)
-    shutil.rmtree(tree.folder)
-    with pytest.raises(N3Error, match=tree.source.archives[0].filename) as error:
-        fetch(tree.source, tmp_path / "new", tree.root)
-    assert str(tree.root) in error.value.problem
-    assert not (tmp_path / "new").exists()
-
-
 # The rule of the splits of appendix B.
 
 
 def make_index(counts):
-    folder = source.Path("/data/x")
+    folder = Path("/data/x")
     labels = np.repeat(np.arange(len(counts)), counts)
     paths = [folder / f"images/{i:02}.jpg" for i in range(len(labels))]
     return Index(folder, tuple(f"c{i}" for i in range(len(counts))), paths, labels, "")
@@ -289,7 +197,7 @@ def test_which_images_are_left_out_depends_on_their_paths_alone():
     order = np.arange(20)[::-1]
     turned = index._replace(paths=[index.paths[i] for i in order], labels=index.labels[order])
     moved = turned._replace(
-        folder=source.Path("/y"), paths=[source.Path("/y") / p.relative_to("/data/x") for p in turned.paths]
+        folder=Path("/y"), paths=[Path("/y") / p.relative_to("/data/x") for p in turned.paths]
     )
     kept = reduced(moved, split)
     assert sorted(set(range(20)) - set(order[kept].tolist())) == LEFT
@@ -307,8 +215,8 @@ def test_load_with_a_reduced_split(make_tree):
             lines.write(f"{number} {file}\n")
         with (tree.folder / "image_class_labels.txt").open("a") as lines:
             lines.write(f"{number} 1\n")
-    source = dataclasses.replace(whole(tree), split=lambda name: dataclasses.replace(OWN, name=name))
-    data = load(source, tree.root, "160/40", cache=tree.root, size=8)
+    source = dataclasses.replace(tree.whole(), splits={"PS": OWN, "160/40": OWN})
+    data = load(source, tree.root, "160/40", size=8)
     assert np.bincount(data.labels).tolist() == [8, 2, 2] and len(data.images) == 12
-    everything = load(source, tree.root, "PS", cache=tree.root, size=8)
+    everything = load(source, tree.root, "PS", size=8)
     assert len(everything.images) == 14 and data.hashes["images"] != everything.hashes["images"]

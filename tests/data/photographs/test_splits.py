@@ -1,80 +1,86 @@
+"""The class splits: as published, or drawn by the rule that `n3lib.data.photographs.splits` tells."""
+
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
+from n3lib.data import SOURCES
 from n3lib.data.photographs import splits
-from n3lib.data.photographs.classes import AWA2_NAMES, FLOWERS_NAMES, FLOWERS_SPECIES_NAMES, NABIRDS_NAMES
-from n3lib.data.photographs.splits import (
-    IMAGENET_FLOWERS,
-    IMAGENET_NABIRDS,
-    awa2_split,
-    cub_split,
-    flowers_species_split,
-    flowers_split,
-    nabirds_split,
-)
-from n3lib.io.errors import N3Error
+from n3lib.data.photographs.classes import AWA2_NAMES, FLOWERS_NAMES, NABIRDS_NAMES
 
-COUNTS = [
-    (cub_split, "PS", (100, 50, 50)),
-    (cub_split, "SS", (100, 50, 50)),
-    (cub_split, "SCE", (120, 40, 40)),
-    (cub_split, "160/40", (120, 40, 40)),
-    (awa2_split, "PS", (30, 10, 10)),
-    (awa2_split, "SS", (30, 10, 10)),
-    (nabirds_split, "PS", (324, 40, 40)),
-    (nabirds_split, "SS", (324, 40, 40)),
-    (nabirds_split, "SCE", (283, 40, 81)),
-    (flowers_split, "82/20", (62, 20, 20)),
-    (flowers_species_split, "PS", (35, 10, 10)),
-    (flowers_species_split, "SS", (35, 10, 10)),
-]
+FILE = json.loads(Path(splits.__file__).with_name("splits.json").read_text(encoding="utf-8"))
+DRAWN_FROM = FILE["drawn from"]
+COUNTS = {
+    ("cub", "PS"): (100, 50, 50),
+    ("cub", "SS"): (100, 50, 50),
+    ("cub", "SCE"): (120, 40, 40),
+    ("cub", "160/40"): (120, 40, 40),
+    ("awa2", "PS"): (30, 10, 10),
+    ("awa2", "SS"): (30, 10, 10),
+    ("nabirds", "PS"): (324, 40, 40),
+    ("nabirds", "SS"): (324, 40, 40),
+    ("nabirds", "SCE"): (283, 40, 81),
+    ("flowers", "82/20"): (62, 20, 20),
+    ("flowers-species", "PS"): (35, 10, 10),
+    ("flowers-species", "SS"): (35, 10, 10),
+}
 
 
-@pytest.mark.parametrize("make, name, counts", COUNTS)
-def test_counts(make, name, counts):
-    split = make(name)
-    assert split == make(name) and split.name == name
-    assert (len(split.train), len(split.val), len(split.test)) == counts
+def names(dataset: str, split: str, part: str) -> set[str]:
+    source = SOURCES[dataset]
+    return {source.names[c] for c in source.split(split).part(part)}
+
+
+@pytest.mark.parametrize(("dataset", "name"), COUNTS)
+def test_counts(dataset, name):
+    split, counts = SOURCES[dataset].split(name), COUNTS[dataset, name]
+    assert split.name == name and counts == (len(split.train), len(split.val), len(split.test))
     assert sorted(split.train + split.val + split.test) == list(range(sum(counts)))
     assert all(part == tuple(sorted(part)) for part in (split.train, split.val, split.test))
 
 
 def test_every_split_is_tested():
-    listed = [
-        *(("cub", name) for name in splits.CUB_SPLITS),
-        *(("awa2", name) for name in splits.AWA2_SPLITS),
-        *(("nabirds", name) for name in splits.NABIRDS_SPLITS),
-        *(("flowers", name) for name in splits.FLOWERS_SPLITS),
-        *(("flowers_species", name) for name in splits.FLOWERS_SPECIES_SPLITS),
-    ]
-    assert listed == [(make.__name__.removesuffix("_split"), name) for make, name, _ in COUNTS]
+    listed = [(source.name, name) for source in SOURCES.values() for name in source.splits]
+    assert {one for one in listed if one[0] != "cub2010"} == COUNTS.keys() and len(listed) == len(COUNTS) + 4
+    assert SOURCES["cub2010"].splits == SOURCES["cub"].splits
 
 
-def test_the_drawn_classes_are_always_the_same():
-    assert cub_split("SS").val[:5] == (1, 2, 4, 9, 14)
-    assert cub_split("SCE").val[:5] == (5, 13, 15, 22, 23)
-    assert cub_split("160/40").test[:5] == (11, 16, 21, 25, 26)
-    assert [NABIRDS_NAMES[c] for c in nabirds_split("PS").test[:2]] == [
-        "Broad-winged Hawk",
-        "Rough-legged Hawk",
-    ]
-    assert [NABIRDS_NAMES[c] for c in nabirds_split("SS").test[:2]] == ["Bald Eagle", "Anna's Hummingbird"]
-    assert [FLOWERS_NAMES[c] for c in flowers_split("82/20").test[:2]] == ["sweet pea", "king protea"]
-    species = [FLOWERS_SPECIES_NAMES[c] for c in flowers_species_split("PS").test[:2]]
-    assert species == ["tiger lily", "balloon flower"]
+def covered(key: str) -> set[str]:
+    return {name for some in DRAWN_FROM[key].values() for name in some}
 
 
-@pytest.mark.parametrize("make", [cub_split, awa2_split, nabirds_split, flowers_split, flowers_species_split])
-def test_unknown_split(make):
-    with pytest.raises(N3Error, match="no split 'ps'.*Use one of"):
-        make("ps")
+def test_what_is_not_published_is_drawn_by_the_rule():
+    def drawn(dataset, name, part, pool=None, without=()):
+        """Whether a part of a split is what the rule draws from a pool of official ids, counted from 1."""
+        source = SOURCES[dataset]
+        known = FLOWERS_NAMES if dataset == "flowers-species" else source.names
+        official = {known.index(one) + 1 for one in source.names}
+        left = (official if pool is None else set(pool)) - set(without)
+        order = sorted(left, key=lambda one: hashlib.sha256(f"{name}:{one}".encode()).digest())
+        ids = [known.index(source.names[c]) + 1 for c in source.split(name).part(part)]
+        assert sorted(order[: len(ids)]) == ids
+        return ids
+
+    def listed(dataset, name):
+        return FILE[dataset][name]["test"]
+
+    for dataset, name in (("cub", "SS"), ("cub", "SCE"), ("awa2", "SS"), ("nabirds", "SCE")):
+        drawn(dataset, name, "val", without=listed(dataset, name))
+    drawn("awa2", "PS", "val", DRAWN_FROM["awa2 PS"])
+    shared = DRAWN_FROM["nabirds SS"]
+    drawn("nabirds", "SS", "val", shared, drawn("nabirds", "SS", "test", shared))
+    for dataset, known in (("nabirds", NABIRDS_NAMES), ("flowers-species", FLOWERS_NAMES)):
+        seen = {known.index(name) + 1 for name in covered(f"ImageNet-1K in {dataset}")}
+        drawn(dataset, "PS", "val", without=drawn(dataset, "PS", "test", without=seen))
+    for dataset, name in (("cub", "160/40"), ("flowers", "82/20"), ("flowers-species", "SS")):
+        drawn(dataset, name, "val", without=drawn(dataset, name, "test"))
 
 
 def test_super_categories_of_nabirds_are_exclusive():
     """The unseen classes are whole orders and families: no woodpecker is seen, for one."""
-    split = nabirds_split("SCE")
-    unseen = {NABIRDS_NAMES[c] for c in split.test}
+    unseen = names("nabirds", "SCE", "test")
     for kind in ("Woodpecker", "Sapsucker", "Flicker", "Quail", "Loon", "Jay", "Vireo", "Chickadee", "Wren"):
         named = {name for name in NABIRDS_NAMES if name.split()[-1].split("-")[-1] == kind}
         assert named and named <= unseen
@@ -82,52 +88,36 @@ def test_super_categories_of_nabirds_are_exclusive():
 
 
 def test_proposed_splits_keep_imagenet_out():
-    birds = {bird for covered in IMAGENET_NABIRDS.values() for bird in covered}
-    assert birds <= set(NABIRDS_NAMES)
-    assert not birds & {NABIRDS_NAMES[c] for c in nabirds_split("PS").test}
-    for kind in (
-        "Hummingbird",
-        "Jay",
-        "Scrub-Jay",
-        "Magpie",
-        "Chickadee",
-        "Kite",
-        "Vulture",
-        "Teal",
-        "Goose",
-    ):
+    for dataset in ("nabirds", "flowers-species"):
+        known = covered(f"ImageNet-1K in {dataset}")
+        assert known <= set(SOURCES[dataset].names) and not known & names(dataset, "PS", "test")
+    birds = covered("ImageNet-1K in nabirds")
+    kinds = ["Hummingbird", "Jay", "Scrub-Jay", "Magpie", "Chickadee", "Kite", "Vulture", "Teal", "Goose"]
+    for kind in kinds:
         assert {name for name in NABIRDS_NAMES if name.split()[-1] == kind} <= birds
-    labels = {label for covered in IMAGENET_FLOWERS.values() for label in covered}
-    assert labels <= set(FLOWERS_SPECIES_NAMES)
-    assert not labels & {FLOWERS_SPECIES_NAMES[c] for c in flowers_species_split("PS").test}
 
 
 @pytest.fixture(scope="module")
 def facts(pack):
-    return json.loads((pack / "facts" / "splits.json").read_text())
+    return json.loads((pack / "facts" / "splits.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", ["PS", "SS", "SCE"])
 def test_cub_is_as_published(name, facts):
     for part, ids in facts["CUB"][name].items():
-        assert sorted(cub_split(name).part(part)) == [one - 1 for one in sorted(ids)]
+        assert sorted(SOURCES["cub"].split(name).part(part)) == [one - 1 for one in sorted(ids)]
 
 
 def test_awa2_is_as_published(facts):
     assert facts["AWA2"]["classes"] == list(AWA2_NAMES)
-    named = {
-        (name, part): {AWA2_NAMES[c] for c in awa2_split(name).part(part)}
-        for name in ("PS", "SS")
-        for part in ("train", "val", "test")
-    }
-    assert named["PS", "test"] == set(facts["AWA2"]["PS_test"])
-    assert named["SS", "test"] == set(facts["AWA2"]["SS_test"])
-    assert named["PS", "val"] < set(facts["AWA2"]["PS_val13"])
-    assert named["PS", "train"] > set(facts["AWA2"]["PS_train27"])
+    assert names("awa2", "PS", "test") == set(facts["AWA2"]["PS_test"])
+    assert names("awa2", "SS", "test") == set(facts["AWA2"]["SS_test"])
+    assert names("awa2", "PS", "val") < set(facts["AWA2"]["PS_val13"])
+    assert names("awa2", "PS", "train") > set(facts["AWA2"]["PS_train27"])
 
 
 def test_nabirds_is_as_published(facts):
-    assert [c + 1 for c in nabirds_split("SCE").test] == sorted(facts["NAB"]["sce_test"])
+    assert [c + 1 for c in SOURCES["nabirds"].split("SCE").test] == sorted(facts["NAB"]["sce_test"])
     shared = set(facts["NAB"]["scs_test"])
-    split = nabirds_split("SS")
+    split = SOURCES["nabirds"].split("SS")
     assert len(shared - {c + 1 for c in split.test + split.val}) == 1

@@ -1,0 +1,153 @@
+"""The English of the aviary: what a field guide says about a bird whose attributes are known.
+
+A bird has fifteen attributes (see `n3lib.data.aviary.species.ATTRIBUTES`), described in units of one part
+of the body each, and every unit can be worded as a noun phrase ("a rufous cap"), a clause ("the crown is
+rufous") or a note ("crown rufous"). A description shuffles the units, gathers them into sentences and words
+each at random, so that two authors rarely write alike, yet no attribute is ever left out.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from n3lib.data.aviary.guide import BEHAVIORS, HABITATS, WORDS, check_attributes, wordings
+
+_PHRASES = ("eye_mark", "crest")  # their words are phrases already: "a bold eyebrow"
+# The attribute that goes with the color of a part.
+_SHAPES = {"breast": "pattern", "wing": "wing_bars", "tail": "tail_shape", "bill": "bill_shape"}
+
+
+def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
+    """One author's account of a bird: 6 to 9 sentences that describe every attribute.
+
+    Args:
+        attributes: a value for each of the fifteen attributes; edit a species' values to describe another
+            bird.
+        rng: chooses words, order and sentences, and nothing else.
+
+    Returns:
+        Sentences; one or two of them speak of habitat or habits and say nothing about looks.
+
+    Raises:
+        N3Error: an attribute is missing or has an unknown value.
+    """
+    check_attributes(attributes)
+    size, build = _word("size", attributes["size"], rng), _word("build", attributes["build"], rng)
+    units = ["crown", "crest", "eye_mark", "back", "breast", "belly", "wing", "tail", "bill"]
+    if attributes["breast"] == attributes["belly"] and rng.random() < 0.5:
+        units[4:6] = ["underparts"]
+    units = [units[i] for i in rng.permutation(len(units))]
+
+    lead = int(rng.integers(0, 3))
+    opening = _choose(WORDS["openings" if lead else "bare openings"], rng)
+    rest = _join([_noun_phrase(unit, attributes, rng) for unit in units[:lead]])
+    sentences = [opening.format(size=size, build=build, rest=rest)]
+    units = units[lead:]
+    for length in _chunks(len(units), rng):
+        sentences.append(_sentence(units[:length], attributes, rng))
+        units = units[length:]
+    if rng.random() < 0.4:  # some authors come to the size late
+        sentences.append(sentences.pop(0))
+    extras = [_choose(HABITATS, rng), _choose(BEHAVIORS, rng)]
+    keep = int(rng.integers(0, 3))
+    for extra in extras if keep == 2 else extras[keep : keep + 1]:
+        sentences.insert(int(rng.integers(1, len(sentences) + 1)), extra)
+    return [_tidy(sentence) for sentence in sentences]
+
+
+def _choose(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(0, len(options)))]
+
+
+def _word(attribute: str, value: str, rng: np.random.Generator) -> str:
+    return _choose(wordings(attribute, value), rng)
+
+
+def _chunks(count: int, rng: np.random.Generator) -> list[int]:
+    """Lengths of 1 to 3 that add up to `count` in 4 to 6 sentences, or as near as `count` allows."""
+    pieces = min(count, int(rng.integers(4, 7)))
+    lengths = [1] * pieces
+    for _ in range(count - pieces):
+        open_ones = [i for i, length in enumerate(lengths) if length < 3]
+        lengths[open_ones[int(rng.integers(0, len(open_ones)))]] += 1
+    return lengths
+
+
+def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+    form = int(rng.integers(0, 5))
+    if form == 4 and len(units) == 1 and units[0] in _PHRASES:
+        form = 0  # "With a tufted head." is no sentence
+    if form < 2:
+        return _choose(WORDS["leads"], rng).format(
+            _join([_noun_phrase(unit, attributes, rng) for unit in units])
+        )
+    if form < 4:
+        clauses = [_clause(unit, attributes, rng) for unit in units]
+        link = _choose((", and ", ", while ", "; "), rng)
+        return ", ".join(clauses[:-1]) + link * (len(clauses) > 1) + clauses[-1] + "."
+    return "; ".join(_note(unit, attributes, rng) for unit in units) + "."
+
+
+def _noun_phrase(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+    """For example `a rufous cap`."""
+    if unit in _PHRASES:
+        return _word(unit, attributes[unit], rng)
+    part, color, shape = _facts(unit, attributes, rng)
+    if unit == "wing":
+        bars = attributes["wing_bars"] != "none"
+        return f"{color} {part} with {shape}" if bars else f"{shape} {color} {part}"
+    plural = "" if unit == "underparts" else "a "
+    if shape and rng.random() < 0.3:
+        return f"{plural}{color}, {shape} {part}"
+    return f"{plural}{shape + ' ' if shape else ''}{color} {part}"
+
+
+def _clause(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+    """For example `the crown is rufous`."""
+    if unit in _PHRASES:
+        return _choose(("the bird has", "it has", "there is"), rng) + " " + _word(unit, attributes[unit], rng)
+    part, color, shape = _facts(unit, attributes, rng)
+    verb = "are" if unit in ("wing", "underparts") else "is"
+    if unit == "wing" and attributes["wing_bars"] != "none":
+        options: tuple[str, ...] = ("the wings are {c}, crossed by {s}", "the {c} wings bear {s}")
+    elif shape:
+        options = ("the {p} {v} {c} and {s}", "the {c} {p} {v} {s}", "the {s} {p} {v} {c}")
+    elif unit == "back":
+        options = ("the {p} {v} {c}", "it is {c} on the {p}", "the nape and {p} are {c}")
+    else:
+        options = ("the {p} {v} {c}", "it is {c} on the {p}", "the bird wears {c} on the {p}")
+    return _choose(options, rng).format(p=part, c=color, s=shape, v=verb)
+
+
+def _note(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+    """For example `crown rufous`, as in the briefest of guides."""
+    if unit in _PHRASES:
+        return "with " + _word(unit, attributes[unit], rng)
+    part, color, shape = _facts(unit, attributes, rng)
+    if unit == "wing" and attributes["wing_bars"] != "none":
+        return f"{part} {color} with {shape}"
+    return f"{part} {color}, {shape}" if shape else f"{part} {color}"
+
+
+def _facts(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> tuple[str, str, str]:
+    """The words for a part, its color and, where it has one, its shape or marking."""
+    key = "breast" if unit == "underparts" else unit
+    part = unit if unit == "underparts" else _choose(WORDS["parts"][unit], rng)
+    color = _word(key, attributes[key], rng)
+    if key not in _SHAPES:
+        return part, color, ""
+    shape = _word(_SHAPES[key], attributes[_SHAPES[key]], rng)
+    if key == "breast" and attributes["pattern"] != "plain":
+        shape = _choose(("", "boldly ", "heavily ", "clearly "), rng) + shape
+    return part, color, shape
+
+
+def _join(phrases: Sequence[str]) -> str:
+    return " and ".join([", ".join(phrases[:-1])] * (len(phrases) > 1) + list(phrases[-1:]))
+
+
+def _tidy(sentence: str) -> str:
+    """Mend the articles and begin with a capital."""
+    sentence = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", sentence)
+    return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,89 @@
+"""Asking servers politely: what one refused for now is repeated, a few times and no sooner than it asks."""
+
+import email.utils
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from n3lib.io.errors import N3Error
+
+TRIES = 5
+# The longest wait, in seconds, that a server is granted before the call gives up.
+PATIENCE = 60.0
+
+
+def check_address(url: str, remedy: str = "Correct it") -> httpx.URL:
+    """An address that can be asked; anything but http and https is refused."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise N3Error(f"{url!r} is no address: {error}", remedy) from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise N3Error(f"{url!r} is no http or https address", remedy)
+    return address
+
+
+class Passing(Exception):
+    """A failure that may pass; `retry_after` is the server's `Retry-After`, empty if it gave none."""
+
+    def __init__(self, problem: str, retry_after: str = "") -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] | None = None) -> Retrying:
+    """What calls a function again while it raises `Passing` or an error of the transport, `TRIES` times.
+
+    In between it waits 1, 2, 4, ... seconds, or as long as the server asks.
+
+    Args:
+        problem: what the error says if it fails for good.
+        kept: what is not lost then.
+        after: called with the state after each failure.
+
+    Raises:
+        N3Error: it failed `TRIES` times, or the server asks for more than `PATIENCE` seconds.
+    """
+
+    def give_up(state: RetryCallState) -> None:
+        error = _error(state)
+        raise N3Error(
+            f"{problem}: {str(error) or type(error).__name__} ({TRIES} tries)",
+            f"Call again later: {kept} is kept",
+        ) from None
+
+    return Retrying(
+        retry=retry_if_exception_type((Passing, httpx.TransportError)),
+        stop=stop_after_attempt(TRIES),
+        wait=_pause,
+        after=after or (lambda state: None),
+        before_sleep=_check_patience,
+        retry_error_callback=give_up,
+    )
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _pause(state: RetryCallState) -> float:
+    """The seconds before the next try; `Retry-After` gives them as a number or as a date."""
+    retry_after = getattr(_error(state), "retry_after", "")
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        date = email.utils.parsedate_to_datetime(retry_after)
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):  # neither: as if the server had said nothing
+        return 2.0 ** (state.attempt_number - 1)
+
+
+def _check_patience(state: RetryCallState) -> None:
+    if state.upcoming_sleep > PATIENCE:
+        raise N3Error(
+            f"the server asks to wait {state.upcoming_sleep:.0f} seconds",
+            "Call again then: what is done so far is kept",
+        )
