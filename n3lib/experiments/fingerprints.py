@@ -150,7 +150,7 @@ def _method(folder: Path, name: str) -> list[float]:
     rows = bench.rows(bench.dataset.split.part("trainval"), False, "own", 0)
     problem = bench.problem("trainval", "test", rows, kind.uses_maps)
     given = method.fit(problem.seen)(problem.text)(problem.images)
-    drawn = [value for value in trial.params.values() if isinstance(value, int | float)]
+    drawn = [float(value) for value in trial.params.values() if isinstance(value, int | float)]
     return [*drawn, *_projections(given), *scores(given, problem.labels).values()]
 
 
