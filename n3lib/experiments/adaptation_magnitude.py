@@ -23,11 +23,11 @@ def by_layer(results: Mapping[str, Results]) -> Figure | Table:
             `n3lib.metrics.magnitude` returns. Those without it are left out, and so is a model from the panel
             of a quantity that was not measured.
     """
-    told = {name: [found for r in some if (found := r.get("adaptation"))] for name, some in results.items()}
+    moved = {name: [found for r in some if (found := r.get("adaptation"))] for name, some in results.items()}
     panels = {
         label: {
             name: [{layer: one[kind] for layer, one in found.items()} for found in some]
-            for name, some in told.items()
+            for name, some in moved.items()
             if some and all(kind in one for found in some for one in found.values())
         }
         for kind, label in _PANELS.items()

@@ -4,16 +4,12 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, load_backbone
+from n3lib.backbone import AVIARY_WEIGHTS
 from n3lib.experiments import freshness, tables
 from n3lib.experiments.experiment import FROZEN, Experiment, Results, accuracy_cell
 from n3lib.experiments.results import Markup, Table, lead, load_results
 from n3lib.io.files import read_tensors
 from n3lib.io.paths import expand
-from n3lib.model import N3, N3Config
 from n3lib.run import Run
 
 NETWORKS = {
@@ -53,37 +49,6 @@ BASE_NETWORKS = Experiment(
     also=pretraining,
     folder="base_networks",
 )
-
-
-def network_table(size: int, d: int) -> Table:
-    """The networks as N3 adapts them: without their classifiers, batch norms folded.
-
-    Args:
-        size: side of an image in pixels, for the size of the last feature map.
-        d: width of the meta-model whose decoders are counted.
-    """
-    rows = []
-    for name, title in NETWORKS.items():
-        backbone = load_backbone(BackboneConfig(name), pretrained=False)
-        with torch.no_grad():
-            channels, height, width = backbone.features(torch.zeros(1, 3, size, size)).shape[1:]
-        norms = [m for m in architecture(backbone.config)[0].modules() if isinstance(m, nn.BatchNorm2d)]
-        columns = [backbone.columns(layer).shape for layer in backbone.layers]
-        parameters = sum(m * n for m, n in columns)
-        with torch.device("meta"):  # only the shapes are needed
-            decoders = N3(backbone, 64, 1, 1, N3Config(d=d)).labels2adaptation
-        row = {
-            "network": title,
-            "layers": str(len(columns)),
-            "batch norms": str(len(norms)),
-            "parameters (M)": f"{parameters / 1e6:.2f}",
-            "size (MB)": f"{4 * parameters / 2**20:.0f}",
-            "longest column": str(max(n for _, n in columns)),
-            f"map at {size} pixels": f"{channels} x {height} x {width}",
-            f"N3's decoders, d = {d} (M)": f"{sum(p.numel() for p in decoders.parameters()) / 1e6:.1f}",
-        }
-        rows.append(row)
-    return Table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def table5(folder: Path) -> Table:
@@ -142,30 +107,6 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     rows = [[tables.TITLES[m], *(_cell(ran.get(m, [])) for ran in columns)] for m in methods]
     chance = ", ".join(dict.fromkeys(f"{r['chance']:.1f} % on {r['split']}" for r in found))
     return Table(head, rows, freshness.note(found, f"Chance is {chance}." if chance else ""))
-
-
-def where_it_moves(folder: Path) -> Table:
-    """How far the layers of EfficientNet-Lite0 move on CUB's proposed split, by their kind.
-
-    Args:
-        folder: of the results of `benchmark-lite0.yaml`.
-
-    Returns:
-        The change's norm in percent of the layer's, the median of all layers of a kind over all seeds; and
-        its task-dependent fraction in percent, the median of all layers.
-    """
-    kinds = {"1 x 1, widening": "_pw", "depthwise": "_dw", "1 x 1, narrowing": "_pwl"}  # ends of timm's names
-    ran, rows, found = tables.by_method(tables.measured(folder, "cub", "PS")), [], []
-    for method in ("finetune", "n3-constant", "n3"):
-        found += (own := ran.get(method, []))
-        layers = [layer for r in own for layer in r["adaptation"].items()]
-        values = [[one["relative"] for name, one in layers if name.endswith(end)] for end in kinds.values()]
-        cells = [f"{statistics.median(of):.2f}" if of else "not run" for of in values]
-        fractions = [one["varies"] for _, one in layers]
-        cells.append(f"{statistics.median(fractions):.1f}" if fractions else "not run")
-        rows.append([tables.TITLES[method], *cells])
-    head = ["method", *(f"{kind} (%)" for kind in kinds), "task-dependent fraction (%)"]
-    return Table(head, rows, freshness.note(found))
 
 
 def _cell(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""Charts of studies: lines with their spread over seeds, and layers side by side."""
+"""Charts of experiments: lines with their spread over seeds, and layers side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,9 +29,9 @@ def lines(
     Args:
         panels: title to the panel's lines by name; a name has one color in all panels.
         xlabel, ylabel: with units.
-        ordered: whether the names have an order, which the colors then show.
+        ordered: whether the colors show the order of the names.
         log: a logarithmic x axis, with a tick at each x.
-        level: a value to compare with and what it is called, drawn as a dashed line.
+        level: a value to compare with and its name, drawn as a dashed line.
         log_y: a y axis for values that differ by orders of magnitude and may be 0.
     """
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
@@ -56,13 +56,9 @@ def lines(
             axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axis.minorticks_off()
     if log_y:
-        least = min(
-            y for shown in panels.values() for seeds in shown.values() for s in seeds for y in s.values()
-        )
-        if least > 0:
-            axes[0, 0].set_yscale("log")
-        else:
-            axes[0, 0].set_yscale("symlog", linthresh=1.0)
+        seeds = [seed for shown in panels.values() for some in shown.values() for seed in some]
+        zero = min(y for seed in seeds for y in seed.values()) <= 0
+        axes[0, 0].set_yscale("symlog" if zero else "log", **({"linthresh": 1.0} if zero else {}))
     for axis in axes[:, 0]:
         axis.set(ylabel=_plain(ylabel, 2.8))
     legend = figure.legend(list(drawn.values()), apart(list(drawn), 3.5), loc="outside right upper")
@@ -71,26 +67,24 @@ def lines(
 
 
 def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
-    """A value of each layer, from the first to the last: one panel a quantity, one mark a seed.
+    """A value per layer, from the first to the last: one panel per quantity, one mark per seed.
 
     Args:
-        panels: what is measured, with its unit, to its values by name of the model; layers are the x.
+        panels: quantity, with its unit, to its values by name of the model; layers are the x.
     """
     figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
     names = dict.fromkeys(name for models in panels.values() for name in models)
     colors = dict(zip(names, [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED], strict=False))
-    order = list(
-        dict.fromkeys(layer for models in panels.values() for seeds in models.values() for layer in seeds[0])
-    )
+    shown = [seeds[0] for models in panels.values() for seeds in models.values()]
+    order = list(dict.fromkeys(layer for seed in shown for layer in seed))
     drawn: dict[str, Line2D] = {}
     for (ylabel, models), axis in zip(panels.items(), axes[:, 0], strict=True):
         for name, seeds in models.items():
             color = colors[name]  # the same in every panel, also in one that lacks some models
             x = [order.index(layer) for layer in seeds[0]]
-            mean = [float(np.mean([seed[layer] for seed in seeds])) for layer in seeds[0]]
-            (drawn[name],) = axis.plot(x, mean, "-", color=color, linewidth=1.2)
-            for seed in seeds:
-                y = [seed[layer] for layer in seeds[0]]
+            values = np.array([[seed[layer] for layer in seeds[0]] for seed in seeds])  # (seeds, layers)
+            (drawn[name],) = axis.plot(x, values.mean(0), "-", color=color, linewidth=1.2)
+            for y in values:
                 axis.plot(x, y, "o", color=color, markersize=3, alpha=0.6)
         axis.set(ylabel=_plain(ylabel, 1.9))
         axis.set_ylim(0, None)

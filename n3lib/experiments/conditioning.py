@@ -17,14 +17,12 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import charts
 from n3lib.experiments.ablation import ABLATION
 from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
-from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps, swap_layers
+from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps
 from n3lib.experiments.results import Table, lead, mean_and_spread
 from n3lib.experiments.word_check import erase
-from n3lib.run import Run
 
 SPECIES = (500, 2000)  # training species
 WAYS = 10  # of the tasks whose layers are swapped, here and in the ablation
-_CLASSES = {"random": "random classes", "look-alikes": "look-alikes"}
 
 _FORMS = {
     "all": ["--model.shared_mu=36", "--model.initial_mu=0.1"],
@@ -118,7 +116,7 @@ def lead_curves(folder: Path) -> Figure | Table:
             if both:
                 shown[ADAPTATIONS[form]] = [{k: own[k] - other[k] for k in own} for own, other in both]
         if shown:
-            panels[f"{species:,} species\n{_CLASSES[kind]}"] = shown
+            panels[f"{species:,} species\n{kind}"] = shown
     level = (0.0, "constant adaptation")
     return charts.lines(panels, "classes of the task", "lead (points)", log=True, level=level)
 
@@ -127,25 +125,6 @@ def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
     """Number of classes to accuracy."""
     measured = [one for one in result["measured"] if one["tasks"] == kind]
     return {one["ways"]: one["metrics"]["per_class_accuracy"] for one in measured}
-
-
-def whose_layers(run: Run, ways: int, tasks: int = 10, dataset: ZeroShotDataset | None = None) -> Table:
-    """`swap_layers` as a table.
-
-    Returns:
-        Mean per-class accuracy over the tasks, of classes drawn at random and of look-alikes; the rows after
-        the first as differences from it, task by task, with the standard error of their mean.
-    """
-    found = swap_layers(run, ways, tasks, dataset)
-    rows = [[LAYERS[0], *(f"{statistics.mean(scores[LAYERS[0]]):.1f}" for scores in found.values())]]
-    for name in LAYERS[1:]:
-        rows.append([name])
-        for scores in found.values():
-            changes = [a - b for a, b in zip(scores[name], scores[LAYERS[0]], strict=True)]
-            error = statistics.stdev(changes) / len(changes) ** 0.5
-            rows[-1].append(f"{statistics.mean(changes):+.1f} ± {error:.1f}")
-    head = ["layers adapted for", *(f"{ways} {_CLASSES[kind]} (%)" for kind in found)]
-    return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
 
 
 def swap_table(folder: Path) -> Table:
@@ -175,25 +154,6 @@ def swap_table(folder: Path) -> Table:
     head = ["adaptation", "seen classes", *(f"{layers}: {kind}" for layers, kind in swaps)]
     task = f"Tasks of {WAYS} classes, chance {100 / WAYS:.1f} %; "
     return Table(head, rows, CONDITIONING.note([*conditioning, *ablation], task))
-
-
-def dialect_table(folder: Path) -> Table:
-    """Every form of adaptation where one network cannot serve all tasks, and what other layers do to it.
-
-    Returns:
-        Accuracy, the points by which it changes where the layers were adapted for a task of another observer,
-        and the task-dependent fraction of the layers' change, the mean over layers.
-    """
-    results, rows = DIALECTS.measured(folder), []
-    found = DIALECTS.by_variant(results)
-    for form in ("frozen", "constant", "written", "all"):
-        swapped = [result for result in found[form] if "swaps" in result]
-        changes = [_change(result, LAYERS[1], KINDS[0]) for result in swapped]
-        fractions = [statistics.mean(one["varies"] for one in r["adaptation"].values()) for r in swapped]
-        cells = [accuracy_cell(found[form]), mean_and_spread(changes), mean_and_spread(fractions)]
-        rows.append([ADAPTATIONS[form], *cells])
-    head = ["accuracy (%)", "layers of another observer's task (points)", "task-dependent fraction (%)"]
-    return Table(["adaptation", *head], rows, DIALECTS.note(results))
 
 
 def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:

@@ -1,4 +1,4 @@
-"""Accuracy when the layers of a network are adapted for other classes than its classifier (chapter 12)."""
+"""Chapter 12: does it matter for which task the layers of a network are adapted?"""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import task_first
 from n3lib.evaluation import magnitude_over_halves
@@ -21,12 +20,7 @@ LAYERS = ("this task", "another task", "the mean of other tasks")
 
 @torch.no_grad()
 def swap_layers(
-    run: Run,
-    ways: int,
-    tasks: int,
-    dataset: ZeroShotDataset | None = None,
-    bank: TextBank | None = None,
-    part: str = "test",
+    run: Run, data: ZeroShotDataset, bank: TextBank, ways: int, tasks: int, part: str = "test"
 ) -> dict[str, dict[str, list[float]]]:
     """Accuracy when the layers of a network are adapted for other classes than its classifier.
 
@@ -36,10 +30,9 @@ def swap_layers(
 
     Args:
         run: a finished run.
+        data, bank: the run's, with the descriptions encoded.
         ways: K, at most half of the part's classes.
         tasks: drawn of each kind.
-        dataset: the run's data, where they are loaded already.
-        bank: their descriptions, where they are encoded already.
         part: `test` or `val`; no classes that the run was trained on.
 
     Returns:
@@ -49,26 +42,23 @@ def swap_layers(
     Raises:
         N3Error: K is too large, or there is one task only.
     """
-    dataset = dataset or load_data(run.config.data)
-    classes = np.array(dataset.split.part(part))
-    most = min(len(classes) // 2, *map(len, dataset.by_group(classes.tolist())))
+    model, classes = run.model, np.array(data.split.part(part))
+    most = min(len(classes) // 2, *map(len, data.by_group(classes.tolist())))
     if not 2 <= ways <= most or tasks < 2:
         raise N3Error(
             f"two tasks of {ways} classes each, {tasks} times, cannot be drawn from {len(classes)} {part}"
             " classes",
             f"Use 2 to {most} ways and at least 2 tasks",
         )
-    bank, model = bank or run.reader.bank(dataset.texts), run.model
-    similarity = bank.similarity(classes.tolist())
-    groups = dataset.group_of(classes.tolist())
+    similarity, groups = bank.similarity(classes.tolist()), data.group_of(classes.tolist())
     found: dict[str, dict[str, list[float]]] = {}
-    for kind in KINDS[:1] if dataset.groups else KINDS:
+    for kind in KINDS[:1] if data.groups else KINDS:
         drawn, others = [], []
         for task in range(tasks):
             order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
             order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
             left = order[ways:]
-            if dataset.groups:
+            if data.groups:
                 left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
             drawn.append(classes[order[:ways]].tolist())
             others.append(classes[left[:ways]].tolist())
@@ -79,7 +69,7 @@ def swap_layers(
             rest = [one.deltas for j, one in enumerate(adapted) if j != i]
             mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
             for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
-                logits, labels = score(model, dataset, task, own._replace(deltas=deltas), run.config)
+                logits, labels = score(model, data, task, own._replace(deltas=deltas), run.config)
                 found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
     return found
 
@@ -102,5 +92,5 @@ def measure_swaps(
     """
     if variant not in variants:
         return {}
-    swaps = swap_layers(run, ways, tasks, data, bank, part)
+    swaps = swap_layers(run, data, bank, ways, tasks, part)
     return {"adaptation": magnitude_over_halves(run, data, bank), "swaps": swaps}

@@ -29,13 +29,8 @@ from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tokens import TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
-ENCODERS = (
-    "words",
-    "glove:glove-wiki-gigaword-300",
-    "sentence-transformers/all-MiniLM-L6-v2",
-    "bert",
-    "elmo",
-)
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+ENCODERS = ("words", "glove:glove-wiki-gigaword-300", MINILM, "bert", "elmo")
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 # Titles in the order of the table, and the paper's Table 4 on the nearest encoder.
@@ -134,21 +129,21 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str
     """
     backbone, seen = load_backbone(config.backbone), list(data.split.train)
     picks = [data.indices([c])[: config.exemplar_images] for c in seen]
-    places = torch.repeat_interleave(torch.arange(len(seen)), torch.tensor([len(p) for p in picks]))
+    indices = torch.tensor([i for i, some in enumerate(picks) for _ in some])
     features = extract(backbone, data.images, np.concatenate(picks))
-    known = feature_statistics(features, places, len(seen), whiten=True)
+    known = feature_statistics(features, indices, len(seen), whiten=True)
     unseen = {}
     for part in ("val", "test"):
         ids = list(data.split.part(part))
-        indices = data.indices(ids)
-        labels = torch.tensor([ids.index(label) for label in data.labels[indices]])
-        unseen[part] = ids, extract(backbone, data.images, indices), labels
+        images = data.indices(ids)
+        labels = torch.tensor([ids.index(label) for label in data.labels[images]])
+        unseen[part] = ids, extract(backbone, data.images, images), labels
 
     def accuracy(parts: list[torch.Tensor], part: str, ridge: float) -> float:
-        ids, images, labels = unseen[part]
+        ids, found, labels = unseen[part]
         generator = Exemplar(ridge, lexical=len(parts) > 1)
         rows = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
-        return metrics(linear(images, *fold(rows, known.center, known.transform)), labels)[
+        return metrics(linear(found, *fold(rows, known.center, known.transform)), labels)[
             "per_class_accuracy"
         ]
 

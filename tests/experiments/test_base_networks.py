@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from n3lib.experiments import base_networks
 from n3lib.experiments.base_networks import BASE_NETWORKS, NETWORKS
 from n3lib.run import Run
@@ -52,27 +50,6 @@ def test_two_networks_side_by_side(tmp_path: Path, save_cub: Save) -> None:
     assert table.rows[-1][1:] == ["37.0 ± 1.4", "not run"]
     assert "2.0 % on PS" in table.note
     assert base_networks.two_networks(tmp_path / "empty", ["PS"]).note == ""
-
-
-def test_layers_that_moved_are_told_apart_by_kind(save_cub: Save) -> None:
-    ends = ("0.0.conv_pw", "0.0.conv_dw", "0.0.conv_pwl", "1.0.conv_pwl")
-    names = ["conv_stem", *(f"blocks.{end}" for end in ends)]
-    for seed, changes in ((0, (9, 0.5, 0.1, 0.2, 0.3)), (1, (9, 0.7, 0.1, 0.2, 0.8))):
-        moved = {name: {"relative": r, "varies": 3.0 + seed} for name, r in zip(names, changes, strict=True)}
-        folder = save_cub("PS", "finetune", seed, 36.0, adaptation=moved)
-    finetuned, _, written = base_networks.where_it_moves(folder).rows
-    # Medians of .5 .7; .1 .1; .2 .2 .3 .8; and of five layers that vary by 3 and five by 4.
-    assert finetuned[1:] == ["0.60", "0.10", "0.25", "3.5"]
-    assert written[1:] == ["not run"] * 4
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_network_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_networks, "NETWORKS", {"aviary": "the aviary's own"})
-    (row,) = base_networks.network_table(size=32, d=16).rows
-    # Nine convolutions: a stem, two in each of three blocks, and two shortcuts; each with a batch norm.
-    assert row[:3] == ["the aviary's own", "9", "9"]
-    assert row[5:7] == [str(128 * 9 + 1), "128 x 4 x 4"]
 
 
 def test_weights_tell_the_accuracy_of_their_pretraining(tiny_run: Run) -> None:

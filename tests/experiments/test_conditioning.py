@@ -1,7 +1,5 @@
 """Chapter 12: leads seed by seed, layers of another task, and what is left of a description."""
 
-import copy
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,14 @@ from n3lib.data import load_data
 from n3lib.experiments.conditioning import (
     conditioning_table,
     cuts,
-    dialect_table,
     lead_curves,
     share_of_mean,
     swap_table,
-    whose_layers,
 )
 from n3lib.run import Run
 
 Save = Callable[..., Path]
-BOTH, ALONE = "N3, shared offset and text-conditioned", "N3, text-conditioned alone"
+BOTH = "N3, shared offset and text-conditioned"
 
 
 def test_leads_are_taken_seed_by_seed(save: Save, shown: Callable[..., Any]) -> None:
@@ -46,7 +42,7 @@ def test_leads_are_taken_seed_by_seed(save: Save, shown: Callable[..., Any]) -> 
     assert rows["constant adaptation"] == ["32.0 ± 2.8", "", "", ""]
     assert rows["none: exemplar ridge"] == ["20.0", "-10.0", "", ""]
     lines = shown(lead_curves(folder))
-    assert lines["500 species\nrandom classes"][0] == [[2, 3.0], [4, 1.5]]
+    assert lines["500 species\nrandom"][0] == [[2, 3.0], [4, 1.5]]
     assert lines["500 species\nlook-alikes"][0] == [[2, 2.0], [4, 1.0]]
 
 
@@ -71,55 +67,16 @@ def test_swapped_layers_are_counted_from_the_tasks_own(save: Save) -> None:
     assert table.note.startswith("Tasks of 10 classes, chance 10.0 %; seeds 0, 1.")
 
 
-def test_dialects_have_accuracy_swaps_and_the_task_dependent_fraction(save: Save) -> None:
-    scores = {"this task": [40.0, 30.0], "another task": [10.0, 6.0], "the mean of other tasks": [0.0, 0.0]}
-    more = {"swaps": {"random": scores}, "adaptation": {"a": {"varies": 30.0}, "b": {"varies": 10.0}}}
-    save("dialects", "all", 0, 34.0, **more)
-    save("dialects", "all", 1, 36.0, **more)
-    table = dialect_table(save("dialects", "constant", 0, 11.0))
-    rows = {row[0]: list(row[1:]) for row in table.rows}
-    # (10 + 6) / 2 - (40 + 30) / 2 = -27; (30 + 10) / 2 = 20.
-    assert rows[BOTH] == ["35.0 ± 1.4", "-27.0 ± 0.0", "20.0 ± 0.0"]
-    assert rows["constant adaptation"] == ["11.0", "", ""]
-    assert rows[ALONE] == ["", "", ""]
-
-
 @pytest.mark.parametrize(
     ("name", "show"),
     [
         ("conditioning", conditioning_table),
         ("conditioning", lead_curves),
         ("conditioning", swap_table),
-        ("dialects", dialect_table),
     ],
 )
 def test_without_results_there_is_a_command(tmp_path: Path, name: str, show: Callable[..., Any]) -> None:
     assert f"`n3 study {name}`" in show(tmp_path).note
-
-
-@pytest.fixture
-def even(tiny_run: Run) -> Run:
-    """The tiny run with the same change in every column, whatever the task."""
-    run = copy.deepcopy(tiny_run)
-    with torch.no_grad():
-        for decoder in run.model.labels2adaptation.decoders:
-            decoder.out.weight.zero_()
-            decoder.out.bias.fill_(0.3)
-    return run
-
-
-def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(even: Run) -> None:
-    table = whose_layers(even, 3, tasks=3)
-    assert [row[0] for row in table.rows] == ["this task", "another task", "the mean of other tasks"]
-    for row in table.rows[1:]:
-        assert [cell.lstrip("+-") for cell in row[1:]] == ["0.0 ± 0.0"] * 2
-
-
-def test_tasks_of_one_group_have_no_look_alikes(tiny_run: Run) -> None:
-    data = load_data(tiny_run.config.data)
-    groups = tuple(c % 2 for c in range(len(data.classes)))
-    table = whose_layers(tiny_run, 3, tasks=2, dataset=dataclasses.replace(data, groups=groups))
-    assert [len(row) for row in table.rows] == [len(table.head)] * 3 == [2] * 3
 
 
 def test_the_share_of_the_columns_mean() -> None:

@@ -34,12 +34,24 @@ def test_layers_of_each_kind_are_used(moved: Run, monkeypatch: pytest.MonkeyPatc
         return score(model, dataset, classes, adaptation, config)
 
     monkeypatch.setattr(layer_swaps, "score", spy)
-    swap_layers(moved, 3, tasks=3)
+    data = load_data(moved.config.data)
+    swap_layers(moved, data, moved.reader.bank(data.texts), 3, tasks=3)
     name = next(iter(seen[0]))
     own, other, mean = (seen[place][name] for place in range(3))
     second, third = seen[3][name], seen[6][name]
     assert (own - other).norm() > 1e-3 * own.norm()
     torch.testing.assert_close(mean, (second + third) / 2)
+
+
+def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: Run) -> None:
+    even = copy.deepcopy(tiny_run)
+    with torch.no_grad():
+        for decoder in even.model.labels2adaptation.decoders:
+            decoder.out.weight.zero_()
+            decoder.out.bias.fill_(0.3)
+    data = load_data(even.config.data)
+    for scores in swap_layers(even, data, even.reader.bank(data.texts), 3, 3).values():
+        assert scores["this task"] == scores["another task"] == scores["the mean of other tasks"]
 
 
 def test_where_there_are_groups_the_other_task_is_of_another(
@@ -56,17 +68,18 @@ def test_where_there_are_groups_the_other_task_is_of_another(
         return batch(classes)
 
     monkeypatch.setattr(bank, "batch", spy)
-    found = swap_layers(moved, 3, 4, dataclasses.replace(data, groups=groups), bank)
+    found = swap_layers(moved, dataclasses.replace(data, groups=groups), bank, 3, 4)
     assert list(found) == ["random"]
     own, other = asked[:4], asked[4:]
     assert all(len(groups) == 1 for groups in asked)
     assert all(a.isdisjoint(b) for a, b in zip(own, other, strict=True))
     few = tuple(int(c in data.split.test[:2]) for c in range(len(data.classes)))
     with pytest.raises(N3Error, match="3 classes") as refused:
-        swap_layers(moved, 3, 4, dataclasses.replace(data, groups=few), bank)
+        swap_layers(moved, dataclasses.replace(data, groups=few), bank, 3, 4)
     assert "2 to 2 ways" in str(refused.value)
 
 
 def test_more_classes_than_there_are_is_refused(tiny_run: Run) -> None:
+    data = load_data(tiny_run.config.data)
     with pytest.raises(N3Error, match="7 classes.*8 test"):
-        swap_layers(tiny_run, 7, 2)
+        swap_layers(tiny_run, data, tiny_run.reader.bank(data.texts), 7, 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from n3lib.data import load_data
 from n3lib.evaluation import evaluate
 from n3lib.experiments.experiment import Evaluation, Experiment
 from n3lib.experiments.layer_swaps import measure_swaps, swap_layers
@@ -117,7 +118,8 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     constant, written = study.measured(tmp_path / "results")[::-1]
     assert "swaps" not in constant
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
-    assert written["swaps"] == swap_layers(told, 2, 3, part="val")
+    data = load_data(told.config.data)
+    assert written["swaps"] == swap_layers(told, data, told.reader.bank(data.texts), 2, 3, "val")
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 
