@@ -63,8 +63,9 @@ def run_experiment(
     lacking = list[tuple[str, RunConfig, Evaluation | None, Path]]()
     for seed, variant in itertools.product(seeds, chosen):
         config = experiment.settings(variant, configs, overrides, seed)
-        own = [one for one in experiment.evaluations if variant in (one.variants or chosen)]
-        for evaluation in own or [None]:
+        for evaluation in experiment.evaluations or (None,):
+            if evaluation and evaluation.variants and variant not in evaluation.variants:
+                continue
             path = home / f"{variant}-seed{seed}{evaluation.end if evaluation else ''}.json"
             if not answered(path, _question(name, variant, config, evaluation), config.data):
                 lacking.append((variant, config, evaluation, path))
@@ -75,18 +76,18 @@ def run_experiment(
             raise N3Error(f"{name} needs {weights}", f"Make it: {make}")
     if lacking:
         log(f"{home}: {len(lacking)} results to measure")
-    for variant, config, evaluation, path in lacking:
+    for variant, config, asked, path in lacking:
         run_folder = runs / name / f"{variant}-seed{config.seed}"
         try:
             run = train(config, run_folder)
-            if evaluation:
-                ways, control = evaluation.ways, evaluation.control
+            if asked:
+                ways, control = asked.ways, asked.control
                 result = evaluate(run, ways=ways, permutations=PERMUTATIONS, control=control)
             else:
                 result = _measure(experiment, variant, run)
         except Diverged as error:  # a finding too
             result = _unmeasured(config, error)
-        result |= {"study": "main" if evaluation else name, "variant": variant, "curve": curve(run_folder)}
+        result |= {"study": "main" if asked else name, "variant": variant, "curve": curve(run_folder)}
         command = ["n3", "study", name, "--variant", variant, "--seed", str(config.seed), *overrides]
         result["command"] = shlex.join(command)
         write_result(path, result)
