@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Without it, every kernel and every test's process would compile all that it imports, PyTorch included.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup book book-full links test lint faults clean elmo
+.PHONY: help setup fingerprints book book-full links test lint faults clean elmo
 .PHONY: results-aviary results-cub results-text results-benchmark results-studies
 .DELETE_ON_ERROR:
 
@@ -19,6 +19,7 @@ help:
 	@echo "make test    style, types, tests and notebooks, at small sizes"
 	@echo "make lint    style and types only"
 	@echo "make faults  the tests of faults, many times over: results/faults.json (15 minutes)"
+	@echo "make fingerprints   what today's code gives, after a change of results that is meant (CONTRIBUTING.md)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
 	@echo "make results-aviary            train and measure what results/training holds (about an hour)"
 	@echo "make results-cub DATA=DIR      the same for results/benchmark/cub-ps (about 80 minutes; CUB and its texts in DIR)"
@@ -81,6 +82,9 @@ test: lint
 faults: setup
 	N3_FAULTS=results/faults.json $(BIN)/python -m pytest tests/faults
 	for what in json config archive; do $(BIN)/python tests/faults/fuzz.py $$what -max_total_time=60 || exit 1; done
+
+fingerprints: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m n3lib.experiments.fingerprints results
 
 # What results/ has of an experiment is not measured again, and a finished run is not trained again.
 results-aviary: setup

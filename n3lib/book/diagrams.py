@@ -1,11 +1,11 @@
 """Drawings that explain: N3 as a whole, and one training episode."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 
+from n3lib.book.lesson import Task
 from n3lib.experiments.lettering import literal, plain
 from n3lib.experiments.plots import BLUE, GRAY, ORANGE, PAPER, RED, Picture, canvas, show
 
@@ -13,27 +13,28 @@ INK = "#333333"
 Number = int | float
 
 
-def task_diagram(query: Sequence[tuple[Any, str]], support: Sequence[str]) -> Picture:
-    """An episode: images of query classes with their texts, and the support classes as names."""
-    figure, axes = canvas(2, len(query), (1.75 * len(query), 3.4), height_ratios=[1.5, 1.2])
-    for (image, text), (top, below) in zip(query, axes.T, strict=True):
+def task_diagram(query: Task, support: Sequence[str]) -> Picture:
+    """An episode: one image per query class above its description, and the names of the support classes."""
+    count = len(query.classes)
+    figure, axes = canvas(2, count, (1.75 * count, 3.4), height_ratios=[1.5, 1.2])
+    for image, text, (top, below) in zip(query.images, query.classes.values(), axes.T, strict=True):
         show(top, image)
         below.set_axis_off()
-        told = below.text(0, 1, plain(text, 1.55, 7.0, 6), va="top", size=7, transform=below.transAxes)
-        literal([told])
+        words = plain(" ".join(text), 1.55, 7.0, 6)
+        literal([below.text(0, 1, words, va="top", size=7, transform=below.transAxes)])
     names = f"support classes, text and images known: {', '.join(support)}"
     figure.suptitle("query classes: images to classify, by their descriptions alone", size=9, color=BLUE)
-    known = plain(names, 1.75 * len(query) - 0.4, 8.0, 3)
-    literal([figure.supxlabel(known, size=8, color=RED)])
+    literal([figure.supxlabel(plain(names, 1.75 * count - 0.4, 8.0, 3), size=8, color=RED)])
     return Picture(figure)
 
 
 def diagram() -> Figure:
-    """N3 in one picture, from descriptions to the network that they write; a copy is in `book/images`."""
+    """N3 in one picture, from descriptions to the synthesized network; a copy is in `book/images`."""
     figure = Figure(figsize=(9.2, 4.7), facecolor=PAPER)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 92), ylim=(0, 47))
     axis.set_axis_off()
+    style = {"arrowstyle": "-|>", "mutation_scale": 11, "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
 
     def box(x: int, y: int, w: int, h: int, text: str, color: str) -> None:
         frame = FancyBboxPatch((x, y), w, h, "round,pad=0,rounding_size=1", ec=color, fc=color + "22", lw=1.4)
@@ -41,18 +42,7 @@ def diagram() -> Figure:
         axis.text(x + w / 2, y + h / 2, text, ha="center", va="center", size=8.5, linespacing=1.4)
 
     def arrow(x: Number, y: int, to_x: Number, to_y: int, text: str = "", shift: float = 0.0) -> None:
-        axis.add_patch(
-            FancyArrowPatch(
-                (x, y),
-                (to_x, to_y),
-                shrinkA=0,
-                shrinkB=0,
-                arrowstyle="-|>",
-                mutation_scale=11,
-                lw=1.1,
-                color=INK,
-            )
-        )
+        axis.annotate("", (to_x, to_y), (x, y), arrowprops=style)
         axis.text((x + to_x) / 2 + shift, (y + to_y) / 2 + 1 - abs(shift) / 2, text, ha="center", size=8)
 
     box(2, 32, 18, 10, "descriptions\nof K classes\n“... a rufous cap ...”", BLUE)

@@ -1,7 +1,7 @@
-"""Your own classes: which words a run can read, what a network says of a folder of pictures, and a form.
+"""Your own classes: a folder of pictures, what a network answers, and a form for JupyterLab.
 
-The form is for JupyterLab: the predictions follow the descriptions while they are typed. What it decides is
-in functions that need no widgets.
+The form updates the predictions while somebody types descriptions. What it decides is in functions that need
+no widgets.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import html
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,24 +21,23 @@ from n3lib.data.images import load_image
 from n3lib.data.texts import parse_classes, sentences
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import plain
-from n3lib.experiments.results import Table
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
 
-SHOWN = 8  # pictures side by side; of more, one would see little
+SHOWN = 8  # pictures side by side; more would be too small
 PAUSE = 0.5  # seconds without a key before the form answers
 _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class Pictures(NamedTuple):
-    """Image files as a network reads them.
+    """Image files as input of a network.
 
     Attributes:
         names: of the files, without folder and ending.
         pixels: cut to squares.
-        problems: one line for each file that could not be read.
+        problems: one line per file that could not be read.
     """
 
     names: list[str]
@@ -74,7 +72,7 @@ def read_pictures(files: Sequence[Path], size: int) -> Pictures:
 
 
 def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
-    """The first pictures, up to `SHOWN`, above the probabilities that a network gives its classes.
+    """The first `SHOWN` pictures, each above the probabilities of the network's classes.
 
     Raises:
         N3Error: there is no picture.
@@ -89,10 +87,10 @@ def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
 
 
 def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Classes from names and running text, as somebody types them; wholly empty entries are passed over.
+    """Classes from typed names and running text; entries without both are left out.
 
     Raises:
-        N3Error: a text without a name, or a name that stands twice.
+        N3Error: a text without a name, or a name given twice.
     """
     classes: dict[str, tuple[str, ...]] = {}
     for name, text in entries:
@@ -106,20 +104,7 @@ def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return classes
 
 
-def words(run: Run, classes: Mapping[str, Any]) -> Table:
-    """Which words of each description the run met in training, and which it did not.
-
-    See `n3lib.text.reader.Reader.met`.
-    """
-    rows = []
-    for name, text in parse_classes(classes).items():
-        met = run.reader.met(text)
-        rows.append([name, *(", ".join(w for w, known in met.items() if known == k) for k in (True, False))])
-    return Table(["class", "met in training", "never met"], rows)
-
-
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The widgets of one class in the form."""
 
     name: Any
@@ -129,16 +114,17 @@ class Row:
 
 
 class Form:
-    """Descriptions to type, and below them what the network written from them says of some pictures.
+    """Descriptions to edit, and below them the answers of the network synthesized from them.
 
-    Shown in JupyterLab. Where no kernel runs, as in a built book, its first answers are shown as a picture.
-    What cannot be used (an empty description, one class, a broken image) is told in one line; what was typed
-    stays. Uploaded pictures come before those of the folder; the next upload takes their place.
+    JupyterLab shows the widgets. A page without a kernel, as in a built book, shows the first answers as a
+    picture. Input that cannot be used (an empty description, one class, a broken image) is reported in one
+    line, and the typed text stays. Uploaded pictures come before those of the folder; the next upload
+    replaces them.
 
     Args:
         run: a trained N3.
-        classes: what stands in the form at first.
-        folder: of the pictures, at first.
+        classes: the first descriptions.
+        folder: the first folder of pictures.
 
     Raises:
         N3Error: ipywidgets is not installed.
@@ -170,14 +156,14 @@ class Form:
 
     def add_class(self, name: str = "", text: str = "") -> None:
         """One more class at the end of the form."""
-        named = self.make.Text(name, placeholder="name", layout={"width": "12em"})
-        told = self.make.Textarea(text, placeholder="what it looks like", rows=2, layout={"width": "70%"})
+        title = self.make.Text(name, placeholder="name", layout={"width": "12em"})
+        words = self.make.Textarea(text, placeholder="what it looks like", rows=2, layout={"width": "70%"})
         remove = self.make.Button(icon="trash", tooltip="Remove this class", layout={"width": "3em"})
         unknown = self.make.HTML()
-        line = self.make.HBox([named, told, remove])
-        row = Row(named, told, unknown, self.make.VBox([line, unknown]))
+        line = self.make.HBox([title, words, remove])
+        row = Row(title, words, unknown, self.make.VBox([line, unknown]))
         remove.on_click(lambda _: self.remove_class(row))
-        for field in (named, told):
+        for field in (title, words):
             field.observe(self._later, "value")
         self.rows.append(row)
         self.list.children = [row.box for row in self.rows]
@@ -189,33 +175,33 @@ class Form:
         self._later()
 
     def update(self) -> None:
-        """Write a network from what stands in the form, and show what it answers."""
-        lines: list[str] = []
+        """Synthesize a network from the descriptions in the form, and show its answers."""
+        lines, jpeg = list[str](), b""  # no picture after an error: answers to another text would mislead
         try:
             self._mark_unknown_words()
             network = synthesize(self.run, described([(row.name.value, row.text.value) for row in self.rows]))
             pictures = read_pictures(self._files(), self.run.image_size)
             lines += pictures.problems
-            self._draw(answers(network, pictures)._repr_jpeg_())
+            jpeg = answers(network, pictures)._repr_jpeg_()
             count = len(pictures.names)
             lines += [f"The first {SHOWN} of {count} pictures are shown."] if count > SHOWN else []
         except (N3Error, OSError) as error:  # an OSError: a folder that may not be read
             lines.append(str(error))
-            self._draw(b"")  # answers to another text would mislead
         except Exception as error:
             lines.append(f"{type(error).__name__}: {error}")
-            self._draw(b"")
             raise  # into the log of the kernel
         finally:
-            self._tell(*lines)
+            self.picture.value = jpeg
+            self.picture.layout.display = None if jpeg else "none"  # browsers draw a broken image otherwise
+            self.message.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
-        """The widgets, and for pages without a kernel the answers as a picture."""
+        """The widgets, and the answers as a picture for pages without a kernel."""
         bundle: dict[str, Any] = dict(self.box._repr_mimebundle_(**how))
         return {**bundle, "image/jpeg": bytes(self.picture.value)} if self.picture.value else bundle
 
     def _files(self) -> list[Path]:
-        """The pictures that were uploaded last, and after them those of the folder."""
+        """The last upload, then the pictures of the folder."""
         uploads = []
         for number, one in enumerate(self.upload.value):
             place = Path(self._uploaded.name) / str(number)  # each in a folder of its own: names may be equal
@@ -232,15 +218,8 @@ class Form:
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
 
-    def _draw(self, jpeg: bytes) -> None:
-        self.picture.value = jpeg
-        self.picture.layout.display = None if jpeg else "none"  # browsers draw a broken image otherwise
-
-    def _tell(self, *lines: str) -> None:
-        self.message.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
-
     def _later(self, _: Any = None) -> None:
-        """Answer when nothing has been typed for a moment; every key in between starts the moment anew."""
+        """Answer `PAUSE` seconds after the last key."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # no kernel, so nobody types

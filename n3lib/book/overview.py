@@ -1,8 +1,7 @@
-"""What there is to learn from: datasets and their texts on this machine, and splits."""
+"""The datasets: what is on this machine, the splits beside the paper's Table 1, and a page of the guide."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 
 from n3lib.data import find_source, sources
 from n3lib.data.photographs.source import Source, read_text
-from n3lib.data.texts import read_classes
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
 from n3lib.experiments.results import Markup, Table, escape
@@ -20,7 +18,7 @@ from n3lib.io.paths import expand
 # Classes for training, validation and test in the paper's Table 1.
 _TABLE1 = {"cub": "100 / 50 / 50", "awa2": "30 / 10 / 10", "nabirds": "324 / 40 / 40"}
 _TABLE1 |= {"flowers-species": "35 / 10 / 10"}
-# Details: n3lib/data/splits.py.
+# Details: n3lib/data/photographs/splits.py.
 _ORIGIN = {
     ("cub", "PS"): "Xian et al., 2017",
     ("cub", "SS"): "Akata et al., 2013; validation drawn here",
@@ -38,23 +36,23 @@ _ORIGIN = {
 
 
 def datasets(root: str | Path | None) -> Table:
-    """Every dataset of photographs: whether it and its texts are in `root`, and what brings them.
+    """Every dataset of photographs: whether it and its texts are in `root`, and the command that brings them.
 
     Args:
         root: the folder that holds the datasets, or None for none.
     """
     rows, notes = [], []
     for source in sources().values():
-        photographs, texts, problem = _state(source, root)
-        command = Markup()
-        if not photographs:
+        *present, problem = _state(source, root)
+        command = ""
+        if not present[0]:
             by_hand = "" if all(archive.url for archive in source.archives) else " --from FOLDER"
-            command = Markup(f"`n3 data download {source.name} --root DIR{by_hand}`")
-        elif not texts:
-            describe = f"n3 data describe {source.name} --root DIR --section all --contact you@example.org"
-            command = Markup(f"`{describe}`")
+            command = f"`n3 data download {source.name} --root DIR{by_hand}`"
+        elif not present[1]:
+            command = f"`n3 data describe {source.name} --root DIR --section all --contact you@example.org`"
         size = [str(source.classes), f"{source.images:,}", ", ".join(source.splits)]
-        rows.append([source.name, *size, _told(photographs), _told(texts), command])
+        states = ["present" if there else "missing" for there in present]
+        rows.append([source.name, *size, *states, Markup(command)])
         notes += [escape(problem)] if problem else []
     head = ["dataset", "classes", "images", "splits", "photographs", "texts", "what brings what is missing"]
     return Table(head, rows, "\n\n".join(notes))
@@ -67,7 +65,7 @@ def is_here(name: str, root: str | Path | None) -> bool:
 
 
 def _state(source: Source, root: str | Path | None) -> tuple[bool, bool, str]:
-    """Whether there are photographs and texts, and what is wrong with texts that are there."""
+    """Whether there are photographs, whether there are texts, and why texts that are there do not fit."""
     if not root:
         return False, False, ""
     root = expand(root)
@@ -83,12 +81,8 @@ def _state(source: Source, root: str | Path | None) -> tuple[bool, bool, str]:
     return True, True, ""
 
 
-def _told(present: bool) -> str:
-    return "present" if present else "missing"
-
-
 def splits() -> Table:
-    """How many classes each part of every split has, and where the split comes from."""
+    """The number of classes in each part of every split, and the origin of the split."""
     rows = []
     for source in sources().values():
         if source.name == "cub2010":  # those of cub
@@ -105,24 +99,6 @@ def splits() -> Table:
 def lengths(texts: Sequence[Sequence[str]]) -> list[int]:
     """The length of each description in words."""
     return [len(" ".join(sentences).split()) for sentences in texts]
-
-
-def told(text: str) -> Table:
-    """A JSON file of descriptions, given as its text, as the library reads it: sentence by sentence.
-
-    Raises:
-        N3Error: as `n3lib.data.texts.read_classes` does.
-    """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "classes.json"
-        path.write_text(text, encoding="utf-8")
-        classes = read_classes(path)
-    rows = [
-        [name, str(sentence), f"{getattr(sentence, 'weight', 1.0):g}"]
-        for name, sentences in classes.items()
-        for sentence in sentences
-    ]
-    return Table(["class", "sentence", "counts"], rows)
 
 
 def pages(

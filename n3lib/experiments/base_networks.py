@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from n3lib.backbone import AVIARY_WEIGHTS
-from n3lib.experiments import freshness, tables
+from n3lib.experiments import provenance, tables
 from n3lib.experiments.experiment import FROZEN, Experiment, Results, accuracy_cell
 from n3lib.experiments.results import Markup, Table, lead, load_results
 from n3lib.io.files import read_tensors
@@ -87,7 +87,7 @@ def cub_table(folder: Path) -> Table:
             remark = Markup(f"needs a download of its published weights: {command}")
         rows.append([NETWORKS[name], f"{paper:.1f}", *cells, remark])
     head = ["network", "paper: N3 (%)", "ours: exemplar ridge, frozen (%)", "ours: N3, every layer (%)", ""]
-    return Table(head, rows, freshness.note(found, "50 classes, chance 2.0 %."))
+    return Table(head, rows, provenance.note(found, "50 classes, chance 2.0 %."))
 
 
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
@@ -106,7 +106,7 @@ def two_networks(folder: Path, splits: Sequence[str]) -> Table:
             found += [result for method in methods for result in ran.get(method, [])]
     rows = [[tables.TITLES[m], *(_cell(ran.get(m, [])) for ran in columns)] for m in methods]
     chance = ", ".join(dict.fromkeys(f"{r['chance']:.1f} % on {r['split']}" for r in found))
-    return Table(head, rows, freshness.note(found, f"Chance is {chance}." if chance else ""))
+    return Table(head, rows, provenance.note(found, f"Chance is {chance}." if chance else ""))
 
 
 def _cell(results: Results) -> str:

@@ -63,14 +63,15 @@ class Benchmark:
 
     Args:
         config: dataset, split, backbone, text encoder and mirroring; and all that N3 is trained with.
+        dataset: the data, where they are loaded already.
 
     Raises:
         N3Error: the data are not there, or the split has no validation classes.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, dataset: ZeroShotDataset | None = None) -> None:
         self.config = config
-        self.dataset: ZeroShotDataset = load_data(config.data)
+        self.dataset: ZeroShotDataset = dataset or load_data(config.data)
         if not self.dataset.split.val:
             raise N3Error(f"split {self.dataset.split.name} has no validation classes to choose on")
 

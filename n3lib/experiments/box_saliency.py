@@ -11,7 +11,7 @@ import torch
 from n3lib.data import load_data
 from n3lib.data.photographs.boxes import bird_masks
 from n3lib.evaluation import method_name
-from n3lib.experiments import freshness
+from n3lib.experiments import provenance
 from n3lib.experiments.results import Table, load_results, mean_and_spread
 from n3lib.experiments.saliency import saliency, share_inside
 from n3lib.io.environment import environment
@@ -115,7 +115,7 @@ def box_table(folder: Path) -> Table:
     seeds = ", ".join(map(str, sorted({r["seed"] for r in found})))
     ways = found[0]["ways"]
     note = f"CUB {splits}, {ways} unseen classes; seed {seeds}; mean and standard deviation over classes."
-    return Table(head, rows, freshness.note(found, note))
+    return Table(head, rows, provenance.note(found, note))
 
 
 def _gaps(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:

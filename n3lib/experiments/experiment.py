@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from n3lib.config import RunConfig, read_config
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import TextControl
-from n3lib.experiments import freshness
+from n3lib.experiments import provenance
 from n3lib.experiments.results import accuracies, load_results, mean_and_spread
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
@@ -129,7 +129,7 @@ class Experiment:
         if one and not task:
             task = f"{one['ways']} classes, chance {one['chance']:.1f} %; "
         seeds = sorted({r["seed"] for r in results})
-        return freshness.note(results, f"{task}seeds {', '.join(map(str, seeds))}.")
+        return provenance.note(results, f"{task}seeds {', '.join(map(str, seeds))}.")
 
 
 def accuracy_cell(results: Collection[Mapping[str, Any]]) -> str:

@@ -1,10 +1,11 @@
-"""Text in pictures: names and sentences as somebody wrote them, in the room that there is.
+"""Text in figures: any name or sentence, drawn literally and cut to the available width.
 
-Names of classes and files come from anybody. Matplotlib takes `$` for mathematics, warns of characters that
-its font lacks, and lets a long text push everything else out of the picture.
+Users choose the names of classes and files. Matplotlib reads `$` as mathematics, warns of characters that its
+font lacks, and lets a long text push everything else out of the figure.
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -28,7 +29,7 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 def families() -> list[str]:
-    """The fonts in which a character is looked for, in this order; all of them are on this machine."""
+    """The installed fonts that are searched for a character, in this order."""
     installed = {font.name for font in fontManager.ttflist}
     # DejaVu Sans comes with Matplotlib and has `MISSING` and the ellipsis.
     return [*rcParams["font.family"], "DejaVu Sans", *(name for name in _FALLBACKS if name in installed)]
@@ -41,23 +42,23 @@ def literal(texts: Iterable[Text]) -> None:
 
 
 def plain(text: str, inches: float, size: float = 9.0, lines: int = 1) -> str:
-    """A text as it can be drawn: what has no glyph here is `MISSING`, what does not fit ends in an ellipsis.
+    """A text that can be drawn: `MISSING` for a character without a glyph, an ellipsis for what does not fit.
 
-    Line breaks and control characters of the text do not count; it is broken where the room ends.
+    The text's own line breaks and control characters are ignored.
 
     Args:
-        text: whatever somebody wrote.
-        inches: room in a line.
+        text: any text.
+        inches: width of a line.
         size: of the font, in points.
-        lines: at most.
+        lines: the most lines.
     """
     return _fitted(_drawable(text), "", inches, size, lines)
 
 
 def apart(texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1) -> list[str]:
-    """Several texts as `plain` draws them, each with its number, from 1, where that says nothing.
+    """Several texts as `plain` gives them, so that they can be told apart.
 
-    So it is where another text reads the same, and where no letter of it can be drawn.
+    A text that looks like another one, or of which no letter can be drawn, gets its number, from 1.
     """
     shown = [plain(text, inches, size, lines) for text in texts]
     meant: dict[str, set[str]] = {}
@@ -86,11 +87,11 @@ def _drawable(text: str) -> str:
         for char in line
         if not _invisible(char)
     )
-    return seen if seen.strip(_JOINERS) or not text else MISSING  # something is there
+    return seen if seen.strip(_JOINERS) or not text else MISSING  # never invisible
 
 
 def _invisible(char: str) -> bool:
-    """Marks of direction and variants: they would act on what stands around the text, or have no glyph."""
+    """Marks of direction and variants: they have no glyph, or change the text around them."""
     return (unicodedata.category(char) == "Cf" and char not in _JOINERS) or (
         "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
     )
@@ -120,14 +121,9 @@ def _fitted(text: str, end: str, inches: float, size: float, lines: int) -> str:
 
 
 def _fitting(text: str, tail: str, inches: float, size: float) -> int:
-    """How many of the first characters fit, with a `tail` behind them: the most, but one at least."""
-    fits, too_long = 1, len(text) + 1
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if width(text[:middle] + tail, size) <= inches:
-            fits = middle
-        else:
-            too_long = middle
+    """How many of the first characters fit with a `tail` behind them; at least one."""
+    longer = range(2, len(text) + 1)
+    fits = 1 + bisect_right(longer, inches, key=lambda count: width(text[:count] + tail, size))
     while 1 < fits < len(text) and (text[fits] in _JOINERS or unicodedata.category(text[fits])[0] == "M"):
         fits -= 1  # an accent stays with its letter
     return fits

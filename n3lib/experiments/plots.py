@@ -1,6 +1,6 @@
-"""Pictures for the book: light background, one palette that color-blind readers can tell apart, labeled axes.
+"""Figures of the book: light background, a palette for color-blind readers, labeled axes.
 
-Every function gives a `Figure` or, where it shows photographs or drawings, a `Picture` of one.
+Every function returns a `Figure` or, for photographs and drawings, a `Picture`.
 """
 
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -43,18 +44,23 @@ def style() -> None:
             "svg.hashsalt": "n3",
         }
     )
+    if _in_notebook():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", "pdf")
+
+
+def _in_notebook() -> bool:
     try:
         from IPython import get_ipython
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:  # no notebook
-        return
-    if get_ipython():
-        set_matplotlib_formats("svg", "pdf")
+    except ImportError:
+        return False
+    return get_ipython() is not None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that is shown as pixels: one that holds many images is far smaller so than as vectors."""
+    """A figure shown as pixels: with many images it is far smaller than as vectors."""
 
     figure: Figure
     dpi: int = 130
@@ -67,7 +73,7 @@ class Picture:
 
 
 def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.0), **how: Any) -> Any:
-    """A figure of `size` inches and its axes `(rows, columns)`; their titles are no mathematics."""
+    """A figure of `size` inches and its axes `(rows, columns)`, whose titles are drawn literally."""
     figure = Figure(figsize=size, layout="constrained", facecolor=PAPER)
     axes = figure.subplots(rows, columns, squeeze=False, **how)
     for axis in axes.flat:
@@ -76,19 +82,16 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.
 
 
 def gallery(
-    images: Sequence[Any] | np.ndarray | Tensor,
-    titles: Sequence[str] = (),
-    columns: int = 6,
-    inches: float = 1.25,
+    images: Sequence[Any] | np.ndarray | Tensor, titles: Sequence[str] = (), columns: int = 6
 ) -> Picture:
-    """Images in rows, each `inches` wide with its title above.
+    """Images in rows of `columns`, each with its title above.
 
     Args:
         images: pixels `(H, W, 3)` as bytes, or masks `(H, W)`; sizes may differ.
-        titles: one for each image, or none; long ones are cut.
-        columns: images in a row.
+        titles: one per image, or none; long ones are cut.
+        columns: images per row.
     """
-    columns = min(columns, len(images))
+    columns, inches = min(columns, len(images)), 1.25
     rows = -(-len(images) // columns)
     titles = apart(titles, inches - 0.05, 8.0, 3)
     lines = max((title.count("\n") + 1 for title in titles), default=0)
@@ -107,18 +110,13 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
     Args:
         network: of K classes.
         images: as stored, `(B, H, W, 3)`; B up to about 8.
-        truth: each image's class, by number or name, or None where it has none. Its bar is green, and a
-            wrong answer's is red.
+        truth: each image's class, by number or name, or None. Its bar is green, a wrong answer's red.
     """
     shares = 100 * network.probabilities(images)  # (B, K)
     labels = apart(network.labels, 2.4)
     room = max(1.7, 0.35 + max(map(width, labels)))
-    figure, axes = canvas(
-        2,
-        len(images),
-        (room + 1.25 * len(images), 1.5 + 0.2 * len(network.labels)),
-        height_ratios=[1.3, 0.22 * len(network.labels)],
-    )
+    size = (room + 1.25 * len(images), 1.5 + 0.2 * len(labels))
+    figure, axes = canvas(2, len(images), size, height_ratios=[1.3, 0.22 * len(labels)])
     for b, (image, share) in enumerate(zip(images, shares, strict=True)):
         right = truth[b].item() if isinstance(truth, Tensor) else truth[b]
         if isinstance(right, str):  # exactly, or as networks keep names
@@ -138,7 +136,7 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
 
 
 def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
-    """One bar a name; `label` says what it measures, with its unit."""
+    """One bar per name; `label` says what it measures, with its unit."""
     figure, axes = canvas(size=(6.4, 0.6 + 0.24 * len(values)))
     axis = axes[0, 0]
     axis.barh(range(len(values)), list(values.values()), color=BLUE)
@@ -152,7 +150,7 @@ def bars(values: Mapping[str, float], label: str, title: str = "") -> Figure:
 def histogram(
     groups: Mapping[str, Sequence[int] | Sequence[float]], label: str, unit: str, bins: int = 12
 ) -> Figure:
-    """How values are spread, as the share of each group; `unit` names what is counted."""
+    """The distribution of values, as shares of each group; `unit` names what is counted."""
     figure, axes = canvas()
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(v) for v in groups.values()]), bins)
     outlines = []
@@ -165,7 +163,7 @@ def histogram(
 
 
 def columns(matrices: Mapping[str, Tensor]) -> Picture:
-    """Parameters or their changes as the sequence of M columns that the decoders write, N numbers each."""
+    """Parameters or their changes as a sequence of M columns of N numbers, as the decoders generate them."""
     figure, axes = canvas(len(matrices), 1, (6.4, 0.6 + 2.1 * len(matrices)))
     titles = apart(list(matrices), 5.0, 10.0)
     for title, matrix, axis in zip(titles, matrices.values(), axes[:, 0], strict=True):
@@ -178,33 +176,22 @@ def columns(matrices: Mapping[str, Tensor]) -> Picture:
 
 
 def curves(folder: str | Path, window: int = 20) -> Figure:
-    """Loss and accuracy of a run's training by step, and its accuracy on the validation classes.
+    """Training loss, training accuracy and validation accuracy of a run folder, by step.
 
-    Args:
-        folder: of the run.
-        window: steps of the running mean.
+    `window` is the number of steps of the running mean.
     """
     return _curves(read_metrics(Path(folder)), window)
 
 
 class LiveLoss:
-    """Watches a training: `n3.train(..., watch=LiveLoss())` redraws its curves in the notebook.
+    """Redraws the training curves in the notebook every `every` steps: `n3.train(..., watch=LiveLoss())`.
 
     Outside a notebook it does nothing.
-
-    Args:
-        every: steps between two drawings.
     """
 
     def __init__(self, every: int = 20) -> None:
-        self.every, self.lines = every, list[dict[str, Any]]()
+        self.every, self.active, self.lines = every, _in_notebook(), list[dict[str, Any]]()
         self.handle: Any = None
-        try:
-            from IPython import get_ipython
-
-            self.active = get_ipython() is not None
-        except ImportError:
-            self.active = False
 
     def __call__(self, progress: Progress) -> None:
         if not self.active:
@@ -222,12 +209,12 @@ class LiveLoss:
 
 
 def confusion(result: Mapping[str, Any], groups: Sequence[int] = ()) -> Figure:
-    """Which class was taken for which: a result's confusion counts as shares of each true class.
+    """The confusion matrix of a result, as shares of each true class.
 
     Args:
         result: as `n3.evaluate` gives it.
-        groups: a group for each class id of the dataset, such as its family: classes of one group then stand
-            side by side, framed.
+        groups: a group per class id of the dataset, such as its family; the classes of a group are then side
+            by side, in a frame.
     """
     ids, counts = result["confusion"]["classes"], np.array(result["confusion"]["counts"], float)
     shares = 100 * counts / counts.sum(1, keepdims=True).clip(1)
@@ -261,13 +248,10 @@ def _curves(lines: Sequence[Mapping[str, Any]], window: int) -> Figure:
     loss, accuracy = axes[0]
     steps = [line for line in lines if "loss" in line]
     for axis, name, factor, color in ((loss, "loss", 1.0, BLUE), (accuracy, "accuracy", 100.0, ORANGE)):
-        values = factor * np.array([line[name] for line in steps])
-        total = np.cumsum(np.insert(values, 0, 0.0))
-        start = np.maximum(np.arange(1, len(values) + 1) - window, 0)
-        smooth = (total[1:] - total[start]) / (np.arange(1, len(values) + 1) - start)
-        x = [line["step"] for line in steps]
-        axis.plot(x, values, color=color, alpha=0.25, linewidth=0.8)
-        axis.plot(x, smooth, color=color, label=f"training, mean of {window} steps")
+        values = pd.Series([factor * line[name] for line in steps], [line["step"] for line in steps], float)
+        smooth = values.rolling(window, min_periods=1).mean()
+        axis.plot(values.index, values, color=color, alpha=0.25, linewidth=0.8)
+        axis.plot(smooth.index, smooth, color=color, label=f"training, mean of {window} steps")
         axis.set(xlabel="step")
     checked = [(line["step"], line["validation"]) for line in lines if "validation" in line]
     if checked:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from n3lib.config import RunConfig, read_config
-from n3lib.experiments.freshness import note
+from n3lib.experiments.provenance import note
 from n3lib.experiments.results import (
     Table,
     answered,

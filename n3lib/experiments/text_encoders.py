@@ -17,7 +17,7 @@ from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
 from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
-from n3lib.experiments.freshness import note
+from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand

@@ -1,4 +1,4 @@
-"""Your own classes: known words, pictures from a folder, and a form that answers or says why it cannot."""
+"""Your own classes: pictures from a folder, and a form that answers or reports why it cannot."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from n3lib.book import form
-from n3lib.book.form import Form, Pictures, answers, described, image_files, read_pictures, words
+from n3lib.book.form import Form, Pictures, answers, described, image_files, read_pictures
 from n3lib.data.images import load_image
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
@@ -50,10 +50,10 @@ def test_a_broken_picture_is_named_and_the_others_are_read(folder: Path) -> None
 
 
 def test_no_folder_and_no_picture(tiny_run: Run, tmp_path: Path) -> None:
-    with pytest.raises(N3Error, match="no folder .*nowhere"):
+    with pytest.raises(N3Error, match="nowhere"):
         image_files(tmp_path / "nowhere")
     nothing = read_pictures(image_files(tmp_path), 32)
-    with pytest.raises(N3Error, match="no picture to classify"):
+    with pytest.raises(N3Error, match="picture"):
         answers(synthesize(tiny_run, CLASSES), nothing)
 
 
@@ -75,23 +75,12 @@ def test_typed_text_becomes_sentences() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "message"),
-    [
-        ([("wren", "Small."), (" wren", "Brown.")], "two classes are called 'wren'"),
-        ([("  ", "A small bird.")], "a class has no name: 'A small bird.'"),
-    ],
+    ("typed", "named"),
+    [([("wren", "Small."), (" wren", "Brown.")], "wren"), ([("  ", "A small bird.")], "A small bird")],
 )
-def test_names_that_cannot_be_told_apart(typed: list[tuple[str, str]], message: str) -> None:
-    with pytest.raises(N3Error, match=message):
+def test_names_that_cannot_be_told_apart(typed: list[tuple[str, str]], named: str) -> None:
+    with pytest.raises(N3Error, match=named):
         described(typed)
-
-
-def test_words_that_training_never_met_are_listed(tiny_run: Run) -> None:
-    assert words(tiny_run, {"a": ["The crown is cerulean.", "Wings blue."], "b": ["Zyx."]}).rows == [
-        ["a", "crown, wings, blue", "cerulean"],
-        ["b", "", "zyx"],
-    ]
-    assert tiny_run.reader.met([]) == {}
 
 
 def shown_message(made: Form) -> str:
@@ -124,20 +113,20 @@ def test_classes_come_and_go(made: Form) -> None:
     assert made.picture.value == first and len(made.list.children) == 2
 
 
-def test_the_form_tells_what_is_wrong_and_keeps_what_was_typed(made: Form, folder: Path) -> None:
+def test_the_form_reports_what_is_wrong_and_keeps_what_was_typed(made: Form, folder: Path) -> None:
     first = made.picture.value
     made.rows[1].text.value = ""
     assert "bluewing" in shown_message(made)
     assert not made.picture.value and made.picture.layout.display == "none"
     assert made.rows[0].text.value == " ".join(CLASSES["redcap"])
     made.remove_class(made.rows[1])
-    assert "at least two classes" in shown_message(made)
+    assert shown_message(made) and not made.picture.value  # one class is none
     made.add_class("bluewing", " ".join(CLASSES["bluewing"]))
     made.update()
     assert made.picture.value == first and not shown_message(made)
     assert made.picture.layout.display is None
     made.folder.value = str(folder / "<b>")
-    assert "there is no folder" in shown_message(made) and "<b>" not in shown_message(made)
+    assert "&lt;b&gt;" in shown_message(made) and "<b>" not in shown_message(made)
     (folder / "broken.png").write_text("no pixels")
     made.folder.value = str(folder)
     assert "broken.png" in shown_message(made)
@@ -164,9 +153,10 @@ def test_uploads_come_first_where_not_all_pictures_fit(made: Form, folder: Path)
         (folder / f"c{k}.png").write_bytes((folder / "b.png").read_bytes())
     made.update()
     full = made.picture.value
+    assert full and str(form.SHOWN + 2) in shown_message(made)
     made.upload.value = (upload("z.png", (folder / "A.JPG").read_bytes()),)
     assert made.picture.value != full
-    assert shown_message(made) == f"The first {form.SHOWN} of {form.SHOWN + 3} pictures are shown."
+    assert str(form.SHOWN + 3) in shown_message(made)
 
 
 def test_the_newest_uploads_replace_those_before(made: Form, folder: Path) -> None:
@@ -199,8 +189,7 @@ def test_a_form_takes_every_form_of_a_description(tiny_run: Run, folder: Path) -
     weighted = {"sentences": ["A red bird.", "It is small."], "weights": [2, 1]}
     made = Form(tiny_run, {"a": "A red bird. It is small.", "b": weighted}, folder)
     assert [row.text.value for row in made.rows] == ["A red bird. It is small."] * 2
-    plain = words(tiny_run, {"a": "A red bird. It is small.", "b": "A red bird. It is small."}).rows
-    assert words(tiny_run, {"a": ["A red bird.", "It is small."], "b": weighted}).rows == plain
+    assert made.picture.value and not shown_message(made)
 
 
 def test_two_identical_texts_are_two_classes(made: Form) -> None:
@@ -217,12 +206,12 @@ def test_two_identical_texts_are_two_classes(made: Form) -> None:
 @given(st.text(), st.text())
 @example("$100 bill_or_$50", "It costs $5 or $10.")
 @example("日本の鳥", "青い翼。")
-def test_any_name_and_text_are_answered_or_told(made: Form, name: str, text: str) -> None:
+def test_any_name_and_text_are_answered_or_reported(made: Form, name: str, text: str) -> None:
     made.rows[0].name.value, made.rows[0].text.value = name, text
     assert bool(made.picture.value) != bool(shown_message(made))
 
 
-def test_what_nobody_foresaw_is_told_too(made: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_is_reported_too(made: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("out of <memory>")
 
@@ -231,13 +220,6 @@ def test_what_nobody_foresaw_is_told_too(made: Form, monkeypatch: pytest.MonkeyP
         made.update()
     assert "memory" in shown_message(made) and "<memory>" not in shown_message(made)
     assert not made.picture.value
-
-
-def test_more_pictures_than_fit(made: Form, folder: Path) -> None:
-    for k in range(form.SHOWN):
-        (folder / f"c{k}.png").write_bytes((folder / "b.png").read_bytes())
-    made.update()
-    assert shown_message(made) == f"The first {form.SHOWN} of {form.SHOWN + 2} pictures are shown."
 
 
 def test_a_burst_of_keys_is_answered_once(made: Form, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,5 +254,5 @@ def test_without_a_kernel_a_picture_stands_for_the_form(made: Form) -> None:
 
 def test_without_ipywidgets(tiny_run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(N3Error, match="needs ipywidgets"):
+    with pytest.raises(N3Error, match="ipywidgets"):
         Form(tiny_run, CLASSES, folder)

@@ -1,4 +1,4 @@
-"""What there is to learn from, in tables."""
+"""The datasets, the splits and the pages of the guide."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,7 @@ from n3lib.book import overview
 from n3lib.data import sources
 from n3lib.data.names import human_name
 from n3lib.data.photographs.classes import CUB_NAMES
-from n3lib.io.errors import N3Error
 from n3lib.io.files import write_json
-
-MINE = '{"redcap": "A red cap. It sings.", "other": {"sentences": ["Gray.", "Rare."], "weights": [2, 0]}}'
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -57,7 +54,7 @@ def test_texts_come_after_photographs(cub_lists: Path) -> None:
     assert overview.is_here("cub", cub_lists)
 
 
-def test_unfit_texts_are_told(cub_lists: Path) -> None:
+def test_unfit_texts_are_reported(cub_lists: Path) -> None:
     write_json(cub_lists / "cub_wikipedia.json", {"Blue Jay": "A bird."})
     table = overview.datasets(cub_lists)
     assert rows(table)["cub"][4] == "missing"
@@ -76,14 +73,6 @@ def test_every_split_has_its_numbers_and_its_origin() -> None:
 
 def test_words_are_counted() -> None:
     assert overview.lengths([["A red cap.", "It sings."], ["Gray."]]) == [5, 1]
-
-
-def test_a_file_is_told_as_it_is_read() -> None:
-    assert overview.told(MINE).rows == [
-        ["redcap", "A red cap.", "1"], ["redcap", "It sings.", "1"], ["other", "Gray.", "2"],
-    ]  # fmt: skip
-    with pytest.raises(N3Error, match="JSON"):
-        overview.told("{")
 
 
 def test_a_page_for_each_class() -> None:

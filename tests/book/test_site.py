@@ -186,10 +186,12 @@ def test_every_page_is_shown_whole(site: Path, width: int, tmp_path: Path) -> No
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([browser, *options, address], **quiet)
         try:
-            told = found.get(timeout=SECONDS)
+            reports = found.get(timeout=SECONDS)
         finally:
             process.terminate()
             process.wait()
-    assert sorted(told) == pages(site)
-    problems = [f"{page}: {one}" for page, found_there in told.items() for one in found_there if one != KNOWN]
+    assert sorted(reports) == pages(site)
+    problems = [
+        f"{page}: {one}" for page, found_there in reports.items() for one in found_there if one != KNOWN
+    ]
     assert "\n".join(problems + missing) == ""

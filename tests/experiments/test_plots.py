@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from matplotlib import pyplot, rc_context
 from matplotlib.figure import Figure
 
-from n3lib.book.diagrams import diagram, task_diagram
 from n3lib.experiments import plots
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
@@ -30,10 +29,10 @@ def is_jpeg(picture: plots.Picture) -> bool:
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
-    told = [{"step": 0, "validation": 20.0}]
-    told += [{"step": s, "loss": 3.0 / s, "accuracy": s / 30, "seconds": 0.1} for s in range(1, 31)]
-    told += [{"step": 30, "validation": 40.0}]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
+    logged = [{"step": 0, "validation": 20.0}]
+    logged += [{"step": s, "loss": 3.0 / s, "accuracy": s / 30, "seconds": 0.1} for s in range(1, 31)]
+    logged += [{"step": 30, "validation": 40.0}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
     return tmp_path
 
 
@@ -128,11 +127,6 @@ def test_bars_and_histogram_say_what_they_measure() -> None:
     assert labels(drawn) == ["length (words)", "share of the classes (%)"]
 
 
-def test_diagrams_are_drawn() -> None:
-    assert any("Tokens2Label" in text.get_text() for text in diagram().axes[0].texts)
-    assert is_jpeg(task_diagram([(IMAGES[0], "A small bird."), (IMAGES[1], "A large one.")], ["c", "d"]))
-
-
 ODD = ["$100 bill_or_$50", "日本の鳥", "🐦 robin", "_hidden", "two\nlines\x00", "$", "x" * 200, "W" * 200]
 
 
@@ -156,7 +150,6 @@ def test_names_are_text_wherever_they_are_drawn() -> None:
     assert [text.get_text() for text in legend.get_texts()][:4:3] == [ODD[0], "_hidden"]
     assert is_jpeg(plots.gallery(IMAGES, ODD[:7], columns=4))
     assert is_jpeg(plots.columns({name: torch.randn(3, 4) for name in ODD[:2]}))
-    assert is_jpeg(task_diagram([(IMAGES[0], text) for text in (ODD[0], "x" * 999)], ODD))
 
 
 def test_long_names_leave_room_for_the_bars(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
