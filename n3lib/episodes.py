@@ -1,4 +1,4 @@
-"""K-way tasks: which classes are asked for, which support them, and a mini-batch of images.
+"""K-way tasks, drawn here for training, evaluation and studies: query classes, support classes, images.
 
 An episode is a function of (seed, step) alone: resuming a run needs no sampler state.
 """
@@ -33,7 +33,6 @@ class EpisodeConfig:
         support: S, support classes of a zero-shot task; 0 for all the others.
         batch_size: B, images of a mini-batch.
         crop: side of the random square crop in pixels; 0 for the whole image.
-        sentence_dropout: chance that a sentence of a description is left out in training.
     """
 
     kind: Literal["zero-shot", "paper"] = "zero-shot"
@@ -42,12 +41,10 @@ class EpisodeConfig:
     support: int = 0
     batch_size: int = 48
     crop: int = 0
-    sentence_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(self, "episodes", ways=Range(2, MANY), support=Range(0, MANY), batch_size=Range(1, MANY))
-        check_ranges(self, "episodes", crop=Range(0, MAX_SIDE))
-        check_ranges(self, "episodes", alike=Range(0, 1), sentence_dropout=Range(0, 1))
+        check_ranges(self, "episodes", crop=Range(0, MAX_SIDE), alike=Range(0, 1))
 
 
 class Episodes:
@@ -61,16 +58,11 @@ class Episodes:
         seed: of everything drawn.
 
     Raises:
-        N3Error: more classes asked for than there are, or a class without images.
+        N3Error: a task has more classes than there are, or a class has no images.
     """
 
     def __init__(
-        self,
-        dataset: ZeroShotDataset,
-        bank: TextBank,
-        seen: Sequence[int],
-        config: EpisodeConfig,
-        seed: int,
+        self, dataset: ZeroShotDataset, bank: TextBank, seen: Sequence[int], config: EpisodeConfig, seed: int
     ) -> None:
         wanted = config.ways + (max(config.support, 1) if config.kind == "zero-shot" else 0)
         if wanted > len(seen):
@@ -82,8 +74,8 @@ class Episodes:
         height, width = dataset.images.shape[1:3]
         if config.crop > min(height, width):
             raise N3Error(f"a crop of {config.crop} pixels does not fit images of {width}x{height}")
-        self.dataset, self.bank, self.seen, self.config = dataset, bank, tuple(seen), config
-        self.seed = seed
+        self.dataset, self.bank, self.config, self.seed = dataset, bank, config, seed
+        self.seen = tuple(seen)
         self.similarity = bank.similarity(self.seen) if config.alike else None
         self.by_class = [dataset.indices([c]) for c in self.seen]
         self.groups = dataset.group_of(self.seen)
@@ -97,15 +89,10 @@ class Episodes:
                 raise N3Error(f"class {dataset.classes[c]!r} has no images", "Leave it out of the split")
 
     def classes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Query and support classes as places in `seen`; disjoint in a zero-shot task."""
-        config, order = self.config, rng.permutation(len(self.seen))
-        alike = self.similarity is not None and rng.random() < config.alike
-        order = task_first(order, config.ways, self.groups, self.similarity if alike else None)
-        query = order[: config.ways]
-        if config.kind == "paper":
-            return query, query
-        rest = order[config.ways :]
-        return query, rest[: config.support or len(rest)]
+        """Query and support classes as indices of `seen`; disjoint in a zero-shot task."""
+        config = self.config
+        query, rest = draw_task(rng, config.ways, self.groups, self.similarity, config.alike)
+        return query, query if config.kind == "paper" else rest[: config.support or len(rest)]
 
     def __call__(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
         """The batch of a step; of several processes each takes its slice of the images."""
@@ -114,7 +101,7 @@ class Episodes:
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
         classes = tuple(self.seen[p] for p in query)
-        text = self.bank.batch(classes, rng, self.config.sentence_dropout)
+        text = self.bank.batch(classes)
         images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
         mine = slice(rank, None, ranks)
         return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)
@@ -131,25 +118,38 @@ class Episodes:
         return torch.stack(out)
 
 
-def task_first(
-    order: Int[np.ndarray, " C"],
+def draw_task(
+    rng: np.random.Generator,
     ways: int,
     groups: Int[np.ndarray, " N"],
     similarity: Float[Tensor, "N N"] | None = None,
-) -> Int[np.ndarray, " C"]:
-    """The classes of a task to the front: the first of `order` and others of its group; the rest in order.
+    alike: float | None = None,
+) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " R"]]:
+    """The K classes of a task, all of one group, and the rest in random order, as indices of `groups`.
 
     Args:
-        order: the classes as places in `groups`.
-        ways: K; a smaller group is brought to the front whole.
+        rng: source of the draw.
+        ways: K; a smaller group is taken whole.
         groups: of each class.
-        similarity: to take those most like the first, instead of those that come first.
+        similarity: to take the classes most similar to the first one drawn, instead of random ones.
+        alike: share of the tasks in which that is done; all by default.
     """
-    first, mates = order[:1], order[groups[order] == groups[order[0]]][1:]
+    order = rng.permutation(len(groups))
+    if similarity is not None and alike is not None and rng.random() >= alike:
+        similarity = None
+    mates = order[groups[order] == groups[order[0]]][1:]
     if similarity is not None:
         mates = mates[np.argsort(-similarity[order[0]].numpy()[mates], kind="stable")]
-    chosen = np.concatenate([first, mates])[:ways]
-    return np.concatenate([chosen, order[~np.isin(order, chosen)]])
+    task = np.concatenate([order[:1], mates])[:ways]
+    return task, order[~np.isin(order, task)]
+
+
+def of_another_group(
+    rest: Int[np.ndarray, " R"], task: Int[np.ndarray, " K"], groups: Int[np.ndarray, " N"]
+) -> Int[np.ndarray, " K2"]:
+    """Another task, of as many classes of the rest: those of the first group that is not the task's."""
+    others = rest[groups[rest] != groups[task[0]]]
+    return others[groups[others] == groups[others[0]]][: len(task)]
 
 
 def random_halves(classes: Sequence[int], count: int, seed: int = 0) -> list[list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.episodes import random_halves, task_first
+from n3lib.episodes import draw_task, random_halves
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.metrics import _measures, magnitude, metrics, predict
@@ -66,8 +66,7 @@ def evaluate(
     scores, confusion, tasks, described = [], None, [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
-        drawn = classes[task_first(rng.permutation(len(classes)), ways, groups, similarity)]
-        order, others = drawn[:ways], drawn[ways : 2 * ways]
+        order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
         texts = order
         if control == "shuffled":
             texts = others if len(others) == ways else rng.permutation(order)

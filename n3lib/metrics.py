@@ -58,7 +58,7 @@ def predict(
         config: of the run; its `mirror` and precision are those of the exemplars.
         texts: whose descriptions to give in their place (a control); the classes' own by default.
     """
-    adaptation = model.read(bank.batch(texts or classes).to(model.center.device))
+    adaptation = model.adapt(bank.batch(texts or classes).to(model.center.device))
     return score(model, dataset, classes, adaptation, config)
 
 
@@ -70,8 +70,7 @@ def score(
     indices = dataset.indices(classes)
     columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
     features = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)
-    place = {c: k for k, c in enumerate(classes)}
-    labels = torch.tensor([place[int(c)] for c in dataset.labels[indices]])
+    labels = torch.from_numpy(dataset.labels_among(classes, indices))
     return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
 
 

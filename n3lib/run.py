@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from n3lib.backbone import load_backbone
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
@@ -26,6 +25,7 @@ from n3lib.io.files import check_writable, read_json, read_shapes, write_json, w
 from n3lib.io.paths import expand
 from n3lib.metrics import extract, magnitude, metrics, predict
 from n3lib.model import N3, Adaptation
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.reader import Reader
@@ -83,15 +83,19 @@ class Run:
         reader = Reader.from_dict(read_json(folder / "reader.json"), reads, config.text)
         sizes = (reads.width, len(reader.tfidf.vocabulary), told["seen"])
         weights = folder / "backbone.safetensors"
-        if config.model.t2l_layers + config.model.l2a_layers > len(read_shapes(folder / "model.safetensors")):
+        shapes = read_shapes(folder / "model.safetensors")
+        if config.model.t2l_layers + config.model.l2a_layers > len(shapes):
             raise N3Error(f"{folder / 'config.json'} asks for more layers than there are", "Train again")
+        # Earlier versions kept more slots of a positional classifier than they trained.
+        slots = (shapes.get("generator.places") or [config.episodes.ways])[0]
         check_size(
-            lambda: N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model),
+            lambda: N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, slots),
             folder / "config.json",
             [weights, folder / "model.safetensors"],
         )
         backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
-        model = N3(backbone, *sizes, config.model, config.episodes.ways)
+        model = N3(backbone, *sizes, config.model, slots)
+        model.ways = config.episodes.ways
         load_trained(model, folder / "model.safetensors")
         return cls(folder, config, model.eval(), reader, told["image_size"])
 
@@ -116,7 +120,7 @@ class Run:
             read = self.model.labels(text.choose(new))  # (K', d)
             known |= {keys[place]: c for place, c in zip(new, read, strict=True)}
         self._labels = {key: known[key] for key in keys}  # no others: memory does not grow
-        return self.model.read(text, c=torch.stack([known[key] for key in keys]))
+        return self.model.adapt(text, c=torch.stack([known[key] for key in keys]))
 
 
 def train(
@@ -275,15 +279,14 @@ def renew_exemplars(
         count = config.exemplar_images
         picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
     bf16 = config.train.bf16
-    features, places = [], []
-    place = {c: k for k, c in enumerate(seen)}
+    features, chosen = [], []
     for group in dataset.by_group(seen):
-        members = [place[c] for c in group]
+        members = np.flatnonzero(np.isin(seen, group))
         columns = None
         if exemplar:
             columns = model.columns(model.labels2adaptation(model.context(c[members])))
         indices = np.concatenate([picks[k] for k in members])
         features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
-        places += [k for k in members for _ in picks[k]]
-    labels = torch.tensor(places, device=device)
+        chosen.append(indices)
+    labels = torch.from_numpy(dataset.labels_among(seen, np.concatenate(chosen))).to(device)
     model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))

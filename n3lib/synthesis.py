@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns, load_backbone
+from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns
 from n3lib.data.dataset import Sentence
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import parse_classes
@@ -31,6 +31,7 @@ from n3lib.io.files import (
     writing,
 )
 from n3lib.io.paths import expand
+from n3lib.pretrained.networks import load_backbone
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1

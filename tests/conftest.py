@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from n3lib.backbone import Backbone, BackboneConfig, SmallResNet, fold_batchnorm, trace
+from n3lib.backbone import Backbone, BackboneConfig
 from n3lib.config import RunConfig
 from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig
 from n3lib.io.files import write_tensors
 from n3lib.model import N3, N3Config
+from n3lib.pretrained.networks import SmallResNet, fold_batchnorm, trace
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
 from n3lib.text.reader import Reader, TextConfig
@@ -114,11 +115,10 @@ def make_backbone() -> Callable[..., Backbone]:
 def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Callable[..., N3]:
     """An N3 that knows 8 classes, in evaluation mode; `moved`: away from every neutral start."""
 
-    def make(moved: bool = True, **settings: Any) -> N3:
+    def make(moved: bool = True, ways: int = 14, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
-        model = N3(
-            make_backbone(), small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8, config
-        ).eval()
+        sizes = (small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8)
+        model = N3(make_backbone(), *sizes, config, ways).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()

@@ -66,7 +66,7 @@ def test_predict_is_the_model_on_the_images_of_the_classes(
     assert [classes[k] for k in labels] == small_world.labels[indices].tolist()
     with torch.no_grad():
         images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
-        adaptation = model.read(small_bank.batch(classes))
+        adaptation = model.adapt(small_bank.batch(classes))
         expected = model.logits(images, adaptation)
         if mirror:
             expected = (expected + model.logits(images.flip(3), adaptation)) / 2

@@ -17,7 +17,7 @@ from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, read_tensors, sha256_file, write_json
+from n3lib.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
 from n3lib.metrics import extract, magnitude
 from n3lib.model import N3
 from n3lib.run import Run, renew_exemplars, train
@@ -153,7 +153,7 @@ def test_a_moved_run_is_the_same_run(copied: Path, tiny_run: Run, unseen: dict) 
     write_json(copied / "config.json", config)
     run = Run.load(copied)
     with torch.no_grad():
-        a, b = (r.model.read(r.text(unseen)) for r in (run, tiny_run))
+        a, b = (r.model.adapt(r.text(unseen)) for r in (run, tiny_run))
     assert torch.equal(a.weight, b.weight)
     assert all(torch.equal(a.deltas[name], b.deltas[name]) for name in b.deltas)
     assert run.image_size == 32
@@ -283,7 +283,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 def test_training_on_train_and_val_keeps_the_last_state(
     classifier: str, small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:
-    model = dataclasses.replace(small_config.model, classifier=classifier, slots=4)
+    model = dataclasses.replace(small_config.model, classifier=classifier)
     episodes = dataclasses.replace(small_config.episodes, kind="paper")
     config = dataclasses.replace(small_config, fit="trainval", episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
@@ -336,7 +336,7 @@ def test_a_run_that_reads_words_takes_no_encoder(tiny_run: Run, tmp_path: Path) 
 def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:
-    model = dataclasses.replace(small_config.model, classifier="positional", slots=8)
+    model = dataclasses.replace(small_config.model, classifier="positional")
     episodes = dataclasses.replace(small_config.episodes, kind="paper", ways=3)
     config = dataclasses.replace(small_config, episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
@@ -344,6 +344,16 @@ def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     assert len(run.read(dict(list(texts.items())[:3])).bias) == 3
     with pytest.raises(N3Error, match="3 classes, not 4"):
         run.read(texts)
+    # Earlier versions kept slots that they did not train.
+    path = tmp_path / "model.safetensors"
+    tensors, _ = read_tensors(path)
+    for name in ("generator.places", "generator.queries"):
+        tensors[name] = torch.cat([tensors[name], torch.randn(61, tensors[name].shape[1])])
+    write_tensors(path, tensors)
+    three = dict(list(texts.items())[:3])
+    assert torch.equal(Run.load(tmp_path).read(three).weight, run.read(three).weight)
+    with pytest.raises(N3Error, match="3 classes, not 4"):
+        Run.load(tmp_path).read(texts)
 
 
 @torch.no_grad()
@@ -353,7 +363,7 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     model, seen = make_n3(), small_world.split.train
     config = RunConfig(exemplar_images=2)
     model.remember_text(small_bank.batch(seen))
-    adaptation = model.read(small_bank.batch(seen))  # the deltas hang on nothing else that is remembered
+    adaptation = model.adapt(small_bank.batch(seen))  # the deltas hang on nothing else that is remembered
     renew_exemplars(model, small_world, small_bank, seen, config, final=True)
     indices = np.concatenate([small_world.indices([c]) for c in seen])
     images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
@@ -367,7 +377,7 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     renew_exemplars(model, grouped, small_bank, seen, config, final=True)
     rows = torch.zeros_like(features)
     for group in (0, 1):
-        deltas = model.read(small_bank.batch([c for c in seen if groups[c] == group])).deltas
+        deltas = model.adapt(small_bank.batch([c for c in seen if groups[c] == group])).deltas
         mine = torch.tensor([groups[c] == group for c in small_world.labels[indices]])
         rows[mine] = model.backbone(images, model.columns(deltas))[mine]
     expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
@@ -392,7 +402,7 @@ def test_an_edited_description_is_the_only_one_that_is_read_again(
     run.read(dict(reversed(edited.items())))
     run.read(unseen)  # what is no longer there is forgotten
     assert read == [5, 1, 1]
-    expected = run.model.read(run.text(edited))
+    expected = run.model.adapt(run.text(edited))
     for layer, delta in expected.deltas.items():
         torch.testing.assert_close(got.deltas[layer], delta, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(got.weight, expected.weight)
@@ -451,7 +461,7 @@ def test_the_magnitude_of_the_adaptation_and_what_of_it_hangs_on_the_text(
     model = make_n3()
     told = magnitude(model, tasks)
     for name in model.backbone.layers:
-        deltas = np.stack([model.read(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
+        deltas = np.stack([model.adapt(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
         norm = np.sqrt((deltas**2).sum((1, 2)).mean())
         apart = np.sqrt(((deltas - deltas.mean(0)) ** 2).sum((1, 2)).mean())
         base = np.linalg.norm(model.backbone.columns(name).numpy())

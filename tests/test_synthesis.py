@@ -30,7 +30,7 @@ def network(tiny_run: Run, unseen: Classes) -> SynthesizedNetwork:
 @torch.no_grad()
 def test_it_computes_what_n3_computes(network: SynthesizedNetwork, tiny_run: Run, unseen: Classes) -> None:
     model = tiny_run.model
-    adaptation = model.read(tiny_run.text(unseen))
+    adaptation = model.adapt(tiny_run.text(unseen))
     assert adaptation.deltas.keys() == set(model.backbone.layers)
     assert all(delta.abs().max() > 0 for delta in adaptation.deltas.values())
     expected = model.logits(model.backbone.preprocess(IMAGES), adaptation)

@@ -1,14 +1,14 @@
-"""What every earlier method is: fitted on seen classes, it writes classifiers for others from their text.
+"""What every earlier method is: fitted on seen classes, it makes classifiers of others from their text.
 
-Letters: N images, C seen classes, f features, a numbers of a class's text, K classes asked for, B images to
-classify, c channels of the last feature map of h x w cells.
+Letters: N images, C seen classes, f features, a numbers per text, K query classes, B images to classify,
+c channels of the last feature map of h x w cells.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float16, Float64, Int
@@ -55,22 +55,43 @@ Classifier = Callable[[Images], Float64[np.ndarray, "B K"]]
 Writer = Callable[[Float64[np.ndarray, "K a"]], Classifier]
 
 
+class Search(NamedTuple):
+    """The range in which a hyperparameter is searched; of integers where its ends are."""
+
+    low: float
+    high: float
+    log: bool = True
+
+    def draw(self, trial: "BaseTrial", name: str) -> Any:
+        """A random number in the range."""
+        suggest: Any = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
+        return suggest(name, self.low, self.high, log=self.log)
+
+
 @dataclass(frozen=True)
 class Baseline(ABC):
     """A method with its hyperparameters, which are the fields of its dataclass.
 
     Attributes:
         seed: of whatever the method draws at random.
+        space: the range of each hyperparameter that is searched, or its values.
     """
 
     seed: int = 0
 
+    space: ClassVar[dict[str, Search | tuple[str, ...]]]
     uses_maps: ClassVar[bool] = False
 
     @classmethod
-    @abstractmethod
     def draw(cls, trial: "BaseTrial", seed: int) -> "Baseline":
-        """The method with hyperparameters from an Optuna trial: this is its search space."""
+        """The method with hyperparameters of its search space from an Optuna trial."""
+        drawn: dict[str, Any] = {}
+        for name, some in cls.space.items():
+            if isinstance(some, Search):
+                drawn[name] = some.draw(trial, name)
+            else:
+                drawn[name] = trial.suggest_categorical(name, some)
+        return cls(seed, **drawn)
 
     @abstractmethod
     def fit(self, seen: Seen) -> Writer:
@@ -103,7 +124,7 @@ def class_means(
 def moments(
     x: Float64[np.ndarray, "N f"],
 ) -> tuple[Float64[np.ndarray, " f"], Float64[np.ndarray, " f"]]:
-    """Mean and standard deviation of each feature, to standardize with; 1 for one that never stirs."""
+    """Mean and standard deviation of each feature, to standardize with; 1 for a constant one."""
     scale = x.std(0)
     return x.mean(0), np.where(scale > 1e-6, scale, 1.0)
 

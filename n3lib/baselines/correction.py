@@ -9,7 +9,6 @@ images in every episode. Weights are brought to unit length, which helps with an
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +16,7 @@ from jaxtyping import Float32, Float64
 from scipy.linalg import solve
 from torch import Tensor, nn
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, one_hot, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, linear, one_hot, unit
 
 STEPS = 400
 HELD_OUT = 0.2
@@ -39,23 +35,23 @@ def targets(seen: Seen, gamma: float) -> Float64[np.ndarray, "C f"]:
 def task_module(
     text: Float64[np.ndarray, "C a"],
     y: Float64[np.ndarray, "C f"],
-    asked: Float64[np.ndarray, "K a"],
+    query: Float64[np.ndarray, "K a"],
     lam: float,
 ) -> Float64[np.ndarray, "K f"]:
-    """y_hat of the asked texts: kernel ridge regression from text to y."""
-    return asked @ text.T @ solve(text @ text.T + lam * np.eye(len(text)), y, assume_a="pos")
+    """y_hat of the query texts: kernel ridge regression from text to y."""
+    return query @ text.T @ solve(text @ text.T + lam * np.eye(len(text)), y, assume_a="pos")
 
 
 def inputs(
     text: Float64[np.ndarray, "C a"],
     y: Float64[np.ndarray, "C f"],
-    asked: Float64[np.ndarray, "K a"],
+    query: Float64[np.ndarray, "K a"],
     y_hat: Float64[np.ndarray, "K f"],
 ) -> Float32[Tensor, "K m"]:
     """What M reads: x and y_hat, then the training set of the task module as mean text and mean y."""
-    mean_text, mean_y = (np.tile(part.mean(0), (len(asked), 1)) for part in (text, y))
+    mean_text, mean_y = (np.tile(part.mean(0), (len(query), 1)) for part in (text, y))
     scale = np.sqrt(text.shape[1])  # numbers of a unit row are small; those of y are about 1
-    return torch.from_numpy(np.hstack([scale * asked, y_hat, scale * mean_text, mean_y])).float()
+    return torch.from_numpy(np.hstack([scale * query, y_hat, scale * mean_text, mean_y])).float()
 
 
 def learn(
@@ -113,12 +109,12 @@ class CorrectionNetwork(Baseline):
     dropout: float = 0.8
     rate: float = 3e-4
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "CorrectionNetwork":
-        gamma = trial.suggest_float("gamma", 1.0, 1e2, log=True)
-        lam = trial.suggest_float("lam", 1e-1, 1e1, log=True)
-        dropout = trial.suggest_float("dropout", 0.5, 0.9)
-        return cls(seed, gamma, lam, dropout, trial.suggest_float("rate", 1e-4, 1e-3, log=True))
+    space = {
+        "gamma": Search(1.0, 1e2),
+        "lam": Search(1e-1, 1e1),
+        "dropout": Search(0.5, 0.9, log=False),
+        "rate": Search(1e-4, 1e-3),
+    }
 
     def fit(self, seen: Seen) -> Writer:
         # The task module reads no more of a text than its part in the span of the seen ones; nor does M.
@@ -126,8 +122,8 @@ class CorrectionNetwork(Baseline):
         text, y = seen.text @ basis.T, targets(seen, self.gamma)
         module = learn(text, y, self.lam, self.dropout, self.rate, self.seed)
 
-        def write(asked: Float64[np.ndarray, "K a"]) -> Classifier:
-            own = asked @ basis.T
+        def write(query: Float64[np.ndarray, "K a"]) -> Classifier:
+            own = query @ basis.T
             y_hat = task_module(text, y, own, self.lam)
             with torch.no_grad():
                 correction = module(inputs(text, y, own, y_hat)).double().numpy()

@@ -5,16 +5,12 @@ as the others together. Its kernel form is not needed: texts are few, so `span` 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int
 from scipy.optimize import minimize
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot, unit
 
 ITERATIONS = 100
 
@@ -57,10 +53,7 @@ class DA(Baseline):
     lam: float = 1e-5
     upper: float = -1.0
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "DA":
-        lam = trial.suggest_float("lam", 1e-6, 1e-3, log=True)
-        return cls(seed, lam, trial.suggest_float("upper", -1.0, 0.5))
+    space = {"lam": Search(1e-6, 1e-3), "upper": Search(-1.0, 0.5, log=False)}
 
     def fit(self, seen: Seen) -> Writer:
         # Exact, as |W|^2 keeps W in the span of the texts.

@@ -1,16 +1,12 @@
 """ESZSL (Romera-Paredes and Torr, 2015): a bilinear score with two ridge penalties, in closed form."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import solve
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot, unit
 
 
 def bilinear(
@@ -38,10 +34,7 @@ class ESZSL(Baseline):
     gamma: float = 100.0
     lam: float = 1.0
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "ESZSL":
-        gamma = trial.suggest_float("gamma", 1, 300, log=True)
-        return cls(seed, gamma, trial.suggest_float("lam", 1e-2, 10, log=True))
+    space = {"gamma": Search(1.0, 300.0), "lam": Search(1e-2, 10.0)}
 
     def fit(self, seen: Seen) -> Writer:
         basis = seen.basis

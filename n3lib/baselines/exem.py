@@ -5,18 +5,14 @@ means whitened within classes, so that the classifier is one linear map. It is N
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from sklearn.metrics.pairwise import rbf_kernel
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, linear, unit
+from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, linear, unit
 from n3lib.classifiers import feature_statistics, ridge
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
 
 
 @dataclass(frozen=True)
@@ -29,9 +25,7 @@ class EXEM(Baseline):
 
     strength: float = 0.1
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "EXEM":
-        return cls(seed, trial.suggest_float("strength", 1e-2, 1, log=True))
+    space = {"strength": Search(1e-2, 1.0)}
 
     def kernel(
         self, s: Float64[np.ndarray, "m a"], t: Float64[np.ndarray, "n a"]
@@ -45,8 +39,8 @@ class EXEM(Baseline):
         gram = torch.from_numpy(self.kernel(seen.text, seen.text))
 
         def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
-            asked = torch.from_numpy(self.kernel(text, seen.text))
-            rows = unit(ridge(asked, gram, exemplars, self.strength).numpy())
+            query = torch.from_numpy(self.kernel(text, seen.text))
+            rows = unit(ridge(query, gram, exemplars, self.strength).numpy())
             # The features' mean is zero already.
             return linear(rows @ transform.numpy())
 
@@ -63,10 +57,7 @@ class EXEMRBF(EXEM):
 
     width: float = 1.5
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "EXEMRBF":
-        strength = trial.suggest_float("strength", 1e-2, 1, log=True)
-        return cls(seed, strength, trial.suggest_float("width", 0.7, 3, log=True))
+    space = {"strength": Search(1e-2, 1.0), "width": Search(0.7, 3.0)}
 
     def kernel(
         self, s: Float64[np.ndarray, "m a"], t: Float64[np.ndarray, "n a"]

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float16, Float32
+from torch import Tensor
 from tqdm import tqdm
 
-from n3lib.backbone import Backbone, pool
+from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import cache_dir
 from n3lib.io.errors import N3Error
 from n3lib.io.files import atomic, sha256
+from n3lib.metrics import extract
 
 BATCH = 64
 
@@ -47,15 +49,12 @@ def frozen_features(
     return np.asarray(pooled), maps
 
 
-@torch.no_grad()
 def _compute(backbone: Backbone, dataset: ZeroShotDataset, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    pooled, maps = [], []
-    for start in tqdm(range(0, len(dataset.images), BATCH), desc="frozen features", disable=None):
-        images = backbone.preprocess(torch.from_numpy(np.array(dataset.images[start : start + BATCH])))
-        last = backbone.features(images)  # (B, c, h, w)
-        features = pool(last, backbone.config.pool)  # (B, f)
-        if mirror:
-            features = (features + pool(backbone.features(images.flip(3)), backbone.config.pool)) / 2
-        pooled.append(features)
-        maps.append(last.half())
+    pooled, maps = list[Tensor](), list[Tensor]()
+    hook = backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half()))
+    parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
+    for part in tqdm(parts, desc="frozen features", disable=None):
+        pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
+        del maps[len(pooled) :]  # of the mirror images
+    hook.remove()
     return torch.cat(pooled).numpy(), torch.cat(maps).numpy()

@@ -10,7 +10,6 @@ is a hyperparameter, where the published code keeps the best one on the test cla
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,10 +17,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, class_means, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer, class_means, unit
 
 CODE, NOISE, HIDDEN = 64, 64, 256
 LENGTH = 10.0  # of a text
@@ -105,15 +101,12 @@ class GAZSL(Baseline):
     pivot: float = 1.0
     sparsity: float = 1e-3
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "GAZSL":
-        return cls(
-            seed,
-            trial.suggest_int("steps", 100, 300, log=True),
-            trial.suggest_float("rate", 5e-4, 5e-3, log=True),
-            trial.suggest_float("pivot", 3e-1, 10.0, log=True),
-            trial.suggest_float("sparsity", 1e-4, 1e-2, log=True),
-        )
+    space = {
+        "steps": Search(100, 300),
+        "rate": Search(5e-4, 5e-3),
+        "pivot": Search(3e-1, 10.0),
+        "sparsity": Search(1e-4, 1e-2),
+    }
 
     def fit(self, seen: Seen) -> Writer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -157,9 +150,9 @@ class GAZSL(Baseline):
 
         same = noise(1, IMAGINED)  # for every class, so that the order of the classes does not matter
 
-        def write(asked: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(query: Float64[np.ndarray, "K a"]) -> Classifier:
             with torch.no_grad():
-                imagined = generator(tensor(asked), same.expand(len(asked), -1, -1))
+                imagined = generator(tensor(query), same.expand(len(query), -1, -1))
             points = np.asarray(imagined.double().cpu())
 
             def classify(images: Images) -> Float64[np.ndarray, "B K"]:

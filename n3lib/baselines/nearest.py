@@ -1,16 +1,12 @@
 """The nearest description: a linear map from images to texts, then cosine. A control, no published method."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 from sklearn.linear_model import Ridge
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer, unit
 
 
 @dataclass(frozen=True)
@@ -23,9 +19,7 @@ class NearestText(Baseline):
 
     strength: float = 0.1
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "NearestText":
-        return cls(seed, trial.suggest_float("strength", 1e-4, 10, log=True))
+    space = {"strength": Search(1e-4, 10.0)}
 
     def fit(self, seen: Seen) -> Writer:
         # Every prediction lies in the span of the seen texts.

@@ -1,4 +1,4 @@
-"""PDCNN (Lei Ba, Swersky, Fidler, Salakhutdinov, 2015): the text writes weights and filters of a classifier.
+"""PDCNN (Lei Ba, Swersky, Fidler, Salakhutdinov, 2015): weights and filters of a classifier from its text.
 
 Departures: the network below stays frozen; the loss of a minibatch is over all seen classes; "global pooling"
 is the mean over cells, and the ReLU lies before the filters; widths, dropout and weight decay are ours; the
@@ -8,7 +8,7 @@ which the gradient tells the first layer nothing.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,10 +16,7 @@ from jaxtyping import Float, Float16, Float32, Float64, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer
 
 BATCH = 64
 RATE = {"bce": 1e-3, "hinge": 3e-3}  # of learning, for each loss
@@ -108,17 +105,14 @@ class PDCNN(Baseline):
     dropout: float = 0.5
     decay: float = 0.01
 
-    fc: ClassVar[bool]  # whether weights are written; filters are where the method `uses_maps`
+    fc: ClassVar[bool]  # whether it predicts weights; filters where the method `uses_maps`
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "PDCNN":
-        return cls(
-            seed,
-            cast(Loss, trial.suggest_categorical("loss", ["bce", "hinge"])),
-            trial.suggest_int("steps", 200, 1000, log=True),
-            trial.suggest_float("dropout", 0.0, 0.7),
-            trial.suggest_float("decay", 1e-3, 1.0, log=True),
-        )
+    space = {
+        "loss": ("bce", "hinge"),
+        "steps": Search(200, 1000),
+        "dropout": Search(0.0, 0.7, log=False),
+        "decay": Search(1e-3, 1.0),
+    }
 
     def fit(self, seen: Seen) -> Writer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -161,12 +155,12 @@ class PDCNN(Baseline):
         network.eval()
 
         def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
-            asked = texts(text)
+            query = texts(text)
 
             @torch.no_grad()
             def classify(images: Images) -> Float64[np.ndarray, "B K"]:
                 parts = np.array_split(np.arange(len(images.pooled)), len(images.pooled) // 256 + 1)
-                scores = torch.cat([network(asked, *pictures(images, rows)) for rows in parts])
+                scores = torch.cat([network(query, *pictures(images, rows)) for rows in parts])
                 return np.asarray(scores.double().cpu())
 
             return classify
@@ -175,13 +169,13 @@ class PDCNN(Baseline):
 
 
 class PDCNNFC(PDCNN):
-    """The text writes the weights of a fully connected layer: `f(t)^T g(x)`."""
+    """From the text, the weights of a fully connected layer: `f(t)^T g(x)`."""
 
     fc = True
 
 
 class PDCNNConv(PDCNN):
-    """The text writes a filter over the last feature map, whose output is pooled."""
+    """From the text, a filter over the last feature map, whose output is pooled."""
 
     fc, uses_maps = False, True
 

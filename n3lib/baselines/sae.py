@@ -1,19 +1,16 @@
 """SAE (Kodirov, Xiang and Gong, 2017): a linear autoencoder of the features whose code is the text.
 
-The scale of features and texts, which lambda hangs on, is left open: here both have unit length.
+The scale of features and texts, on which lambda depends, is left open: here both have unit length.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int
 from scipy.linalg import solve_sylvester
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, class_means, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, class_means, unit
 
 Direction = Literal["text", "features"]
 
@@ -43,10 +40,7 @@ class SAE(Baseline):
     lam: float = 10.0
     direction: Direction = "features"
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "SAE":
-        lam = trial.suggest_float("lam", 1e-1, 1e4, log=True)
-        return cls(seed, lam, cast(Direction, trial.suggest_categorical("direction", ["text", "features"])))
+    space = {"lam": Search(1e-1, 1e4), "direction": ("text", "features")}
 
     def fit(self, seen: Seen) -> Writer:
         # Exact: A and C hold nothing outside the span of the texts, so the part P W of the solution out there

@@ -8,7 +8,6 @@ addition of ours: features centered as these give no other way to push most clas
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -17,12 +16,7 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
-from n3lib.baselines.base import Baseline, Classifier, Seen, Writer, one_hot, unit
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
-
-Method = TypeVar("Method", bound="SynC")
+from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, one_hot, unit
 
 TRUNCATION = 1e-3
 ITERATIONS = 100
@@ -85,10 +79,7 @@ class SynC(Baseline):
     sigma: float = 0.2
     lam: float = 1e-3
 
-    @classmethod
-    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
-        sigma = trial.suggest_float("sigma", 0.1, 3, log=True)
-        return cls(seed, sigma, trial.suggest_float("lam", 1e-4, 3e-2, log=True))
+    space = {"sigma": Search(0.1, 3.0), "lam": Search(1e-4, 3e-2)}
 
     @abstractmethod
     def classifiers(

@@ -9,25 +9,19 @@ place of all images.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import solve
 from sklearn.kernel_approximation import Nystroem
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Seen, Writer, one_hot, unit
+from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer, one_hot, unit
 from n3lib.baselines.da import asymmetric
 from n3lib.baselines.sync import hinge_classifiers, with_one
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
 
 SVM = 1e-3  # penalty of the seen classifiers
 TRANSFER, UPPER = 1e-5, -1.0  # penalty and bound of the domain transfer
 LANDMARKS = 500
-
-Method = TypeVar("Method", bound="WACLinear")
 Features = Callable[[Images], Float64[np.ndarray, "N g"]]
 
 
@@ -65,15 +59,12 @@ class WACLinear(Baseline):
     gamma: float = 300.0
     noise: float = 0.1
 
-    @classmethod
-    def draw(cls: type[Method], trial: "BaseTrial", seed: int) -> Method:
-        return cls(
-            seed,
-            trial.suggest_float("alpha", 1e-1, 1e2, log=True),
-            trial.suggest_float("beta", 1e-3, 1e1, log=True),
-            trial.suggest_float("gamma", 1e2, 1e5, log=True),
-            trial.suggest_float("noise", 3e-2, 3, log=True),
-        )
+    space = {
+        "alpha": Search(1e-1, 1e2),
+        "beta": Search(1e-3, 1e1),
+        "gamma": Search(1e2, 1e5),
+        "noise": Search(3e-2, 3.0),
+    }
 
     def features(self, seen: Images) -> Features:
         """The space of the classifiers, given the seen images: of unit length, here or on average."""

@@ -4,21 +4,17 @@ Image x and text t score `(A^T x)^T (B^T t)`; an l2,1 penalty over words, the ro
 
 Departures: the original penalizes |B|_2,1 while A is free, so that A may grow and B shrink at no cost. Here A
 has orthonormal columns, which changes no score and makes the row lengths of B those of A B^T; with A free in
-size, validation accuracy was some two points lower. Sylvester equations are solved by eigendecomposition.
+size, validation accuracy was about two points lower. Sylvester equations are solved by eigendecomposition.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import eigh
 
-from n3lib.baselines.base import Baseline, Seen, Writer, linear, one_hot
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot
 
 STEPS = 5
 SMOOTH = 1e-4
@@ -65,7 +61,7 @@ def alternate(
         b = b @ triangle.T  # A B^T is as before
         yield vectors @ a, b
         # B: T^T T B M + textual D B = T^T R with M = A^T gram A and R = Y^T X A. In the basis of M's
-        # eigenvectors each column stands alone, and Woodbury's identity leaves a system over classes.
+        # eigenvectors the columns are independent, and Woodbury's identity leaves a system over classes.
         m, v = eigh(a.T @ (gram[:, None] * a))
         inverse = 2 * lengths(b)[:, None]  # of D
         k, p = eigh(text @ (inverse * text.T))
@@ -85,10 +81,7 @@ class ZSLNS(Baseline):
     visual: float = 1e3
     textual: float = 30.0
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "ZSLNS":
-        visual = trial.suggest_float("visual", 1e2, 1e5, log=True)
-        return cls(seed, visual, trial.suggest_float("textual", 1.0, 300.0, log=True))
+    space = {"visual": Search(1e2, 1e5), "textual": Search(1.0, 300.0)}
 
     def weight(self, x: Float64[np.ndarray, "N f"], seen: Seen) -> Float64[np.ndarray, "f a"]:
         """`A B^T` from features x of the seen images."""

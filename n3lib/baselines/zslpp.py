@@ -8,16 +8,13 @@ words in each part apart, `sum_p |B A_p^T|_2,1`, by L-BFGS; here in all parts to
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
-from n3lib.baselines.base import Images, Seen, Writer, moments
+from n3lib.baselines.base import Images, Search, Seen, Writer, moments
 from n3lib.baselines.zslns import ZSLNS
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
 
 GRID = 2
 
@@ -44,10 +41,7 @@ class ZSLPP(ZSLNS):
 
     uses_maps: ClassVar[bool] = True
 
-    @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "ZSLPP":
-        visual = trial.suggest_float("visual", 3e2, 3e5, log=True)
-        return cls(seed, visual, trial.suggest_float("textual", 1.0, 300.0, log=True))
+    space = {"visual": Search(3e2, 3e5), "textual": Search(1.0, 300.0)}
 
     def fit(self, seen: Seen) -> Writer:
         x = np.hstack(parts(seen.images))

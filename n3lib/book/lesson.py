@@ -131,7 +131,7 @@ def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "position
     sizes = (reader.encoder.width, len(reader.tfidf.vocabulary), len(trained.exemplars))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = N3(trained.backbone, *sizes, config)
+        model = N3(trained.backbone, *sizes, config, ways=len(trained.exemplars))
     for name in ("center", "transform", "exemplars", "seen_pooled", "seen_lexical"):
         getattr(model, name).copy_(getattr(trained, name))
     return model.eval()

@@ -98,6 +98,12 @@ class ZeroShotDataset:
         """Indices of the images of these classes, in image order."""
         return np.flatnonzero(np.isin(self.labels, np.asarray(classes)))
 
+    def labels_among(self, classes: Sequence[int], indices: np.ndarray) -> np.ndarray:
+        """The class of each of these images as its index in `classes`, which holds it."""
+        index = np.full(len(self.classes), -1)
+        index[list(classes)] = np.arange(len(classes))
+        return index[self.labels[indices]]
+
     def by_group(self, classes: Sequence[int]) -> list[list[int]]:
         """These classes in their order, each group by itself: the largest tasks that can be made of them."""
         groups = self.group_of(classes)

@@ -119,7 +119,7 @@ def _synthesis(sizes: Sizes, repeats: int) -> dict[str, Any]:
     def write(edited: bool = False) -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
             c = torch.cat([model.labels(first), known[1:]]) if edited else None
-            model.columns(model.read(text, c=c).deltas)
+            model.columns(model.adapt(text, c=c).deltas)
 
     seconds = interleaved({"n3": write, "one description edited": partial(write, edited=True)}, repeats)
     return {
@@ -175,7 +175,7 @@ def _growth_of_text(letter: str, key: str) -> Measure:
         for value in _scaled(letter, sizes):
             text = make_text(size, **{key: value})
             calls: dict[str, Callable[[], Any]] = {
-                "n3": partial(model.read, text),
+                "n3": partial(model.adapt, text),
                 "tokens2label": partial(model.tokens2label, text.tokens, text.weight),
             }
             if text.weight.numel() <= FLAT_TOKENS:

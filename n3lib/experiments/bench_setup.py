@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.backbone import Backbone, BackboneConfig, load_backbone
+from n3lib.backbone import Backbone, BackboneConfig
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
 from n3lib.model import N3, Batch, Labels2Adaptation, LayerDecoder, N3Config
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, TextConfig
@@ -182,7 +183,7 @@ def make_n3(size: Size, backbone: Backbone, **settings: Any) -> N3:
     """An N3 of this size, training mode; `settings` are changes of its configuration."""
     torch.manual_seed(1)
     config = replace(size.model, **settings)
-    return N3(backbone, size.e, size.vocabulary, size.seen, config).to(DEVICE).train()
+    return N3(backbone, size.e, size.vocabulary, size.seen, config, size.ways).to(DEVICE).train()
 
 
 def make_text(size: Size, ways: int = 0, length: int = 0) -> Text:

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float64, Int
 
-from n3lib.backbone import load_backbone
 from n3lib.baselines import baselines
 from n3lib.baselines.base import Baseline, Images, Seen, moments, unit
 from n3lib.baselines.features import frozen_features
@@ -28,6 +26,7 @@ from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.metrics import metrics
+from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train
 from n3lib.text.encoders import make_encoder
 from n3lib.text.reader import Reader, arranged
@@ -127,10 +126,7 @@ class Benchmark:
             )
             for some in picks
         ]
-        labels = [
-            pd.Index(ids).get_indexer(self.dataset.labels[some])
-            for ids, some in zip(parts, picks, strict=True)
-        ]
+        labels = [self.dataset.labels_among(*both) for both in zip(parts, picks, strict=True)]
         return Problem(Seen(images[0], labels[0], texts[0]), texts[1], images[1], labels[1])
 
     def measure(

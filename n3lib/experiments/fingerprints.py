@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 import torch
 
-from n3lib.backbone import BackboneConfig, load_backbone
+from n3lib.backbone import BackboneConfig
 from n3lib.baselines import baselines
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import DataConfig, load_data
@@ -26,6 +26,7 @@ from n3lib.experiments.results import load_results
 from n3lib.experiments.saliency import saliency
 from n3lib.io.files import write_text
 from n3lib.metrics import metrics, predict
+from n3lib.pretrained.networks import load_backbone
 from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
 from n3lib.text.encoders import make_encoder

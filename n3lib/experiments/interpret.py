@@ -168,7 +168,7 @@ def evidence(
     check_pixels(image, Tensor, rank=3, what="image")
     model = run.model
     text, inputs, encoded = differentiable(run.reader, list(classes.values()))
-    logits = model.logits(model.backbone.preprocess(image[None]), model.read(text)).double()  # (1, K)
+    logits = model.logits(model.backbone.preprocess(image[None]), model.adapt(text)).double()  # (1, K)
     loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
     # An N3 without the lexical path does not use its input: the gradient is then zero.
     slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.episodes import task_first
+from n3lib.episodes import draw_task, of_another_group
 from n3lib.evaluation import magnitude_over_halves
 from n3lib.io.errors import N3Error
 from n3lib.metrics import metrics, score
@@ -55,15 +55,13 @@ def swap_layers(
     for kind in KINDS[:1] if data.groups else KINDS:
         drawn, others = [], []
         for task in range(tasks):
-            order = np.random.default_rng([run.config.seed, 23, task]).permutation(len(classes))
-            order = task_first(order, ways, groups, similarity if kind == "look-alikes" else None)
-            left = order[ways:]
-            if data.groups:
-                left = task_first(left[groups[left] != groups[order[0]]], ways, groups)
-            drawn.append(classes[order[:ways]].tolist())
-            others.append(classes[left[:ways]].tolist())
-        adapted = [model.read(bank.batch(task)) for task in drawn]
-        elsewhere = [model.read(bank.batch(task)).deltas for task in others]
+            rng = np.random.default_rng([run.config.seed, 23, task])
+            first, left = draw_task(rng, ways, groups, similarity if kind == "look-alikes" else None)
+            other = of_another_group(left, first, groups) if data.groups else left[:ways]
+            drawn.append(classes[first].tolist())
+            others.append(classes[other].tolist())
+        adapted = [model.adapt(bank.batch(task)) for task in drawn]
+        elsewhere = [model.adapt(bank.batch(task)).deltas for task in others]
         found[kind] = {name: [] for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, adapted, strict=True)):
             rest = [one.deltas for j, one in enumerate(adapted) if j != i]

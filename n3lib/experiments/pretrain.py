@@ -11,11 +11,12 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from n3lib.backbone import AVIARY_WEIGHTS, BackboneConfig, architecture, fold_batchnorm
+from n3lib.backbone import BackboneConfig
 from n3lib.data.aviary.species import aviary
 from n3lib.io.console import printable, tell
 from n3lib.io.errors import N3Error
 from n3lib.io.files import check_writable, read_tensors, write_tensors, writing
+from n3lib.pretrained.networks import AVIARY_WEIGHTS, architecture, fold_batchnorm
 
 SPECIES, IMAGES, BATCH, SEED = 200, 40, 64, 1
 # Epochs and peak learning rate. The large ones learn in fewer epochs; SqueezeNet has no batch norm, which a

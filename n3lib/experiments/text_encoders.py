@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity, linear
 
-from n3lib.backbone import load_backbone
 from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
@@ -22,6 +21,7 @@ from n3lib.experiments.results import Markup, Table, load_results
 from n3lib.io.errors import N3Error
 from n3lib.io.paths import expand
 from n3lib.metrics import extract, metrics
+from n3lib.pretrained.networks import load_backbone
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
@@ -136,7 +136,7 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str
     for part in ("val", "test"):
         ids = list(data.split.part(part))
         images = data.indices(ids)
-        labels = torch.tensor([ids.index(label) for label in data.labels[images]])
+        labels = torch.from_numpy(data.labels_among(ids, images))
         unseen[part] = ids, extract(backbone, data.images, images), labels
 
     def accuracy(parts: list[torch.Tensor], part: str, ridge: float) -> float:

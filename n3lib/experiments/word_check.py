@@ -97,7 +97,7 @@ def heaviest(run: Run, sentences: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def _probability(run: Run, classes: Mapping[str, Sequence[str]], image: Tensor, label: int) -> float:
-    logits = run.model.logits(run.model.backbone.preprocess(image[None]), run.model.read(run.text(classes)))
+    logits = run.model.logits(run.model.backbone.preprocess(image[None]), run.model.adapt(run.text(classes)))
     return logits.softmax(1)[0, label].item()
 
 

@@ -55,21 +55,3 @@ def test_it_learns_what_the_task_module_gets_wrong(linear_world) -> None:
     with torch.no_grad():
         corrected = y_hat + module(inputs(text[:32], y[:32], text[32:], y_hat)).numpy()
     assert ((y[32:] - corrected) ** 2).sum() < 0.7 * ((y[32:] - y_hat) ** 2).sum()
-
-
-def test_it_reads_the_text(linear_world) -> None:
-    world, unrelated = linear_world(), linear_world(related=False)
-    assert world.accuracy(CorrectionNetwork().fit(world.seen)(world.text)(world.images)) > 0.5
-    scores = CorrectionNetwork().fit(unrelated.seen)(unrelated.text)(unrelated.images)
-    assert unrelated.accuracy(scores) < 0.4  # chance is 1/8
-
-
-def test_permutation_and_seed(linear_world) -> None:
-    world = linear_world()
-    writer, state = CorrectionNetwork(3).fit(world.seen), torch.get_rng_state()
-    again, other = CorrectionNetwork(3).fit(world.seen), CorrectionNetwork(4).fit(world.seen)
-    assert torch.equal(torch.get_rng_state(), state)  # nobody else's random numbers are touched
-    scores, order = writer(world.text)(world.images), np.random.default_rng(0).permutation(8)
-    np.testing.assert_array_equal(scores, again(world.text)(world.images))
-    assert not np.array_equal(scores, other(world.text)(world.images))
-    np.testing.assert_allclose(writer(world.text[order])(world.images), scores[:, order], atol=1e-4)

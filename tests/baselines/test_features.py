@@ -28,7 +28,7 @@ def test_features_are_the_backbones_and_are_kept(
     np.testing.assert_allclose(pooled, expected.numpy(), atol=1e-5)
     np.testing.assert_allclose(maps, backbone.features(images).numpy(), atol=2e-3, rtol=2e-3)
 
-    monkeypatch.setattr(features, "_compute", None)  # not computed again
+    monkeypatch.setattr(features, "extract", None)  # not computed again
     again = frozen_features(backbone, small_world, True, tmp_path)
     np.testing.assert_array_equal(again[0], pooled)
     with pytest.raises(TypeError):  # another backbone misses

@@ -41,20 +41,3 @@ def test_scores_are_cosines(linear_world, direction) -> None:
     expected = unit(x @ w.T) @ text.T if direction == "text" else unit(x) @ unit(text @ w).T
     got = SAE(lam=LAM, direction=direction).fit(world.seen)(text)(world.images)
     np.testing.assert_allclose(got, expected, atol=1e-9)
-
-
-@pytest.mark.parametrize("direction", ["text", "features"])
-def test_it_reads_the_text(linear_world, direction) -> None:
-    world, unrelated = linear_world(), linear_world(related=False)
-    method = SAE(direction=direction)
-    assert world.accuracy(method.fit(world.seen)(world.text)(world.images)) > 0.5
-    assert unrelated.accuracy(method.fit(unrelated.seen)(unrelated.text)(unrelated.images)) < 0.4
-
-
-def test_permutation_and_repetition(linear_world) -> None:
-    world = linear_world()
-    write = SAE().fit(world.seen)
-    order = np.random.default_rng(0).permutation(len(world.text))
-    scores = write(world.text)(world.images)
-    np.testing.assert_allclose(write(world.text[order])(world.images), scores[:, order], atol=1e-12)
-    np.testing.assert_array_equal(SAE().fit(world.seen)(world.text)(world.images), scores)

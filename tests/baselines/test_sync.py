@@ -57,21 +57,3 @@ def test_nearly_equal_texts_do_not_blow_up(linear_world, method) -> None:
     twins = replace(seen, text=unit(seen.text[np.arange(len(seen.text)) // 2 * 2] + 1e-9 * seen.text))
     scores = method().fit(twins)(twins.text)(twins.images)
     assert np.abs(scores).max() < 10
-
-
-@BOTH
-def test_it_reads_the_text(linear_world, method) -> None:
-    world, unrelated = linear_world(), linear_world(related=False)
-    assert world.accuracy(method(sigma=1.0).fit(world.seen)(world.text)(world.images)) > 0.5
-    scores = method(sigma=1.0).fit(unrelated.seen)(unrelated.text)(unrelated.images)
-    assert unrelated.accuracy(scores) < 0.4  # chance is 1/8
-
-
-@BOTH
-def test_permutation_and_repetition(linear_world, method) -> None:
-    world = linear_world()
-    write = method().fit(world.seen)
-    order = np.random.default_rng(0).permutation(len(world.text))
-    scores = write(world.text)(world.images)
-    np.testing.assert_allclose(write(world.text[order])(world.images), scores[:, order], atol=1e-12)
-    np.testing.assert_array_equal(method().fit(world.seen)(world.text)(world.images), scores)

@@ -72,22 +72,3 @@ def test_seen_images_are_rejected(linear_world) -> None:
     scores = [WACLinear(gamma=g).fit(world.seen)(world.text)(world.seen.images) for g in (1e-3, 1e5)]
     slack = [np.maximum(1 + s, 0).mean() for s in scores]
     assert slack[1] < 0.5 * slack[0]
-
-
-@BOTH
-def test_it_reads_the_text(linear_world, method) -> None:
-    world, unrelated = linear_world(), linear_world(related=False)
-    assert world.accuracy(method().fit(world.seen)(world.text)(world.images)) > 0.5
-    scores = method().fit(unrelated.seen)(unrelated.text)(unrelated.images)
-    assert unrelated.accuracy(scores) < 0.4  # chance is 1/8
-
-
-@BOTH
-def test_permutation_and_seed(linear_world, method) -> None:
-    world = linear_world()
-    write = method(seed=3).fit(world.seen)
-    order = np.random.default_rng(0).permutation(len(world.text))
-    scores = write(world.text)(world.images)
-    # Up to where L-BFGS stops, as it works on all classes at once.
-    np.testing.assert_allclose(write(world.text[order])(world.images), scores[:, order], atol=1e-2)
-    np.testing.assert_array_equal(method(seed=3).fit(world.seen)(world.text)(world.images), scores)

@@ -66,7 +66,7 @@ def test_an_untrained_model_is_the_pretrained_network(
     for classifier in ("positional", "equivariant", "exemplar"):
         model = lesson.untrained(tiny_run, classifier)
         assert not model.training
-        assert all(not delta.any() for delta in model.read(text).deltas.values())
+        assert all(not delta.any() for delta in model.adapt(text).deltas.values())
         assert torch.equal(model.exemplars, tiny_run.model.exemplars)
 
 

@@ -44,7 +44,6 @@ from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json
 from n3lib.model import N3, LayerDecoder, N3Config
 from n3lib.trainer import read_metrics
-from n3lib.two_stage import two_stage
 
 MakeN3 = Callable[..., N3]
 ONE = Size(
@@ -219,19 +218,6 @@ def test_the_decoders_equal_a_loop_over_layers_columns_and_heads(make_n3: MakeN3
         torch.testing.assert_close(batched[i], expected, atol=1e-5, rtol=1e-5)
         scale = writer.log_mu[i].exp() * writer.std[i]
         torch.testing.assert_close(got[name], scale * expected, atol=1e-5, rtol=1e-5)
-
-
-def test_two_stage_is_the_gradient_of_the_sum() -> None:
-    a, b = (torch.randn(3, requires_grad=True) for _ in range(2))
-
-    def losses(written: list[Tensor]) -> list[Tensor]:
-        return [(written[0] * k).square().sum() for k in (1.0, 2.0)]
-
-    plain = torch.stack(losses([a * b, a])).sum()
-    expected = torch.autograd.grad(plain, (a, b))
-    loss = two_stage([a * b, a], [lambda held, k=k: losses(list(held))[k] for k in range(2)])
-    assert loss.item() == pytest.approx(plain.item())
-    torch.testing.assert_close(torch.autograd.grad(loss, (a, b)), expected)
 
 
 @pytest.mark.parametrize("micro", [1, 3, 4])

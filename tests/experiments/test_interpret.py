@@ -48,7 +48,7 @@ class Planted(N3):
         nn.Module.__init__(self)
         self.backbone, self.config, self.abc = backbone, N3Config(), (a, b, c)
 
-    def read(self, text: Text, support: Tensor | None = None) -> Adaptation:
+    def adapt(self, text: Text, support: Tensor | None = None) -> Adaptation:
         a, b, c = self.abc
         score = text.tokens.sum(1) @ a + text.pooled @ b + text.lexical @ c
         return Adaptation({}, torch.zeros(len(text), self.backbone.width), score)
@@ -82,7 +82,7 @@ def test_values_follow_from_the_planted_scores(planted: Callable[..., Run], pool
     found = evidence(run, TEXTS, IMAGE, "ruby")
     a, b, c = run.model.abc
     text = run.text(TEXTS)
-    slopes = run.model.read(text).bias.softmax(0)  # dE/dscore: p - y
+    slopes = run.model.adapt(text).bias.softmax(0)  # dE/dscore: p - y
     torch.testing.assert_close(
         torch.tensor([reading.probability for reading in found.readings.values()]),
         slopes,
@@ -130,7 +130,7 @@ def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, t
         scale[k] = factor
         pieces = [piece * factor for piece, factor in zip(text.pieces, scale, strict=True)]
         parts = (pieces, text.weights, text.pooled * scale, text.lexical * scale)
-        logits = model.logits(model.backbone.preprocess(image[None]), model.read(Text(*parts, text.words)))
+        logits = model.logits(model.backbone.preprocess(image[None]), model.adapt(Text(*parts, text.words)))
         return cross_entropy(logits.double(), torch.tensor([1])).item()
 
     for k, name in enumerate(names):
@@ -161,7 +161,7 @@ def test_gradient_of_a_word_agrees_with_finite_differences(
         pieces, pooled = [piece.float() for piece in text.pieces], text.pooled.clone()
         pieces[0][place] += shift
         pooled[0] += idf[place] / sum(idf) * shift
-        read = model.read(Text(pieces, text.weights, pooled, text.lexical, text.words))
+        read = model.adapt(Text(pieces, text.weights, pooled, text.lexical, text.words))
         return cross_entropy(model.logits(x, read).double(), torch.tensor([0])).item()
 
     step = 0.2 * torch.eye(tiny_run.reader.encoder.width)

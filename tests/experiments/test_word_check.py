@@ -27,7 +27,7 @@ class Counting(N3):
     def weigh(self, lexical: Tensor) -> Tensor:
         return lexical * self.weight
 
-    def read(self, text: Text, support: Tensor | None = None) -> Adaptation:
+    def adapt(self, text: Text, support: Tensor | None = None) -> Adaptation:
         return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.lexical).sum(1))
 
 

@@ -1,0 +1,222 @@
+"""What N3 does differently from the paper, and the settings of both; `n3lib.model` is the paper.
+
+- Shared offset: beside the text-conditioned delta of Eq. 4, every layer has one that all tasks share.
+- Deviation decoder: beside a shared offset, Eq. 4 decodes only how a task differs from the seen classes.
+- Relative mu: the mu of Eq. 6 is one number per layer, learned in log space, in units of the layer's spread.
+- TF-IDF branch: the label embedding of Eq. 2 also reads TF-IDF features with one learned weight per word.
+- Gradient accumulation: the images of a mini-batch are classified a few at a time; the gradient is the same.
+
+The classifiers other than the paper's are in `n3lib.classifiers`, zero-shot tasks in `n3lib.episodes`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from n3lib.classifiers import Statistics
+from n3lib.io.errors import N3Error
+from n3lib.io.ranges import MANY, Range, check_ranges
+from n3lib.text.bank import Text
+
+PASS_TOKENS = 2**15  # that Eq. 2 reads in one forward pass, padding included
+WIDEST = 4096  # d: one decoder per layer, each of 16 d^2 numbers
+
+
+@dataclass(frozen=True)
+class N3Config:
+    """The meta-model Phi.
+
+    Attributes:
+        d: width of Phi (768 in the paper).
+        heads: attention heads.
+        t2l_layers, l2a_layers: transformer blocks of Tokens2Label and of the Labels2Adaptation encoder
+            (the paper's Table 7: 2 and 1).
+        adapt: `all` layers, the `classifier` alone, or two controls that adapt every layer in one way,
+            whatever the classes are: `constant`, the shared offset of `all` alone, and `finetune`, plain
+            fine-tuning.
+        layers: names of the layers to adapt instead of all; empty for all.
+        classifier: `exemplar`, `equivariant` or `positional` (the paper's literal form).
+        mu: `relative`: exp(log mu) std(Theta) in each layer, log mu learned; `absolute`: Eq. 6 as the paper
+            has it, one plain parameter mu on layer-normalized deltas.
+        initial_mu: its start.
+        shared_mu: start of the relative scale of the shared offset; 0 for no offset, as in the paper. With
+            one, the decoders are `DeviationDecoder`s. The two controls need it; that of `finetune` is fixed
+            and absolute, a factor on the learning rate.
+        gamma: weight of the pretrained parameters (section 5.4).
+        ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
+            embeddings want more than words).
+        scale: start of the factor of the logits. The closed form is sure of itself: where it is mostly wrong
+            at first, 1 lets the loss begin far above chance.
+        word_penalty: pull of the learned word weights towards 1.
+        micro_batch: images that are classified at a time in training, 0 for all: the same gradient with
+            the memory of so many. The descriptions are read once, whatever it is.
+    """
+
+    d: int = 128
+    heads: int = 4
+    t2l_layers: int = 1
+    l2a_layers: int = 1
+    adapt: Literal["all", "classifier", "constant", "finetune"] = "all"
+    layers: list[str] = field(default_factory=list)
+    classifier: Literal["exemplar", "equivariant", "positional"] = "exemplar"
+    mu: Literal["relative", "absolute"] = "relative"
+    initial_mu: float = 0.1
+    shared_mu: float = 0.0
+    gamma: float = 1.0
+    ridge: float = 0.1
+    scale: float = 1.0
+    word_penalty: float = 1e-3
+    micro_batch: int = 0
+
+    def __post_init__(self) -> None:
+        width, blocks = Range(1, WIDEST), Range(1, 100)
+        size, positive = Range(0, 1e6), Range(0, 1e6, open=True)
+        check_ranges(self, "model", d=width, heads=width, t2l_layers=blocks, l2a_layers=blocks)
+        check_ranges(self, "model", initial_mu=positive, scale=positive, ridge=size, word_penalty=size)
+        check_ranges(self, "model", shared_mu=size, gamma=positive, micro_batch=Range(0, MANY))
+        if self.d % self.heads:
+            raise N3Error(
+                f"model.d={self.d} cannot be divided among model.heads={self.heads}",
+                "Set model.d to a multiple of model.heads",
+            )
+        if self.adapt in ("constant", "finetune") and not self.shared_mu:
+            raise N3Error(
+                f"model.adapt={self.adapt} has nothing to learn with model.shared_mu=0",
+                "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
+            )
+        if self.adapt == "all" and self.mu == "absolute" and self.shared_mu:
+            raise N3Error("model.mu=absolute has no shared offset", "Set model.shared_mu to 0")
+
+    @property
+    def decodes_deviations(self) -> bool:
+        """Whether text-conditioned deltas come on top of a shared offset."""
+        return self.adapt == "all" and self.shared_mu > 0
+
+
+def log_scales(count: int, start: float) -> nn.Parameter:
+    """Scales learned in log space, one per layer."""
+    return nn.Parameter(torch.full((count,), math.log(start)))
+
+
+def shared_offset(
+    offset: Float[Tensor, "M N"], log_mu: Float[Tensor, ""], std: Float[Tensor, ""], config: N3Config
+) -> Float[Tensor, "M N"]:
+    """The scaled delta of one layer that all tasks share: relative, or under plain fine-tuning absolute."""
+    return config.shared_mu * offset if config.adapt == "finetune" else log_mu.exp() * std * offset
+
+
+class DeviationDecoder(nn.Module):
+    """Beside a shared offset, how a task differs: a query per column times what the task's labels share.
+
+    Eq. 4 adds what is read to the queries and normalizes the sum, in which that which tells tasks apart is
+    faint beside what they share. Here the labels come standardized over the seen classes, so that an average
+    task has a delta of zero, and queries and labels meet in products alone.
+    """
+
+    def __init__(self, columns: int, size: int, d: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(columns, d))
+        self.read = nn.Linear(d, d, bias=False)
+        self.out = nn.Linear(d, size, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "M N"]:
+        return self.out(self.queries * self.read(h.mean(0)))  # (M, N)
+
+
+class Memory(nn.Module):
+    """What N3 keeps of the seen classes: with it, synthesis needs none of their texts and images.
+
+    Args:
+        seen, e, vocabulary, features: C, e, V and f.
+        d: width of the label embeddings; 0 where no `DeviationDecoder` reads them.
+    """
+
+    label_mean: Tensor
+    label_std: Tensor
+    center: Tensor
+    transform: Tensor
+    exemplars: Tensor
+    seen_pooled: Tensor
+    seen_lexical: Tensor
+
+    def __init__(self, seen: int, e: int, vocabulary: int, features: int, d: int) -> None:
+        super().__init__()
+        if d:
+            self.register_buffer("label_mean", torch.zeros(d))
+            self.register_buffer("label_std", torch.ones(d))
+        self.register_buffer("center", torch.zeros(features))
+        self.register_buffer("transform", torch.eye(features))
+        self.register_buffer("exemplars", torch.zeros(seen, features))
+        self.register_buffer("seen_pooled", torch.zeros(seen, e))
+        self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
+
+    def standardize(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        """Label embeddings relative to those of the seen classes."""
+        return (c - self.label_mean) / self.label_std
+
+    @torch.no_grad()
+    def remember_labels(self, text: Text, c: Float[Tensor, "C d"]) -> None:
+        """Store what the seen classes' texts say, c being their label embeddings."""
+        self.seen_pooled.copy_(text.pooled)
+        self.seen_lexical.copy_(text.lexical)
+        if hasattr(self, "label_mean"):
+            self.label_mean.copy_(c.mean(0))
+            self.label_std.copy_(c.std(0).clamp_min(1e-6))
+
+    @torch.no_grad()
+    def remember(self, statistics: Statistics) -> None:
+        """Store what the seen classes' images say."""
+        for name, value in statistics._asdict().items():
+            getattr(self, name).copy_(value)
+
+
+def tfidf_branch(vocabulary: int, d: int) -> nn.Linear | None:
+    """From weighted TF-IDF features to what they add to a label embedding; none without a vocabulary."""
+    if not vocabulary:
+        return None
+    branch = nn.Linear(vocabulary, d, bias=False)
+    nn.init.normal_(branch.weight)  # unit rows in, unit variance out
+    return branch
+
+
+def in_passes(tokens2label: nn.Module, text: Text) -> Float[Tensor, "K d"]:
+    """Eq. 2 without gradients: descriptions of like length share a forward pass.
+
+    So one long description does not pad thousands of short ones.
+    """
+    parts = text.parts(PASS_TOKENS)
+    rows = [tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
+    order = torch.tensor([k for part in parts for k in part], device=rows[0].device)
+    return torch.cat(rows)[order.argsort()]  # (K, d)
+
+
+def accumulate_gradients(
+    adaptation: Sequence[Tensor], losses: Iterable[Callable[[Sequence[Tensor]], Tensor]]
+) -> Tensor:
+    """The sum of several losses of one adaptation, with the memory of one of them at a time.
+
+    Each loss goes back to the adaptation only, where gradients add up, and its activations are freed. From
+    there the caller's `backward` of the result goes on into the meta-model, once. The gradient is that of the
+    sum.
+
+    Args:
+        adaptation: tensors that depend on what is trained.
+        losses: each gives a scalar loss of detached tensors in the order of `adaptation`.
+    """
+    leaves = [tensor.detach().requires_grad_() for tensor in adaptation]
+    total = torch.zeros((), device=leaves[0].device)
+    for loss_of in losses:
+        loss = loss_of(leaves)
+        loss.backward(inputs=leaves)
+        total = total + loss.detach()
+    # Worth nothing, but its gradient by the adaptation is the one that was collected.
+    pairs = zip(adaptation, leaves, strict=True)
+    parts = [(tensor * leaf.grad).sum().float() for tensor, leaf in pairs if leaf.grad is not None]
+    through = torch.stack(parts).sum()
+    return total + (through - through.detach())

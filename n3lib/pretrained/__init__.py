@@ -1,0 +1,1 @@
+"""Networks that are pretrained; see `n3lib.pretrained.networks`."""
