@@ -1,13 +1,16 @@
 """What makes a run: one dataclass, read from YAML, overridden on the command line, each value checked."""
 
 import dataclasses
+import inspect
 import json
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 import yaml
 
@@ -15,19 +18,28 @@ from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_text, sha256_file
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_text, sha256_file
 from n3lib.io.ranges import LONG, SEED, Range, check_ranges
 from n3lib.model import N3Config
 from n3lib.text.reader import TextConfig
 from n3lib.trainer import TrainConfig
 
-_WRONG = (TypeError, ValueError, AttributeError)
-MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
-# What lies elsewhere on another machine, and how much memory there is, decide no number.
+MAX_FILE = 100_000  # bytes of YAML; those of the repository have a few hundred
+# Settings of earlier versions: what one is called today, and the value that one had that is gone.
+RENAMED = {"text.lexical": "text.tfidf"}
+REMOVED = {
+    "model.dropout": 0.1,
+    "model.slots": 64,
+    "episodes.sentence_dropout": 0.0,
+    "data.visual": 0.0,
+    "data.seed": 0,
+}
+# Where the data lie and how much memory there is decide no number.
 _NO_MATTER = ("data.root", "model.micro_batch")
-# Scales of what is written into layers (`n3lib.model`): other networks have none.
-_WRITTEN_ALONE = ("model.mu", "model.initial_mu")
+# Scales of the text-conditioned adaptation, which other forms of N3 do not have.
+_CONDITIONED = ("model.mu", "model.initial_mu")
+_LISTED = "Correct the setting; n3 train --help lists them"
+_WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class RunConfig:
     Attributes:
         fit: `train` chooses the best state on the validation classes; `trainval` trains on both and keeps
             the last.
-        exemplar_images: images a class from which exemplars are renewed at a checkpoint; all at the end.
+        exemplar_images: images per class from which exemplars are renewed at a checkpoint; all at the end.
         mirror: average each image's features with its mirror image's, in exemplars and in evaluation.
         seed: of weights, episodes and dropout.
     """
@@ -67,8 +79,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         overrides: such as `["--model.d=64", "--seed=1"]`.
 
     Raises:
-        N3Error: no such file, no such setting, a setting that stands twice, or a value of the wrong kind or
-            outside its range.
+        N3Error: no such file, no such setting (or no longer), a setting that is there twice, or a value of
+            the wrong kind or outside its range.
     """
     path = expand(path)
     if not path.is_file():
@@ -80,52 +92,53 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise N3Error(f"{path} is no YAML of settings: {error}", "See the files in configs/") from None
     _check_plain(value, str(path))
     given = [overrides] if isinstance(overrides, str) else list(overrides)
+    for name in given:
+        _refuse_old(name.removeprefix("--").partition("=")[0], str(path))
     return _parse(lambda parser: parser.parse_args(given, parser.parse_object(value)), str(path))
 
 
 def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
-    """A configuration from plain values, as a run's `config.json` holds it.
+    """A configuration from plain values, as a run's `config.json` holds it, of earlier versions too.
 
     Raises:
         N3Error: no such setting, or a value of the wrong kind or outside its range.
     """
+    value = _of_today(value, where) if isinstance(value, Mapping) else value
     _check_plain(value, where)
-    return _parse(lambda parser: parser.parse_object(dict(value)), where)
+    return _parse(lambda parser: parser.parse_object(value), where)
 
 
 def settings() -> list[str]:
-    """Every setting with its default, as it is written on the command line."""
+    """Every setting with its default, as it is written on the command line, and below it what it means."""
     lines = []
-    for name, value in dataclasses.asdict(RunConfig()).items():
-        if isinstance(value, dict):
-            lines += [f"--{name}.{inner}={default}" for inner, default in value.items()]
-        else:
-            lines.append(f"--{name}={value}")
+    for name, (_, default, meaning) in _settings().items():
+        lines.append(f"--{name}={default}")
+        lines += textwrap.wrap(meaning, 96, initial_indent="    ", subsequent_indent="    ")
     return lines
 
 
 def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first setting that is another in a file than in a question; empty where there is none.
 
-    Folders and files count by their names, whatever folder they lie in. A setting that is not in the file has
-    its default there: it is younger than the file. A part that is not in the file at all is not compared.
-
-    Args:
-        found: what the file says.
-        wanted: the question.
+    Folders and files count by their names, whatever folder they are in. A setting that is not in the file
+    (`found`) has its default there: it is younger than the file. A part that is not in the file at all is not
+    compared with the question (`wanted`).
     """
     old, new = _flat(found), _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
+    old = {RENAMED.get(name, name) if name not in _settings() else name: value for name, value in old.items()}
     parts = {name.rpartition(".")[0] for name in old}
-    settings = _flat(dataclasses.asdict(RunConfig()))
-    defaults = {name: value for name, value in settings.items() if "." in name} | {"tasks": "random"}
+    defaults = {name: one.default for name, one in _settings().items() if "." in name} | {"tasks": "random"}
+    for name, default in REMOVED.items():
+        if name not in defaults and old.get(name, default) != default:
+            return f"{name} is {old[name]!r:.60} there and no setting here"
     for name, here in new.items():
         if name not in old and (name not in defaults or name.rpartition(".")[0] not in parts):
             continue
-        if name in _NO_MATTER or (name in _WRITTEN_ALONE and new.get("model.adapt") != "all"):
+        if name in _NO_MATTER or (name in _CONDITIONED and new.get("model.adapt") != "all"):
             continue
         there = old.get(name, defaults.get(name))
         if not _same(name, there, here):
-            return f"{name} is {_short(there)} there and {_short(here)} here"
+            return f"{name} is {there!r:.60} there and {here!r:.60} here"
     return ""
 
 
@@ -135,13 +148,71 @@ def _parse(parse: Any, where: str) -> RunConfig:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RunConfig)
     try:
-        values = parser.instantiate(parse(parser))
-        return RunConfig(**vars(values))
+        return RunConfig(**vars(parser.instantiate(parse(parser))))
     except N3Error as error:  # of the ranges
         raise N3Error(f"{where}: {error.problem}", error.remedy) from None
-    except (jsonargparse.ArgumentError, ArithmeticError, LookupError, *_WRONG) as error:
-        told = " ".join(str(error).split())
-        raise N3Error(f"{where}: {told}", "Correct the setting; n3 train --help lists them") from None
+    except (jsonargparse.ArgumentError, *_WRONG) as error:
+        problem, remedy = " ".join(str(error).split()), _LISTED
+        if found := re.fullmatch(r'Parser key "(.+?)": Expected an? .+?\. Got value: (.*)', problem):
+            problem = f"{found[1]} cannot be {found[2]}"
+            remedy = f"Set it to {_in_words(_settings()[found[1]].kind)}"
+        raise N3Error(f"{where}: {problem}", remedy) from None
+
+
+class _Setting(NamedTuple):
+    kind: Any
+    default: Any
+    meaning: str
+
+
+@cache
+def _settings(owner: Any = RunConfig, prefix: str = "") -> dict[str, _Setting]:
+    """Every setting by its full name, such as `train.steps`; what it means is in its class's docstring."""
+    text = (inspect.getdoc(owner) or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^    ([\w, ]+): (.+\n?(?:     +.+\n?)*)", text, re.MULTILINE)
+    meanings = {name: " ".join(meaning.split()) for names, meaning in entries for name in names.split(", ")}
+    found, defaults = dict[str, _Setting](), owner()
+    for name, kind in get_type_hints(owner).items():
+        if dataclasses.is_dataclass(kind):
+            found |= _settings(kind, f"{name}.")  # type: ignore[arg-type]
+        else:
+            found[prefix + name] = _Setting(kind, getattr(defaults, name), meanings.get(name, ""))
+    return found
+
+
+def _in_words(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    words[list[str]] = "a list of names"
+    return words.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}"
+
+
+def _refuse_old(name: str, where: str) -> None:
+    """Refuse a setting of an earlier version."""
+    if name in RENAMED and name not in _settings():
+        raise N3Error(f"{where}: {name} is called {RENAMED[name]} now", f"Write {RENAMED[name]}")
+    if name in REMOVED and name not in _settings():
+        raise N3Error(f"{where}: the setting {name} is gone", "Leave it out")
+
+
+def _of_today(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A saved configuration with the settings of an earlier version renamed or left out.
+
+    Raises:
+        N3Error: one that is left out had another value than all of today's runs have.
+    """
+    value = {part: dict(one) if isinstance(one, Mapping) else one for part, one in dict(value).items()}
+    for name in (*RENAMED, *REMOVED):
+        section, _, last = name.rpartition(".")
+        part = value.get(section)
+        if name in _settings() or not isinstance(part, dict) or last not in part:
+            continue
+        saved = part.pop(last)
+        if name in RENAMED:
+            part[RENAMED[name].rpartition(".")[2]] = saved
+        elif saved != REMOVED[name]:
+            problem = f"{where}: {name} is {saved!r}, and this version knows only {REMOVED[name]!r}"
+            raise N3Error(problem, "Train again, or use the version of n3lib that made it")
+    return value
 
 
 class _Plain(yaml.SafeLoader):
@@ -155,7 +226,7 @@ class _Plain(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         found = super().construct_mapping(node, deep)
         if len(found) < len(node.value):
-            raise yaml.YAMLError(f"a setting stands twice among {', '.join(map(str, found))}")
+            raise yaml.YAMLError(f"a setting is there twice among {', '.join(map(str, found))}")
         return found
 
 
@@ -164,26 +235,25 @@ def _check_plain(value: Any, where: str) -> None:
     if not isinstance(value, dict):
         what = "is empty" if value is None else "holds no settings"
         raise N3Error(f"{where} {what}", "Write `section: {setting: value}`, or {} for all defaults")
-    known = dataclasses.asdict(RunConfig())
+    known = {name.rpartition(".")[::2] for name in _settings()}
+    sections = {section for section, _ in known} - {""}
     for name, given in value.items():
-        section = known.get(name)
-        wrong = name not in known or isinstance(section, dict) != isinstance(given, dict)
-        # Of a section that is wrong as a whole, nothing inside matters.
-        for inner, one in given.items() if isinstance(given, dict) and not wrong else [("", given)]:
-            parts = one if isinstance(one, list) else [one]
-            wrong = wrong or (isinstance(section, dict) and inner not in section)
-            wrong = wrong or not all(isinstance(part, str | int | float) for part in parts)
-            wrong = wrong or any(isinstance(part, float) and not math.isfinite(part) for part in parts)
-            if wrong:
-                told = ".".join(filter(None, (str(name)[:80], str(inner)[:80])))
-                raise N3Error(
-                    f"{where}: {told!r} is no setting, or its value is of the wrong kind",
-                    "Correct the setting; n3 train --help lists them",
-                )
+        inside = given.items() if name in sections and isinstance(given, dict) else [(None, given)]
+        for inner, one in inside:
+            section, last = ("", name) if inner is None else (name, inner)
+            if (section, last) not in known or not _is_plain(one):
+                full = ".".join(str(part)[:80] for part in (section, last) if part != "")
+                _refuse_old(full, where)
+                raise N3Error(f"{where}: {full!r} is no setting, or its value is of the wrong kind", _LISTED)
+
+
+def _is_plain(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return all(isinstance(p, str | int) or (isinstance(p, float) and math.isfinite(p)) for p in parts)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by their settings' names, such as `train.steps`, whatever part of a result they stand in."""
+    """Values by their settings' names, such as `train.steps`, whatever part of a result they are in."""
     found: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, Mapping):
@@ -195,22 +265,15 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _same(name: str, there: Any, here: Any) -> bool:
-    if name == "text.encoder":
-        return _same_encoder(str(there), str(here))
     if name == "backbone.weights" and not (there and here):
         return True  # the published weights, or a file of them
     if name in ("backbone.weights", "data.text"):
         return _same_file(str(there), str(here))
-    return bool(there == here)
-
-
-def _same_encoder(there: str, here: str) -> bool:
-    """Whether two names can be those of one encoder: a folder or file may hold what is published."""
-    (kind, one), (other_kind, other) = _kind(there), _kind(here)
-    if kind != other_kind:
-        return False
-    if _published(one) != _published(other):
-        return True
+    if name != "text.encoder":
+        return bool(there == here)
+    (kind, one), (other_kind, other) = _kind(str(there)), _kind(str(here))
+    if kind != other_kind or _published(one) != _published(other):
+        return kind == other_kind  # a folder or file may hold what is published
     return one == other if _published(one) else _same_file(one, other)
 
 
@@ -220,8 +283,8 @@ def _same_file(there: str, here: str) -> bool:
         return False
     one, other = expand(there), expand(here)
     if one.is_dir() and other.is_dir():
-        return all((other / path.name).is_file() and _same_file(str(path), str(other / path.name))
-                   for path in one.iterdir() if path.is_file())  # fmt: skip
+        pairs = [(path, other / path.name) for path in one.iterdir() if path.is_file()]
+        return all(copy.is_file() and _same_file(str(path), str(copy)) for path, copy in pairs)
     return not (one.is_file() and other.is_file()) or sha256_file(one) == sha256_file(other)
 
 
@@ -238,8 +301,3 @@ def _published(name: str) -> bool:
 
 def _last(path: str) -> str:
     return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,11 +13,13 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, random_halves
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.metrics import _measures, magnitude, metrics, predict
+from n3lib.metrics import class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
 TextControl = Literal["own", "shuffled"]
+# What every result says, besides `environment`.
+COMMON = {"study", "method", "dataset", "split", "seed", "config", "metrics"}
 
 
 def evaluate(
@@ -45,8 +48,8 @@ def evaluate(
             too few, of one drawn from the task: accuracy must fall to chance.
         alike: tasks of look-alikes: a class drawn at random, and those whose descriptions are nearest to its
             own.
-        bank: the descriptions of the dataset's classes as the run's reader encodes them, where they are
-            already.
+        bank: the descriptions of the dataset's classes as the run's text pipeline encodes them, where they
+            are already.
 
     Returns:
         A result, ready for JSON: what was measured, its spread, and all that it was made with.
@@ -63,7 +66,7 @@ def evaluate(
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
-    scores, confusion, tasks, described = [], None, [], []
+    scores, counts, tasks, described = [], list[Any](), [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
@@ -71,22 +74,36 @@ def evaluate(
         if control == "shuffled":
             texts = others if len(others) == ways else rng.permutation(order)
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
-        scores.append(metrics(logits, labels))
+        scores.append(class_metrics(logits, labels))
         tasks.append(order.tolist())
         described.append(texts.tolist())
-        if confusion is None:
-            confusion = _measures().multiclass_confusion_matrix(logits, labels, ways).tolist()
-    return {
+        counts = counts or confusion(logits, labels).tolist()
+    return result(
         **asked,
-        "chance": 100 / ways,
-        "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
-        "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
-        "orders_measured": len(scores),
-        "adaptation": magnitude(run.model, map(bank.batch, described)),
-        "confusion": {"classes": tasks[0], "counts": confusion},
-        "environment": environment(dataset.hashes),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+        chance=100 / ways,
+        metrics={name: statistics.median(s[name] for s in scores) for name in scores[0]},
+        spread={name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
+        orders_measured=len(scores),
+        adaptation=magnitude(run.model, map(bank.batch, described)),
+        confusion={"classes": tasks[0], "counts": counts},
+        hashes=dataset.hashes,
+        started=started,
+    )
+
+
+def result(*, hashes: Mapping[str, str], started: float | None = None, **fields: Any) -> dict[str, Any]:
+    """A result, ready for JSON: its fields in their order, then `environment` and `seconds`.
+
+    `hashes` are those of the data; `started` is the `time.perf_counter()` at which the work began, without
+    which there are no `seconds`.
+
+    Raises:
+        TypeError: a field of `COMMON` is missing.
+    """
+    if missing := COMMON - fields.keys():
+        raise TypeError(f"a result without {', '.join(sorted(missing))}")
+    seconds = {} if started is None else {"seconds": round(time.perf_counter() - started, 1)}
+    return {**fields, "environment": environment(hashes), **seconds}
 
 
 def question(

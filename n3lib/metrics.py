@@ -1,4 +1,4 @@
-"""What an adapted network makes of images, how many it names rightly (Eq. 7), and how far it was moved."""
+"""What a network makes of images: features, logits, Eq. 7 and average precision, and how far it was moved."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from n3lib.backbone import Backbone
+from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.model import N3, Adaptation
@@ -37,6 +38,41 @@ def extract(
                 features = (features + backbone(batch.flip(3), columns).float()) / 2
         out.append(features)
     return torch.cat(out)
+
+
+@torch.no_grad()
+def renew_exemplars(
+    model: N3,
+    dataset: ZeroShotDataset,
+    bank: TextBank,
+    seen: Sequence[int],
+    config: RunConfig,
+    final: bool = False,
+) -> None:
+    """Recompute what the model remembers of the seen classes, under the network adapted to them.
+
+    Exemplars kept from the start go stale as the network learns; an adapted network is paired with the
+    exemplars that it gives itself. They are taken from `exemplar_images` per class, or in the `final` call,
+    from all images.
+    """
+    device = model.center.device
+    c = model.remember_text(bank.batch(seen).to(device))  # (C, d)
+    exemplar, count = model.config.classifier == "exemplar", config.exemplar_images
+    rng = np.random.default_rng([config.seed, 7])
+    picks = [dataset.indices([c]) for c in seen]
+    # Only exemplars gain from every image; the other classifiers' standardization must not move.
+    if not (final and exemplar):
+        picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
+    features, chosen, bf16 = [], [], config.train.bf16
+    for group in dataset.by_group(seen):
+        members, columns = np.flatnonzero(np.isin(seen, group)), None
+        if exemplar:
+            columns = model.columns(model.labels2adaptation(model.context(c[members])))
+        indices = np.concatenate([picks[k] for k in members])
+        features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
+        chosen.append(indices)
+    labels = torch.from_numpy(dataset.labels_among(seen, np.concatenate(chosen))).to(device)
+    model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
 
 
 @torch.no_grad()
@@ -74,13 +110,13 @@ def score(
     return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
 
 
-def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:
+def class_metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:
     """Per-class accuracy (Eq. 7), top-5 and average precision, each averaged over classes, in percent."""
-    measure, ways = _measures(), logits.shape[1]
-    per_class = measure.multiclass_accuracy(logits, labels, ways, average="macro")
-    top5 = measure.multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
+    measures, ways = _classification(), logits.shape[1]
+    per_class = measures.multiclass_accuracy(logits, labels, ways, average="macro")
+    top5 = measures.multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
     shares = logits.double().softmax(1)
-    precision = measure.multiclass_average_precision(shares, labels, ways, average="macro")
+    precision = measures.multiclass_average_precision(shares, labels, ways, average="macro")
     return {
         "per_class_accuracy": 100 * per_class.item(),
         "top5": 100 * top5.item(),
@@ -88,8 +124,13 @@ def metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str
     }
 
 
-def _measures() -> Any:
-    """torchmetrics, imported when first used: it brings much along."""
+def confusion(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> Int[Tensor, "K K"]:
+    """Images by their class (row) and the class that the logits name (column)."""
+    return _classification().multiclass_confusion_matrix(logits, labels, logits.shape[1])
+
+
+def _classification() -> Any:
+    """torchmetrics' functions for classification, imported when first used: they bring much along."""
     import n3lib.io.torchvision  # noqa: F401  (torchmetrics imports torchvision)
 
     from torchmetrics.functional import classification
@@ -99,7 +140,7 @@ def _measures() -> Any:
 
 @torch.no_grad()
 def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
-    """How far the layers are moved (appendix C), and how much of that hangs on the text.
+    """How far the layers are moved (appendix C), and the task-dependent fraction of that.
 
     Args:
         model: a trained N3.
@@ -108,8 +149,8 @@ def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
     Returns:
         For each layer `norm`, the L2 norm of its change (Fig. 6), root mean square over tasks; `relative`,
         the same in percent of the norm of the layer's pretrained parameters; and from two tasks on `varies`,
-        the distance of a task's change from the mean of all, root mean square, in percent of `norm`: 0 where
-        the layer moves in one way whatever is asked for.
+        the task-dependent fraction: the distance of a task's change from the mean of all, root mean square,
+        in percent of `norm`. It is 0 where the layer moves in one way whatever the query classes are.
     """
     mean, square, count = dict[str, Tensor](), dict[str, float](), 0
     for text in tasks:
@@ -120,11 +161,11 @@ def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
             around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
             mean[name] = around + (delta - around) / count
             square[name] = length + (delta.square().sum().item() - length) / count
-    told = {}
+    found = {}
     for name, around in mean.items():
         norm, base = math.sqrt(square[name]), model.backbone.columns(name).norm().item()
-        told[name] = {"norm": norm, "relative": 100 * norm / base}
+        found[name] = {"norm": norm, "relative": 100 * norm / base}
         if count > 1:
             rest = max(0.0, square[name] - around.square().sum().item())
-            told[name]["varies"] = 100 * math.sqrt(rest) / norm if norm else 0.0
-    return told
+            found[name]["varies"] = 100 * math.sqrt(rest) / norm if norm else 0.0
+    return found

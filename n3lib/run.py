@@ -1,4 +1,4 @@
-"""A run is a folder: configuration, metrics, checkpoint, and the network and words it was trained with."""
+"""A run is a folder: configuration, log, checkpoints, and the network and words it was trained with."""
 
 import dataclasses
 import statistics
@@ -7,40 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.data.texts import parse_classes
 from n3lib.episodes import Episodes
-from n3lib.io.checkpoint import check_size, checkpoints
+from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_state
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.io.files import check_writable, read_json, read_shapes, write_json, write_tensors, writing
-from n3lib.io.paths import expand
-from n3lib.metrics import extract, magnitude, metrics, predict
+from n3lib.io.files import check_writable, expand, read_json, read_record, write_json, writing
+from n3lib.io.tensors import read_shapes, write_tensors
+from n3lib.metrics import class_metrics, magnitude, predict, renew_exemplars
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
-from n3lib.text.bank import Text, TextBank
-from n3lib.text.encoders import at_place, make_encoder
+from n3lib.text.bank import Text
+from n3lib.text.encoders import MOVED, at_place, find_encoder, make_encoder
 from n3lib.text.reader import Reader
-from n3lib.trainer import Progress, fit, load_trained, trained_state
+from n3lib.trainer import Progress, fit
 
 SCHEMA = 1  # of run.json
 # What a run writes after its `config.json`, beside checkpoints.
-FILES = ("environment.json", "metrics.jsonl", "best.safetensors") + (
-    "backbone.safetensors",
-    "model.safetensors",
-    "reader.json",
-    "run.json",
-)
-_ELSEWHERE = "Choose another folder, or delete this one"
-_MOVED = "Name the place of its files: --encoder PATH, or Run.load(folder, encoder=PATH)"
+FILES = ["environment.json", "metrics.jsonl", "best.safetensors"]
+FILES += ["backbone.safetensors", "model.safetensors", "reader.json", "run.json"]
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
@@ -57,70 +49,78 @@ class Run:
 
     @classmethod
     def load(cls, folder: str | Path, encoder: str | Path = "") -> "Run":
-        """Open a finished run.
-
-        Args:
-            folder: of the run.
-            encoder: the file or folder of its text encoder, where that has moved.
+        """Open a finished run; `encoder` is the file or folder of its text encoder, where that has moved.
 
         Raises:
             N3Error: there is none, it is not finished, its files are damaged or claim more than they hold, or
                 its text encoder is no longer there or another.
         """
         folder = expand(folder)
-        if not (folder / "run.json").exists():
-            if (folder / "config.json").exists():
-                raise N3Error(
-                    f"the run {folder} is not finished", "Go on with the n3 train command that began it"
-                )
+        settings, card = folder / "config.json", folder / "run.json"
+        if not card.exists():
+            if settings.exists():
+                go_on = "Go on with the n3 train command that began it"
+                raise N3Error(f"the run {folder} is not finished", go_on)
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
-        told = _told(folder / "run.json")
-        config = config_from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
-        spec = _encoder(folder, config.text.encoder, told.get("encoder_place", ""), str(encoder))
+        saved = read_record(
+            card,
+            "Train again",
+            schema=lambda value: value in (..., SCHEMA),  # the first runs had none
+            seen=lambda value: type(value) is int and 0 < value <= MAX_CLASSES,
+            image_size=lambda value: type(value) is int and 0 < value <= MAX_SIDE,
+            encoder_revision=lambda value: isinstance(value, str),
+            encoder_place=lambda value: value is ... or isinstance(value, str),  # of earlier runs
+        )
+        config = config_from_dict(read_json(settings), str(settings))
+        spec = find_encoder(config.text.encoder, saved.get("encoder_place", ""), str(encoder))
         reads = make_encoder(spec)
-        if reads.revision != told["encoder_revision"]:
-            raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", _MOVED)
+        if reads.revision != saved["encoder_revision"]:
+            raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", MOVED)
         reader = Reader.from_dict(read_json(folder / "reader.json"), reads, config.text)
-        sizes = (reads.width, len(reader.tfidf.vocabulary), told["seen"])
-        weights = folder / "backbone.safetensors"
-        shapes = read_shapes(folder / "model.safetensors")
+        sizes = (reads.width, len(reader.tfidf.vocabulary), saved["seen"])
+        weights, trained = folder / "backbone.safetensors", folder / "model.safetensors"
+        shapes = read_shapes(trained)
         if config.model.t2l_layers + config.model.l2a_layers > len(shapes):
-            raise N3Error(f"{folder / 'config.json'} asks for more layers than there are", "Train again")
+            raise N3Error(f"{settings} asks for more layers than there are", "Train again")
         # Earlier versions kept more slots of a positional classifier than they trained.
         slots = (shapes.get("generator.places") or [config.episodes.ways])[0]
-        check_size(
-            lambda: N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, slots),
-            folder / "config.json",
-            [weights, folder / "model.safetensors"],
-        )
+
+        def make() -> N3:
+            return N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, slots)
+
+        check_size(make, settings, [weights, trained])
         backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
         model = N3(backbone, *sizes, config.model, slots)
         model.ways = config.episodes.ways
-        load_trained(model, folder / "model.safetensors")
-        return cls(folder, config, model.eval(), reader, told["image_size"])
+        load_trained(model, trained)
+        return cls(folder, config, model.eval(), reader, saved["image_size"])
 
     def text(self, classes: Mapping[str, Any]) -> Text:
         """The descriptions of new classes, in any form of `parse_classes`, ready for the model."""
-        classes = parse_classes(classes)
-        return self.reader.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
+        return self._encoded(parse_classes(classes))
 
     @torch.no_grad()
-    def read(self, classes: Mapping[str, Any]) -> Adaptation:
-        """The adaptation for these descriptions, in any form of `parse_classes`.
+    def adapt(self, classes: Mapping[str, Sequence[str]]) -> Adaptation:
+        """The adaptation for these descriptions, which are as `parse_classes` gives them.
 
         Eq. 2 is most of the work of a large model, so label embeddings of descriptions that were there the
         last time are kept: whoever edits a description waits for that one only.
+
+        Raises:
+            N3Error: a description is no list of sentences, or says nothing.
         """
-        classes = parse_classes(classes)
-        text = self.text(classes)
+        text = self._encoded(classes)
         keys = [tuple((line, getattr(line, "weight", 1.0)) for line in lines) for lines in classes.values()]
-        new = [place for place, key in enumerate(keys) if key not in self._labels]
+        new = [k for k, key in enumerate(keys) if key not in self._labels]
         known = dict(self._labels)
         if new:
-            read = self.model.labels(text.choose(new))  # (K', d)
-            known |= {keys[place]: c for place, c in zip(new, read, strict=True)}
+            labels = self.model.labels(text.choose(new))  # (K', d)
+            known |= {keys[k]: c for k, c in zip(new, labels, strict=True)}
         self._labels = {key: known[key] for key in keys}  # no others: memory does not grow
         return self.model.adapt(text, c=torch.stack([known[key] for key in keys]))
+
+    def _encoded(self, classes: Mapping[str, Sequence[str]]) -> Text:
+        return self.reader.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
 
 
 def train(
@@ -132,13 +132,7 @@ def train(
     """Train N3 into a run folder. A finished run is opened, an unfinished one goes on where it stopped.
 
     The folder belongs to a run from its first checkpoint on, which is that of step 0; a start that fails
-    before leaves it free.
-
-    Args:
-        config: what to train on what.
-        folder: of the run.
-        watch: called after each step.
-        dataset: the data, where the caller has loaded it already.
+    before leaves it free. `watch` is called after each step; `dataset` is given where it is loaded already.
 
     Raises:
         N3Error: bad configuration or data, or the folder holds a run of another configuration or
@@ -172,27 +166,25 @@ def train(
         found: dict[str, Any] = {"adaptation": magnitude(model, map(bank.batch, tasks))}
         if config.fit == "trainval" or not dataset.split.val:
             return found
-        scores = [metrics(*predict(model, dataset, bank, asked, config)) for asked in tasks]
+        scores = [class_metrics(*predict(model, dataset, bank, classes, config)) for classes in tasks]
         return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch, begin)
     renew_exemplars(model, dataset, bank, seen, config, final=True)
+    card = {
+        "schema": SCHEMA,
+        "seen": len(seen),
+        "image_size": dataset.images.shape[1],
+        "seen_classes": [dataset.classes[c] for c in seen],
+        "encoder_revision": encoder.revision,
+        "encoder_place": place,
+        "mu": model.labels2adaptation.mu(),
+    }
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
         write_tensors(folder / "model.safetensors", trained_state(model))
         write_json(folder / "reader.json", reader.to_dict())
-        write_json(  # last: its presence says that the run is whole
-            folder / "run.json",
-            {
-                "schema": SCHEMA,
-                "seen": len(seen),
-                "image_size": dataset.images.shape[1],
-                "seen_classes": [dataset.classes[c] for c in seen],
-                "encoder_revision": encoder.revision,
-                "encoder_place": place,
-                "mu": model.labels2adaptation.mu(),
-            },
-        )
+        write_json(folder / "run.json", card)  # last: its presence says that the run is whole
     return Run.load(folder)
 
 
@@ -201,92 +193,17 @@ def _refuse_another(folder: Path, config: RunConfig) -> None:
 
     Before a first checkpoint nothing is trained: what a start that failed has left is replaced.
     """
-    path = folder / "config.json"
-    begun = checkpoints(folder) or (folder / "run.json").exists()
-    if path.exists():
-        try:
-            there = config_from_dict(read_json(path), str(path))
-        except N3Error as error:
-            raise N3Error(f"{folder} holds no run of this version: {error.problem}", _ELSEWHERE) from None
-        if begun and there != config:
-            old, new = ({"config": dataclasses.asdict(one)} for one in (there, config))
-            differs = difference(old, new) or "its data lay elsewhere"
-            raise N3Error(f"{folder} holds a run of another configuration: {differs}", _ELSEWHERE)
-    else:  # it is the first file of a run
+    path, other = folder / "config.json", "Choose another folder, or delete this one"
+    if not path.exists():  # it is the first file of a run
         foreign = [*checkpoints(folder), *(folder / name for name in FILES if (folder / name).exists())]
         if foreign:
             raise N3Error(f"{foreign[0]} belongs to no run", "Choose another folder, or move the file away")
-
-
-def _encoder(folder: Path, spec: str, place: str, given: str) -> str:
-    """The text encoder of a run, as `make_encoder` takes it.
-
-    What was a file or folder in training is never looked for on a hub.
-
-    Args:
-        folder: of the run.
-        spec: what its configuration names.
-        place: where that was in training; empty for what was no file or folder, or was not noted.
-        given: where it is now; empty for `place`, or what `spec` names from here.
-    """
-    kind = spec.partition(":")[0]
-    if given and kind in ("elmo", "glove") and not given.startswith(f"{kind}:"):
-        given = f"{kind}:{given}"
-    if given and kind == "words":
-        raise N3Error(f"{folder} reads with {spec}, which has no files", "Leave --encoder out")
-    if not place and not given:
-        return spec
-    found = at_place(given) if given else at_place(place) or at_place(spec)
-    if not found:
-        raise N3Error(f"the text encoder of {folder} is not at {given or place}", _MOVED)
-    return found
-
-
-def _told(path: Path) -> dict[str, Any]:
-    """What `run.json` says, as far as it is relied on."""
-    told = read_json(path)
-    # The first runs said no schema.
-    sound = isinstance(told, dict) and told.get("schema", SCHEMA) == SCHEMA
-    sound = sound and isinstance(told.get("encoder_place", ""), str)  # earlier runs did not note it
-    for name, limit in (("seen", MAX_CLASSES), ("image_size", MAX_SIDE)):
-        sound = sound and type(told.get(name)) is int and 0 < told[name] <= limit
-    if not sound or not isinstance(told.get("encoder_revision"), str):
-        raise N3Error(f"{path} is damaged or of another version", "Train again")
-    return told
-
-
-@torch.no_grad()
-def renew_exemplars(
-    model: N3,
-    dataset: ZeroShotDataset,
-    bank: TextBank,
-    seen: Sequence[int],
-    config: RunConfig,
-    final: bool = False,
-) -> None:
-    """Recompute what the model remembers of the seen classes, under the network adapted to them.
-
-    Exemplars kept from the start go stale as the network learns; an adapted network is paired with the
-    exemplars that it gives itself.
-    """
-    device = model.center.device
-    c = model.remember_text(bank.batch(seen).to(device))  # (C, d)
-    exemplar = model.config.classifier == "exemplar"
-    rng = np.random.default_rng([config.seed, 7])
-    picks = [dataset.indices([c]) for c in seen]
-    # Only exemplars gain from every image; the other classifiers' standardization must not move.
-    if not (final and exemplar):
-        count = config.exemplar_images
-        picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
-    bf16 = config.train.bf16
-    features, chosen = [], []
-    for group in dataset.by_group(seen):
-        members = np.flatnonzero(np.isin(seen, group))
-        columns = None
-        if exemplar:
-            columns = model.columns(model.labels2adaptation(model.context(c[members])))
-        indices = np.concatenate([picks[k] for k in members])
-        features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
-        chosen.append(indices)
-    labels = torch.from_numpy(dataset.labels_among(seen, np.concatenate(chosen))).to(device)
-    model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
+        return
+    try:
+        there = config_from_dict(read_json(path), str(path))
+    except N3Error as error:
+        raise N3Error(f"{folder} holds no run of this version: {error.problem}", other) from None
+    if there != config and (checkpoints(folder) or (folder / "run.json").exists()):
+        old, new = ({"config": dataclasses.asdict(one)} for one in (there, config))
+        differs = difference(old, new) or "its data lay elsewhere"
+        raise N3Error(f"{folder} holds a run of another configuration: {differs}", other)

@@ -19,23 +19,14 @@ from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import parse_classes
 from n3lib.io.checkpoint import check_size
 from n3lib.io.errors import N3Error
-from n3lib.io.files import (
-    atomic,
-    check_finite,
-    read_json,
-    read_tensors,
-    sha256,
-    sha256_file,
-    write_json,
-    write_tensors,
-    writing,
-)
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_json, read_record, sha256, sha256_file, write_json, writing
+from n3lib.io.tensors import check_finite, read_tensors, write_tensors
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
 NETWORK_FILES = ("network.safetensors", "network.onnx")
+_AGAIN = "Synthesize the network again"
 
 
 class SynthesizedNetwork(Network):
@@ -73,10 +64,8 @@ class SynthesizedNetwork(Network):
         check_pixels(images, Tensor)
         side = self.card["preprocessing"]["size"]
         if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
-            got = "x".join(map(str, images.shape[1:3]))
-            raise N3Error(
-                f"images of {got} pixels", f"Give squares of {side}, as load_image(path, {side}) does"
-            )
+            problem = f"images of {'x'.join(map(str, images.shape[1:3]))} pixels"
+            raise N3Error(problem, f"Give squares of {side}, as load_image(path, {side}) does")
         return self(self.preprocess(images)).softmax(1)
 
 
@@ -96,11 +85,8 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     if len(classes) > MAX_CLASSES:
         raise N3Error(f"{len(classes):,} classes are too many to be read together", f"Give {MAX_CLASSES:,}")
     classes = parse_classes(classes)
-    model = run.model
-    adaptation = run.read(classes)
-    columns = model.columns(adaptation.deltas)
-    base_hash = sha256_file(run.folder / "backbone.safetensors")
-    backbone = model.backbone
+    model, config, backbone = run.model, run.config, run.model.backbone
+    adaptation = run.adapt(classes)
     text = {name: _as_given(sentences) for name, sentences in classes.items()}
     card = {
         "schema": SCHEMA,
@@ -108,15 +94,11 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
         "text": text,
         "text_sha256": sha256(json.dumps(text, ensure_ascii=False)),
         "base": {**asdict(backbone.config), "weights": ""},
-        "base_sha256": base_hash,
-        "adapted": run.config.model.adapt,
-        "classifier": run.config.model.classifier,
+        "base_sha256": sha256_file(run.folder / "backbone.safetensors"),
+        "adapted": config.model.adapt,
+        "classifier": config.model.classifier,
         "mu": model.labels2adaptation.mu(),
-        "trained_on": {
-            "dataset": run.config.data.name,
-            "split": run.config.data.split,
-            "seed": run.config.seed,
-        },
+        "trained_on": {"dataset": config.data.name, "split": config.data.split, "seed": config.seed},
         "preprocessing": {
             "size": run.image_size,
             "resize": "shorter side to size, then the central square",
@@ -124,9 +106,9 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
             "std": backbone.std.flatten().tolist(),
         },
     }
-    network = SynthesizedNetwork(bare_backbone(backbone.config), card)
+    network = SynthesizedNetwork(load_backbone(backbone.config, pretrained=False), card)
     state = dict(backbone.features.state_dict())
-    for layer, values in columns.items():
+    for layer, values in model.columns(adaptation.deltas).items():
         state |= from_columns(values, backbone.features.get_submodule(layer), layer + ".")
     network.features.load_state_dict(state)
     network.fc.load_state_dict({"weight": adaptation.weight, "bias": adaptation.bias})
@@ -141,16 +123,15 @@ def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
     texts of the seen classes have, of which training says nothing.
     """
     classes = parse_classes(classes)
-    alike: dict[Any, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for name, sentences in classes.items():
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
     same = "the same description: no image tells these classes apart"
-    lines = [f"{', '.join(names)}: {same}" for names in alike.values() if len(names) > 1]
+    found = [(names, same) for names in alike.values() if len(names) > 1]
     strange = [name for name, text in classes.items() if not any(run.reader.met(text).values())]
     if strange:
-        what = "no word of the training texts: answers about these classes mean nothing"
-        lines.append(f"{', '.join(strange)}: {what}")
-    return lines
+        found.append((strange, "no word of the training texts: answers about these classes mean nothing"))
+    return [f"{', '.join(names)}: {what}" for names, what in found]
 
 
 def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
@@ -159,11 +140,6 @@ def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
     if not any(isinstance(sentence, Sentence) for sentence in sentences):
         return plain
     return {"sentences": plain, "weights": [getattr(sentence, "weight", 1.0) for sentence in sentences]}
-
-
-def bare_backbone(config: BackboneConfig) -> Backbone:
-    """The architecture of a backbone, its weights yet to be loaded."""
-    return load_backbone(config, pretrained=False)
 
 
 def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
@@ -176,19 +152,16 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
         N3Error: the folder cannot be written or holds a file of such a name that its card does not list; ONNX
             is asked for and not installed, or the exported network does not agree.
     """
-    folder = expand(folder)
-    names = ["network.safetensors", *(["network.onnx"] if onnx else [])]
+    folder, names = expand(folder), NETWORK_FILES[: 2 if onnx else 1]
     with writing(folder, "Make room there, or choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "run.json").exists():
             raise N3Error(f"{folder} holds a run", "Choose another folder for the network")
         old = _own_files(folder)
-        for name in ("card.json", "network.safetensors", "network.onnx"):
+        for name in ("card.json", *NETWORK_FILES):
             if name not in old and (folder / name).exists():
-                raise N3Error(
-                    f"{folder / name} belongs to no network that was saved here",
-                    "Choose another folder, or move the file away",
-                )
+                problem = f"{folder / name} belongs to no network that was saved here"
+                raise N3Error(problem, "Choose another folder, or move the file away")
         with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             new = Path(temporary)
             write_tensors(new / names[0], network.state_dict())
@@ -211,7 +184,7 @@ def _own_files(folder: Path) -> set[str]:
     except N3Error:
         return set()
     own = {"card.json", *card.get("files", ["network.safetensors"])}
-    # Earlier cards list no files, and their labels lie in one.
+    # Earlier cards list no files, and their labels are in one.
     if "files" not in card and (folder / "labels.json").exists():
         own |= {"labels.json"} if read_json(folder / "labels.json") == card["classes"] else set()
     # What somebody has changed since is theirs.
@@ -228,53 +201,51 @@ def load(folder: str | Path) -> SynthesizedNetwork:
         N3Error: the folder holds no such network, or its parts do not belong together.
     """
     folder = expand(folder)
-    if not (folder / "card.json").exists():
+    path, weights = folder / "card.json", folder / "network.safetensors"
+    if not path.exists():
         raise N3Error(f"{folder} holds no synthesized network", "Make one: n3 synthesize RUN CLASSES -o DIR")
-    card, path = _card(folder / "card.json"), folder / "network.safetensors"
+    card = _card(path)
 
     def make() -> SynthesizedNetwork:
-        return SynthesizedNetwork(bare_backbone(BackboneConfig(**card["base"])), card)
+        return SynthesizedNetwork(load_backbone(BackboneConfig(**card["base"]), pretrained=False), card)
 
-    check_size(make, folder / "card.json", [path])
+    check_size(make, path, [weights])
     network = make()
-    tensors, _ = read_tensors(path)
-    wanted, told = network.state_dict(), card.get("files", {}).get(path.name)
-    same = {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in wanted.items()}
-    if not same or told not in (None, sha256_file(path)):
-        raise N3Error(f"{path} does not belong to {folder / 'card.json'}", "Synthesize the network again")
-    check_finite(tensors, str(path))
+    tensors, _ = read_tensors(weights)
+    same = {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in network.state_dict().items()}
+    if not same or card.get("files", {}).get(weights.name) not in (None, sha256_file(weights)):
+        raise N3Error(f"{weights} does not belong to {path}", _AGAIN)
+    check_finite(tensors, str(weights))
     network.load_state_dict(tensors)
     return network
 
 
 def _card(path: Path) -> dict[str, Any]:
     """A card, as far as it is relied on: it may come from anybody."""
-    card = read_json(path)
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise N3Error(f"{path} is not a card of this version", "Synthesize the network again")
-    classes, base, how = (card.get(key) for key in ("classes", "base", "preprocessing"))
-    files = card.get("files", {})
     kinds = {field.name: type(field.default) for field in fields(BackboneConfig)}
-    sound = {
-        "classes": _is_list(classes, str) and len(set(classes)) == len(classes),
-        "files": isinstance(files, dict) and files.keys() <= {*NETWORK_FILES},
-        "base": isinstance(base, dict)
-        and {name: type(value) for name, value in base.items()} == kinds
-        and base["pool"] in get_args(Pool),
-        "preprocessing": isinstance(how, dict)
-        and type(how.get("size")) is int
-        and 0 < how["size"] <= MAX_SIDE
-        and all(_is_list(how.get(key), float) and len(how[key]) == 3 for key in ("mean", "std"))
-        and 0 not in how["std"],
-    }
-    for part, well in sound.items():
-        if not well:
-            raise N3Error(f"{path} is damaged: see its {part!r}", "Synthesize the network again")
-    return card
 
+    def is_list(value: Any, kind: type) -> TypeGuard[list[Any]]:
+        return isinstance(value, list) and bool(value) and all(type(item) is kind for item in value)
 
-def _is_list(value: Any, kind: type) -> TypeGuard[list[Any]]:
-    return isinstance(value, list) and bool(value) and all(type(item) is kind for item in value)
+    def is_base(base: Any) -> bool:
+        sound = isinstance(base, dict) and {name: type(value) for name, value in base.items()} == kinds
+        return sound and base["pool"] in get_args(Pool)
+
+    def is_preprocessing(how: Any) -> bool:
+        sound = isinstance(how, dict) and type(how.get("size")) is int and 0 < how["size"] <= MAX_SIDE
+        sound = sound and all(is_list(how.get(key), float) and len(how[key]) == 3 for key in ("mean", "std"))
+        return sound and 0 not in how["std"]
+
+    return read_record(
+        path,
+        _AGAIN,
+        schema=lambda schema: schema == SCHEMA,
+        classes=lambda names: is_list(names, str) and len(set(names)) == len(names),
+        # Earlier cards list no files.
+        files=lambda files: files is ... or isinstance(files, dict) and files.keys() <= {*NETWORK_FILES},
+        base=is_base,
+        preprocessing=is_preprocessing,
+    )
 
 
 def classify(
@@ -285,10 +256,7 @@ def classify(
     Args:
         network: of K classes.
         paths: the files; one path stands for a list of one.
-        top: how many classes of each image, from 1 on; K at most are given.
-
-    Returns:
-        A list for each file, in the order of the paths.
+        top: how many classes per image, from 1 on; K at most are given.
 
     Raises:
         N3Error: an image that cannot be read, named by its path, or `top` is less than 1.
@@ -297,14 +265,13 @@ def classify(
         raise N3Error(f"top {top} is not a number of classes", "Use 1 or more")
     if isinstance(paths, str | Path):
         paths = [paths]
-    size, results = network.card["preprocessing"]["size"], []
+    results = []
     for path in paths:
-        image = np.ascontiguousarray(load_image(path, size))
-        share = network.probabilities(torch.from_numpy(image)[None])[0]
-        best = share.topk(min(top, len(network.labels)))
-        results.append(
-            [(network.labels[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
-        )
+        image = np.ascontiguousarray(load_image(path, network.card["preprocessing"]["size"]))
+        shares = network.probabilities(torch.from_numpy(image)[None])[0]
+        best = shares.topk(min(top, len(network.labels)))
+        names = [network.labels[k] for k in best.indices.tolist()]
+        results.append(list(zip(names, best.values.tolist(), strict=True)))
     return results
 
 
@@ -317,23 +284,12 @@ def _export(network: SynthesizedNetwork, path: Path) -> None:
         raise N3Error("ONNX export is not installed", "pip install 'n3lib[onnx]'") from None
     size = network.card["preprocessing"]["size"]
     example = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    batch = torch.export.Dim("batch", min=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
-            torch.onnx.export(
-                network,
-                (example,),
-                temporary,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes={"images": {0: batch}},
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-        got = session.run(None, {"images": example[:1].numpy()})[0]
-        if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
-            raise N3Error("the exported ONNX network gives other logits", "Report this with the card")
+    sizes = {"images": {0: torch.export.Dim("batch", min=1)}}
+    names: Any = {"input_names": ["images"], "output_names": ["logits"], "dynamic_shapes": sizes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
+        torch.onnx.export(network, (example,), path, **names, external_data=False, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    got = session.run(None, {"images": example[:1].numpy()})[0]
+    if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
+        raise N3Error("the exported ONNX network gives other logits", "Report this with the card")

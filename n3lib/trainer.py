@@ -1,8 +1,8 @@
 """The training loop: devices, precision, processes, checkpoints. It knows nothing of N3 in particular.
 
-A model is anything whose `forward(batch)` gives a dict with a `loss` to minimize and other scalars to log;
-a batch is a function of the step. Together with dropout seeded by the step, this makes a resumed run equal
-to an uninterrupted one, number for number.
+A model is anything whose `forward(batch)` gives a dict with a `loss` to minimize and other scalars to log.
+The batch and the dropout of a step follow from the step, so a resumed run equals an uninterrupted one, number
+for number.
 """
 
 import json
@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,12 +21,12 @@ from torch import nn
 from tqdm import tqdm
 
 from n3lib.io.checkpoint import checkpoints, load_trained, resume, save, trained_state
-from n3lib.io.console import printable
-from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import atomic, sweep, write_tensors, writing
+from n3lib.io.errors import Diverged, N3Error, printable
+from n3lib.io.files import sweep, write_text, writing
 from n3lib.io.ranges import LARGE, LONG, Range, check_ranges
+from n3lib.io.tensors import write_tensors
 
-_SLOWER = "Lower train.lr and train into another folder"
+_ROOM = "Make room there; the same command goes on from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class TrainConfig:
         clip: largest norm of the gradient.
         every: steps between two checkpoints, each with a validation where there are validation classes.
         precision: `float32` or `bf16` for matrix products and convolutions; `auto` takes bf16 on a GPU. A
-            processor without bf16 instructions computes in float32 all the same: it would take some fifty
-            times as long otherwise.
+            processor without bf16 instructions, which would take about fifty times as long, uses float32.
     """
 
     steps: int = 1000
@@ -65,15 +64,16 @@ class TrainConfig:
         """Whether this machine is to compute in bf16."""
         if torch.cuda.is_available():
             return self.precision != "float32"
-        return self.precision == "bf16" and _processor_has_bf16()
+        return self.precision == "bf16" and processor_has_bf16()
 
 
-def _processor_has_bf16() -> bool:
+def processor_has_bf16() -> bool:
+    """Whether the processor has instructions for bf16."""
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Progress(NamedTuple):
-    """What the loop tells after a step."""
+    """What the loop reports after a step."""
 
     step: int
     metrics: dict[str, float]
@@ -90,20 +90,16 @@ def rate(step: int, config: TrainConfig) -> float:
 def optimizer_for(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over what is trained, in three groups: matrices, vectors, and what the model calls fast."""
     fast = set(getattr(model, "fast_parameters", ()))
-    groups: dict[str, list[nn.Parameter]] = {"matrices": [], "vectors": [], "fast": []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            key = "fast" if name in fast else "matrices" if parameter.ndim > 1 else "vectors"
-            groups[key].append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": groups["matrices"], "peak": config.lr, "weight_decay": config.weight_decay},
-            {"params": groups["vectors"], "peak": config.lr, "weight_decay": 0.0},
-            {"params": groups["fast"], "peak": config.fast_lr, "weight_decay": 0.0},
-        ],
-        lr=config.lr,
-        fused=True,  # one pass over the memory instead of ten: the meta-model is large
-    )
+    trained = [(name in fast, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for is_fast, p in trained if not is_fast and p.ndim > 1]
+    vectors = [p for is_fast, p in trained if not is_fast and p.ndim <= 1]
+    groups = [
+        {"params": matrices, "peak": config.lr, "weight_decay": config.weight_decay},
+        {"params": vectors, "peak": config.lr, "weight_decay": 0.0},
+        {"params": [p for is_fast, p in trained if is_fast], "peak": config.fast_lr, "weight_decay": 0.0},
+    ]
+    # Fused: one pass over the memory instead of ten, as the meta-model is large.
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def fit(
@@ -124,136 +120,117 @@ def fit(
         config: lengths and rates.
         folder: of the run; an unfinished run in it is resumed, a finished one is loaded.
         seed: of dropout.
-        examine: called at each checkpoint and at the end with the model in evaluation mode; may renew the
-            model's buffers; what it gives is logged. A `validation` among it is the score to choose the best
-            state by, higher is better; without one the last state is taken.
+        examine: called at each checkpoint and at the end with the model in evaluation mode, whose buffers it
+            may renew; what it gives is logged. The best state is that of the highest `validation` among it;
+            without one the last state is taken.
         watch: called after each step.
         begin: called just before the first checkpoint is written, or once a run is resumed: the folder is
             this run's from here on. What fails before that leaves nothing in it.
 
     Raises:
-        N3Error: every checkpoint is damaged or they are of another model, another process trains in this
-            folder, or the folder cannot be written.
+        N3Error: the checkpoints are damaged or of another model, another process trains in this folder, or
+            it cannot be written.
         Diverged: the loss or the gradient is no longer finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the step is finished and a checkpoint is written.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
-    # A model may have parameters that a loss does not reach.
-    parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # Without CUDA it is the CPU, in one process or several: the closed forms need float64.
-    cuda = torch.cuda.is_available()
     AcceleratorState._reset_state()  # an earlier training of this process may have had another precision
     accelerator = Accelerator(
-        cpu=not cuda, mixed_precision="bf16" if config.bf16 else "no", kwargs_handlers=[parallel]
+        cpu=not torch.cuda.is_available(),  # no other device: the closed forms need float64
+        mixed_precision="bf16" if config.bf16 else "no",
+        # A model may have parameters that a loss does not reach.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    chief = accelerator.is_main_process
-    # Several processes would each stop at another step and wait for one another.
-    with _alone(folder, chief), _stops(accelerator.num_processes == 1) as stops:
-        _loop(accelerator, model, batches, config, folder, seed, examine, watch, begin, chief, stops)
+    chief, ranks, best = accelerator.is_main_process, accelerator.num_processes, -math.inf
+    begin = begin or (lambda: None)
 
-
-def _loop(
-    accelerator: Any,
-    model: nn.Module,
-    batches: Callable[[int, int, int], Any],
-    config: TrainConfig,
-    folder: Path,
-    seed: int,
-    examine: Callable[[nn.Module], Mapping[str, Any]] | None,
-    watch: Callable[[Progress], None] | None,
-    begin: Callable[[], None] | None,
-    chief: bool,
-    stops: list[int],
-) -> None:
-    optimizer = optimizer_for(model, config)
-    step, best = resume(model, optimizer, folder, chief)
-    if chief:
-        _forget_after(folder, step)
-    bare = model.to(accelerator.device)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    def diverged(problem: str) -> Diverged:
+        last = "".join(f"; the last good checkpoint is {path}" for path in checkpoints(folder)[:1])
+        return Diverged(f"{problem}{last}", "Lower train.lr and train into another folder")
 
     def checkpoint() -> None:
         nonlocal best
-        bare.eval()
-        found = examine(bare) if examine else {}
+        model.eval()
+        found = examine(model) if examine else {}
         score = found.get("validation")
         if not chief:
             return
-        for name, value in trained_state(bare).items():
+        for name, value in trained_state(model).items():
             if not value.isfinite().all():
-                raise Diverged(f"{name} is not finite after step {step}{_last_good(folder)}", _SLOWER)
-        with _room(folder):
-            if step == 0 and begin:
+                raise diverged(f"{name} is not finite after step {step}")
+        with writing(folder, _ROOM):
+            if step == 0:
                 begin()
             if found:
                 _log(folder, {"step": step, **found})
             if score is None or score > best:
-                write_tensors(folder / "best.safetensors", trained_state(bare), {"step": str(step)})
+                write_tensors(folder / "best.safetensors", trained_state(model), {"step": str(step)})
             if score is not None:
                 best = max(best, score)
-            save(bare, optimizer, folder, step, best)
+            save(model, optimizer, folder, step, best)
 
-    if step < 0:  # there was nothing to resume
-        step = 0
-        checkpoint()
-    elif chief and begin:
-        with _room(folder):
-            begin()
-    bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=printable(folder.name), unit="step")
-    clock = time.perf_counter()
-    while step < config.steps and not stops:
-        wrapped.train()
-        torch.manual_seed(seed * 1_000_003 + step)  # dropout follows the step, so that a resumed run agrees
-        batch = batches(step, accelerator.process_index, accelerator.num_processes)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate(step, config)
-        with accelerator.autocast():
-            out = wrapped(move(batch, accelerator.device))
-        optimizer.zero_grad()
-        accelerator.backward(out["loss"])
-        norm = accelerator.clip_grad_norm_(bare.parameters(), config.clip)
-        # Every process has its own images: what is told is of all of them.
-        told = accelerator.reduce({name: value.detach() for name, value in out.items()}, "mean")
-        metrics = {name: value.item() for name, value in told.items()}
-        # A gradient that is not finite would spoil the weights, and the next checkpoint with them.
-        for what, value in (("loss", metrics["loss"]), ("gradient's norm", float(norm))):
-            if not math.isfinite(value):
-                asked = f", of classes {list(batch.classes)}" if getattr(batch, "classes", ()) else ""
-                raise Diverged(f"the {what} is {value} at step {step}{asked}{_last_good(folder)}", _SLOWER)
-        optimizer.step()
-        step += 1
-        now = time.perf_counter()
-        if hasattr(batch, "labels"):
-            metrics["images_per_second"] = len(batch.labels) * accelerator.num_processes / (now - clock)
-        clock = now
+    # Several processes would each stop at another step and wait for one another.
+    with _alone(folder, chief), _stops(ranks == 1) as stops:
+        optimizer: torch.optim.Optimizer = optimizer_for(model, config)
+        step, best = resume(model, optimizer, folder, chief)
         if chief:
-            with _room(folder):
-                _log(folder, {"step": step, **metrics})
-            bar.update()
-            bar.set_postfix({k: f"{v:.3g}" for k, v in metrics.items()}, refresh=False)
-        if watch:
-            watch(Progress(step, metrics))
-        if step % config.every == 0 or step == config.steps:
+            _forget_after(folder, step)
+        model.to(accelerator.device)
+        wrapped, optimizer = accelerator.prepare(model, optimizer)
+        if step < 0:  # there was nothing to resume
+            step = 0
             checkpoint()
-            clock = time.perf_counter()
-    bar.close()
-    if stops:
-        if step < config.steps:  # after the last one there is a checkpoint already
-            with _room(folder):
-                save(bare, optimizer, folder, step, best)
-        raise KeyboardInterrupt
-    accelerator.wait_for_everyone()
-    load_trained(bare, folder / "best.safetensors")
-
-
-def _last_good(folder: Path) -> str:
-    return "".join(f"; the last good checkpoint is {path}" for path in checkpoints(folder)[:1])
-
-
-def _room(folder: Path) -> AbstractContextManager[None]:
-    return writing(folder, "Make room there; the same command goes on from the last checkpoint")
+        elif chief:
+            with writing(folder, _ROOM):
+                begin()
+        name = printable(folder.name)
+        bar = tqdm(total=config.steps, initial=step, disable=not chief, desc=name, unit="step")
+        clock = time.perf_counter()
+        while step < config.steps and not stops:
+            wrapped.train()
+            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            batch = batches(step, accelerator.process_index, ranks)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * rate(step, config)
+            with accelerator.autocast():
+                out = wrapped(move(batch, accelerator.device))
+            optimizer.zero_grad()
+            accelerator.backward(out["loss"])
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
+            # Every process has its own images: the means over all of them are logged.
+            means = accelerator.reduce({name: value.detach() for name, value in out.items()}, "mean")
+            metrics = {name: value.item() for name, value in means.items()}
+            # A gradient that is not finite would spoil the weights, and the next checkpoint with them.
+            for what, value in (("loss", metrics["loss"]), ("gradient's norm", float(norm))):
+                if not math.isfinite(value):
+                    query = f", of classes {list(batch.classes)}" if getattr(batch, "classes", ()) else ""
+                    raise diverged(f"the {what} is {value} at step {step}{query}")
+            optimizer.step()
+            step += 1
+            now = time.perf_counter()
+            if hasattr(batch, "labels"):
+                metrics["images_per_second"] = len(batch.labels) * ranks / (now - clock)
+            clock = now
+            if chief:
+                with writing(folder, _ROOM):
+                    _log(folder, {"step": step, **metrics})
+                bar.update()
+                bar.set_postfix({k: f"{v:.3g}" for k, v in metrics.items()}, refresh=False)
+            if watch:
+                watch(Progress(step, metrics))
+            if step % config.every == 0 or step == config.steps:
+                checkpoint()
+                clock = time.perf_counter()
+        bar.close()
+        if stops:
+            if step < config.steps:  # after the last one there is a checkpoint already
+                with writing(folder, _ROOM):
+                    save(model, optimizer, folder, step, best)
+            raise KeyboardInterrupt
+        accelerator.wait_for_everyone()
+        load_trained(model, folder / "best.safetensors")
 
 
 @contextmanager
@@ -264,23 +241,20 @@ def _alone(folder: Path, chief: bool) -> Iterator[None]:
     if not chief:
         yield
         return
-    with _room(folder):
+    with writing(folder, _ROOM):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
         try:
-            lock.acquire()
+            lock = FileLock(folder / ".lock", timeout=0).acquire()
         except Timeout:
             raise N3Error(f"another process trains in {folder}", "Wait, or choose another folder") from None
-    try:
+    with lock:
         sweep(folder)
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def _stops(enabled: bool) -> Iterator[list[int]]:
-    """What comes of Ctrl-C and SIGTERM is noted, for the step to be finished first; a second ends at once."""
+    """Notes Ctrl-C and SIGTERM, so that the step is finished first; a second one ends the process at once."""
     caught: list[int] = []
     before: dict[int, Any] = {}
 
@@ -326,6 +300,5 @@ def _forget_after(folder: Path, step: int) -> None:
     """Drop the lines logged after the checkpoint: those steps are done again."""
     path = folder / "metrics.jsonl"
     if path.exists():
-        lines = [line for line in read_metrics(folder) if line["step"] <= step]
-        with atomic(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        kept = [line for line in read_metrics(folder) if line["step"] <= step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -16,7 +16,7 @@ from n3lib.config import RunConfig
 from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig
-from n3lib.io.files import write_tensors
+from n3lib.io.tensors import write_tensors
 from n3lib.model import N3, N3Config
 from n3lib.pretrained.networks import SmallResNet, fold_batchnorm, trace
 from n3lib.run import Run, train

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from n3lib.backbone import Backbone
@@ -235,3 +235,59 @@ def test_the_backbone_is_not_in_the_way_of_a_second_model(
 ) -> None:
     frozen = {name for name, p in make_n3().named_parameters() if not p.requires_grad}
     assert frozen == {f"backbone.{name}" for name, _ in make_backbone().named_parameters()}
+
+
+def by_hand(decoder: LayerDecoder, h: Tensor) -> Tensor:
+    """Equation 4 as one would first write it: one column after another, one head after another."""
+    block, columns = decoder.block, list(decoder.queries)
+
+    def attend(attention: nn.MultiheadAttention, asking: list[Tensor], asked: list[Tensor]) -> list[Tensor]:
+        weight, bias = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
+        out = []
+        for one in asking:
+            q = weight[0] @ one + bias[0]
+            heads = []
+            for part in torch.arange(len(one)).chunk(attention.num_heads):
+                keys = torch.stack([(weight[1] @ other + bias[1])[part] for other in asked])
+                values = torch.stack([(weight[2] @ other + bias[2])[part] for other in asked])
+                heads.append((keys @ q[part] / len(part) ** 0.5).softmax(0) @ values)
+            out.append(attention.out_proj(torch.cat(heads)))
+        return out
+
+    own = attend(block.self_attn, *[[block.norm1(c) for c in columns]] * 2)
+    columns = [c + change for c, change in zip(columns, own, strict=True)]
+    seen = attend(block.multihead_attn, [block.norm2(c) for c in columns], list(h))
+    columns = [c + change for c, change in zip(columns, seen, strict=True)]
+    columns = [c + block.linear2(block.linear1(block.norm3(c)).relu()) for c in columns]
+    return torch.stack([decoder.out(decoder.norm(c)) for c in columns])
+
+
+@torch.no_grad()
+def test_the_decoders_equal_a_loop_over_columns_and_heads(make_n3: MakeN3) -> None:
+    writer, h = make_n3(shared_mu=0.0).labels2adaptation, torch.randn(3, 16)
+    got = writer(h)
+    for i, name in enumerate(writer.names):
+        scale = writer.log_mu[i].exp() * writer.std[i]
+        torch.testing.assert_close(got[name], scale * by_hand(writer.decoders[i], h), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("micro", [1, 3, 4])
+@pytest.mark.parametrize("classifier", ["positional", "exemplar"])
+def test_micro_batches_change_no_gradient(
+    classifier: str, micro: int, make_n3: MakeN3, small_bank: TextBank
+) -> None:
+    images = torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8)
+    batch = Batch(small_bank.batch([0, 1, 2]), torch.arange(8), images, torch.tensor([2, 0, 1, 0]))
+    found = []
+    for size in (0, micro):
+        torch.manual_seed(4)  # of the parameters and of dropout
+        model = make_n3(classifier=classifier, shared_mu=0.0, micro_batch=size).train()
+        out = model(batch)
+        out["loss"].backward()
+        found.append((out, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    (whole, expected), (parts, got) = found
+    torch.testing.assert_close(parts, whole)
+    assert got.keys() == expected.keys()
+    for name in expected:
+        scale = expected[name].abs().sum().item()
+        torch.testing.assert_close(got[name], expected[name], atol=1e-5 * scale + 1e-6, rtol=1e-4)

@@ -7,22 +7,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from n3lib.backbone import BackboneConfig
-from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.io.environment import environment
+from n3lib.io.checkpoint import trained_state
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
-from n3lib.metrics import extract, magnitude
-from n3lib.model import N3
-from n3lib.run import Run, renew_exemplars, train
-from n3lib.text.bank import TextBank
-from n3lib.trainer import Progress, read_metrics, trained_state
+from n3lib.io.files import read_json, sha256_file, write_json
+from n3lib.io.tensors import read_tensors, write_tensors
+from n3lib.run import Run, train
+from n3lib.trainer import Progress, read_metrics
 
 
 def never(progress: Progress) -> None:
@@ -79,7 +75,7 @@ def test_the_best_state_on_the_validation_classes_is_what_is_kept(
         if progress.step == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("n3lib.run"), "metrics", score)
+    monkeypatch.setattr(importlib.import_module("n3lib.run"), "class_metrics", score)
     with pytest.raises(KeyboardInterrupt):
         train(small_config, tmp_path, stop, small_world)
     states, _ = read_tensors(tmp_path / "checkpoint-2.safetensors")
@@ -96,7 +92,7 @@ def test_the_best_state_on_the_validation_classes_is_what_is_kept(
 def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny_config: RunConfig) -> None:
     other = dataclasses.replace(tiny_config, seed=1)
     before = times(tiny_run.folder)
-    with pytest.raises(N3Error, match="holds a run of another configuration"):
+    with pytest.raises(N3Error, match="seed"):
         train(other, tiny_run.folder)
     assert times(tiny_run.folder) == before
 
@@ -131,13 +127,13 @@ def test_a_folder_belongs_to_a_run_from_its_first_checkpoint_on(
         train(other, tmp_path, stop, small_world)
     assert read_json(tmp_path / "config.json") == dataclasses.asdict(other)
     for config in (small_config, unspread(small_config)):
-        with pytest.raises(N3Error, match="another configuration"):
+        with pytest.raises(N3Error, match=str(tmp_path)):
             train(config, tmp_path, never, small_world)
     assert train(other, tmp_path, dataset=small_world).config == other
     for path in tmp_path.glob("checkpoint-*"):
         path.unlink()
     assert train(other, tmp_path, never).config == other  # finished all the same
-    with pytest.raises(N3Error, match="another configuration"):
+    with pytest.raises(N3Error, match="seed"):
         train(small_config, tmp_path, never, small_world)
 
 
@@ -194,13 +190,13 @@ def test_an_encoder_folder_that_has_moved_is_named_anew(
     monkeypatch.chdir(tmp_path / "elsewhere")
     moved = tmp_path / "there" / "encoders" / "bert"
     for missing in ("", "encoders/bert"):
-        with pytest.raises(N3Error, match="--encoder PATH"):
+        with pytest.raises(N3Error, match="--encoder"):
             Run.load(read_by_folder, missing)
     assert Run.load(read_by_folder, moved).reader.encoder.name == "bert"
     assert Run.load(read_by_folder, "../there/encoders/bert").reader.encoder.name == "bert"
     with (moved / "config.json").open("a") as file:
         file.write("\n")
-    with pytest.raises(N3Error, match="is not the one that"):
+    with pytest.raises(N3Error, match="--encoder"):
         Run.load(read_by_folder, moved)
 
 
@@ -245,14 +241,14 @@ def cut(folder: Path) -> None:
     ("damage", "message"),
     [
         (without("run.json"), "finished"),
-        (without("reader.json"), "reader.json does not exist"),
-        (without("backbone.safetensors"), "backbone.safetensors does not exist"),
-        (cut, "model.safetensors is not a readable"),
-        (changed("run.json", encoder_revision="of another day"), "words is not the one that"),
-        (changed("run.json", encoder_place=3), "run.json is damaged"),
-        (changed("run.json", seen=7), "of another model: exemplars differs"),
-        (changed("config.json", text={"encoder": "words:8"}), "words:8 is not the one that"),
-        (changed("config.json", wings=2), "config.json: .*wings"),
+        (without("reader.json"), "reader.json"),
+        (without("backbone.safetensors"), "backbone.safetensors"),
+        (cut, "model.safetensors"),
+        (changed("run.json", encoder_revision="of another day"), "encoder"),
+        (changed("run.json", encoder_place=3), "run.json.*encoder_place"),
+        (changed("run.json", seen=7), "exemplars"),
+        (changed("config.json", text={"encoder": "words:8"}), "words:8"),
+        (changed("config.json", wings=2), "config.json.*wings"),
     ],
 )
 def test_damaged_runs_are_refused(damage: Callable[[Path], None], message: str, copied: Path) -> None:
@@ -272,7 +268,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     whole = train(small_config, tmp_path / "whole", dataset=small_world)
     with pytest.raises(KeyboardInterrupt):
         train(small_config, tmp_path / "parts", stop, small_world)
-    with pytest.raises(N3Error, match="finished"):
+    with pytest.raises(N3Error, match="parts"):
         Run.load(tmp_path / "parts")
     resumed = train(small_config, tmp_path / "parts", dataset=small_world)
     ours, theirs = trained_state(resumed.model), trained_state(whole.model)
@@ -319,11 +315,11 @@ def test_files_that_are_no_runs_are_left_alone(
     assert [(tmp_path / name).read_text() for name in mine] == ["mine"] * len(mine)
 
 
-def test_another_configuration_is_told_by_its_setting(
+def test_another_configuration_is_named_by_its_setting(
     tiny_run: Run, small_world: ZeroShotDataset, tmp_path: Path
 ) -> None:
     other = dataclasses.replace(tiny_run.config, exemplar_images=3)
-    with pytest.raises(N3Error, match="exemplar_images is 2 there and 3 here"):
+    with pytest.raises(N3Error, match="exemplar_images"):
         train(other, tiny_run.folder)
 
 
@@ -340,10 +336,10 @@ def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
     episodes = dataclasses.replace(small_config.episodes, kind="paper", ways=3)
     config = dataclasses.replace(small_config, episodes=episodes, model=model)
     run = train(config, tmp_path, dataset=small_world)
-    texts = {name: f"A {name} bird." for name in ("red", "blue", "green", "dull")}
-    assert len(run.read(dict(list(texts.items())[:3])).bias) == 3
-    with pytest.raises(N3Error, match="3 classes, not 4"):
-        run.read(texts)
+    texts = {name: [f"A {name} bird."] for name in ("red", "blue", "green", "dull")}
+    assert len(run.adapt(dict(list(texts.items())[:3])).bias) == 3
+    with pytest.raises(N3Error, match="4"):
+        run.adapt(texts)
     # Earlier versions kept slots that they did not train.
     path = tmp_path / "model.safetensors"
     tensors, _ = read_tensors(path)
@@ -351,43 +347,9 @@ def test_a_positional_run_reads_no_more_classes_than_its_tasks_had(
         tensors[name] = torch.cat([tensors[name], torch.randn(61, tensors[name].shape[1])])
     write_tensors(path, tensors)
     three = dict(list(texts.items())[:3])
-    assert torch.equal(Run.load(tmp_path).read(three).weight, run.read(three).weight)
-    with pytest.raises(N3Error, match="3 classes, not 4"):
-        Run.load(tmp_path).read(texts)
-
-
-@torch.no_grad()
-def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
-    make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank
-) -> None:
-    model, seen = make_n3(), small_world.split.train
-    config = RunConfig(exemplar_images=2)
-    model.remember_text(small_bank.batch(seen))
-    adaptation = model.adapt(small_bank.batch(seen))  # the deltas hang on nothing else that is remembered
-    renew_exemplars(model, small_world, small_bank, seen, config, final=True)
-    indices = np.concatenate([small_world.indices([c]) for c in seen])
-    images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
-    features = model.backbone(images, model.columns(adaptation.deltas))
-    labels = torch.tensor([seen.index(c) for c in small_world.labels[indices]])
-    expected = feature_statistics(features, labels, 8, whiten=True)
-    torch.testing.assert_close(model.exemplars, expected.exemplars, atol=1e-3, rtol=1e-3)
-
-    groups = tuple(c % 2 for c in range(14))
-    grouped = dataclasses.replace(small_world, groups=groups)
-    renew_exemplars(model, grouped, small_bank, seen, config, final=True)
-    rows = torch.zeros_like(features)
-    for group in (0, 1):
-        deltas = model.adapt(small_bank.batch([c for c in seen if groups[c] == group])).deltas
-        mine = torch.tensor([groups[c] == group for c in small_world.labels[indices]])
-        rows[mine] = model.backbone(images, model.columns(deltas))[mine]
-    expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
-    torch.testing.assert_close(model.exemplars, expected_by_group.exemplars, atol=1e-3, rtol=1e-3)
-
-    renew_exemplars(model, small_world, small_bank, seen, config)
-    few = model.exemplars.clone()
-    assert not torch.allclose(few, expected.exemplars, atol=1e-3)  # two images a class
-    renew_exemplars(model, small_world, small_bank, seen, config)
-    assert torch.equal(model.exemplars, few)
+    assert torch.equal(Run.load(tmp_path).adapt(three).weight, run.adapt(three).weight)
+    with pytest.raises(N3Error, match="4"):
+        Run.load(tmp_path).adapt(texts)
 
 
 def test_an_edited_description_is_the_only_one_that_is_read_again(
@@ -397,10 +359,10 @@ def test_an_edited_description_is_the_only_one_that_is_read_again(
     labels = run.model.labels
     monkeypatch.setattr(run.model, "labels", lambda text: read.append(len(text)) or labels(text))
     edited = {**unseen, next(iter(unseen)): ("A bird with a blue crown.",)}
-    run.read(unseen)
-    got = run.read(edited)
-    run.read(dict(reversed(edited.items())))
-    run.read(unseen)  # what is no longer there is forgotten
+    run.adapt(unseen)
+    got = run.adapt(edited)
+    run.adapt(dict(reversed(edited.items())))
+    run.adapt(unseen)  # what is no longer there is forgotten
     assert read == [5, 1, 1]
     expected = run.model.adapt(run.text(edited))
     for layer, delta in expected.deltas.items():
@@ -408,41 +370,10 @@ def test_an_edited_description_is_the_only_one_that_is_read_again(
     torch.testing.assert_close(got.weight, expected.weight)
 
 
-@torch.no_grad()
-def test_features_do_not_hang_on_the_batches(
-    make_n3: Callable[..., N3], small_world: ZeroShotDataset
-) -> None:
-    backbone, indices = make_n3().backbone, np.array([3, 1, 7, 20, 5])
-    one = extract(backbone, small_world.images, indices, mirror=True, batch_size=2)
-    images = backbone.preprocess(torch.from_numpy(small_world.images[indices]))
-    torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
-
-
-@torch.no_grad()
-def test_half_precision_is_near_and_comes_out_whole(
-    make_n3: Callable[..., N3], small_world: ZeroShotDataset
-) -> None:
-    backbone, indices = make_n3().backbone, np.arange(6)
-    exact = extract(backbone, small_world.images, indices)
-    rough = extract(backbone, small_world.images, indices, bf16=True)
-    assert rough.dtype == torch.float32
-    assert 0 < (rough - exact).abs().max() < 0.02 * exact.abs().max()
-
-
-def test_the_environment_is_told_also_without_git(
-    small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    told = environment(small_world.hashes)
-    assert told["code_revision"] is None
-    assert told["data_hashes"] == small_world.hashes
-    assert told["packages"]["torch"] == torch.__version__
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone": BackboneConfig(weights="gone.safetensors")}, "gone.safetensors does not exist"),
+        ({"backbone": BackboneConfig(weights="gone.safetensors")}, "gone.safetensors"),
         ({"text": TextConfig(encoder="words:none")}, "words:none"),
     ],
 )
@@ -452,24 +383,3 @@ def test_bad_input_leaves_no_run_behind(
     with pytest.raises(N3Error, match=message):
         train(dataclasses.replace(tiny_config, **change), tmp_path / "run", dataset=small_world)
     assert list((tmp_path / "run").iterdir()) == []
-
-
-def test_the_magnitude_of_the_adaptation_and_what_of_it_hangs_on_the_text(
-    make_n3: Callable[..., N3], small_bank: TextBank
-) -> None:
-    tasks = [small_bank.batch(classes) for classes in ([0, 1, 2], [3, 4, 5], [2, 0])]
-    model = make_n3()
-    told = magnitude(model, tasks)
-    for name in model.backbone.layers:
-        deltas = np.stack([model.adapt(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
-        norm = np.sqrt((deltas**2).sum((1, 2)).mean())
-        apart = np.sqrt(((deltas - deltas.mean(0)) ** 2).sum((1, 2)).mean())
-        base = np.linalg.norm(model.backbone.columns(name).numpy())
-        wanted = {"norm": norm, "relative": 100 * norm / base, "varies": 100 * apart / norm}
-        assert told[name] == pytest.approx(wanted, rel=1e-4)
-        assert wanted["varies"] > 1
-    alone = magnitude(model, tasks[:1])
-    assert all(layer.keys() == {"norm", "relative"} for layer in alone.values())
-    constant = magnitude(make_n3(adapt="constant"), tasks)
-    assert {layer["varies"] for layer in constant.values()} == {0.0}
-    assert min(layer["norm"] for layer in constant.values()) > 0

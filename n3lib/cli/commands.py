@@ -9,8 +9,8 @@ from typing import Any
 
 from n3lib.cli.data import add_actions, as_path
 from n3lib.cli.parser import Parser, Version
-from n3lib.io.console import anywhere, interrupts, printable, tell, warn
-from n3lib.io.errors import N3Error
+from n3lib.io.console import anywhere, interrupts, tell, warn
+from n3lib.io.errors import N3Error, printable
 
 # What is imported up to here is all that `n3 --help` waits for: no PyTorch, and no settings, which bring it.
 ENCODER = "file or folder of the run's text encoder, where it has moved"
@@ -277,16 +277,16 @@ def _study(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from n3lib.experiments.bench import default_output, run_bench
+    from n3lib.experiments.cost import default_output, measure_cost
 
-    run_bench(options.output or default_output(), options.names)
+    measure_cost(options.output or default_output(), options.names)
 
 
 def _saliency(options: argparse.Namespace) -> None:
     import dataclasses
 
-    from n3lib.experiments.box_saliency import measure, question, result_path
     from n3lib.experiments.results import answered, write_result
+    from n3lib.experiments.saliency import measure_boxes, question, result_path
     from n3lib.io.files import check_writable
     from n3lib.run import Run
 
@@ -296,16 +296,16 @@ def _saliency(options: argparse.Namespace) -> None:
     check_writable(output)
     answered(output, asked, data)
     tell(f"the result goes to {output}")
-    result = measure(run, data.root)
+    result = measure_boxes(run, data.root)
     write_result(output, result | {"command": _command()})
     told = result["metrics"]
     tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
 
 
 def _search(options: argparse.Namespace) -> None:
-    from n3lib.experiments.search import search
+    from n3lib.experiments.hyperparameters import random_search
 
-    search(Path(options.config), options.output, _overrides(options), options.trials)
+    random_search(Path(options.config), options.output, _overrides(options), options.trials)
 
 
 def _synthesize(options: argparse.Namespace) -> None:

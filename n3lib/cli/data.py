@@ -7,7 +7,7 @@ from typing import Any
 
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 
 
 def as_path(text: str) -> Path:
@@ -156,8 +156,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 def _embed(options: argparse.Namespace) -> None:
     from n3lib.data import DataConfig, read_descriptions
-    from n3lib.data.images import cache_dir
-    from n3lib.io.files import check_writable
+    from n3lib.io.files import cache_dir, check_writable
     from n3lib.text.cache import encode_texts
     from n3lib.text.encoders import make_encoder
     from n3lib.text.reader import TextConfig, arranged

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from n3lib.io.console import printable, tell
-from n3lib.io.errors import N3Error
+from n3lib.io.console import tell
+from n3lib.io.errors import N3Error, printable
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 from n3lib.io.ranges import SEED, Range, check_ranges
 
 if TYPE_CHECKING:

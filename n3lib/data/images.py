@@ -15,8 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, sha256
-from n3lib.io.paths import expand
+from n3lib.io.files import atomic, cache_dir, expand, sha256
 
 # Below the size at which Pillow itself starts to warn of decompression bombs.
 MAX_PIXELS = 80_000_000
@@ -25,21 +24,6 @@ MAX_SIDE = 1024
 # What Pillow decodes itself; for some others, such as EPS, it calls programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 THREADS = min(8, os.cpu_count() or 1)
-
-
-def cache_dir(cache: Path | str | None = None) -> Path:
-    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`.
-
-    Raises:
-        N3Error: none is named, and there is no home folder.
-    """
-    named = cache or os.environ.get("N3_CACHE")
-    if named:
-        return expand(named)
-    try:
-        return Path.home() / ".cache" / "n3lib"
-    except RuntimeError:
-        raise N3Error("there is no home folder for the cache", "Set N3_CACHE to a folder") from None
 
 
 def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
@@ -132,7 +116,7 @@ def image_array(
         paths: the picture files, in the order of the array.
         size: side of the squares in pixels, see `load_image`.
         key: changes when the pictures do, such as a hash over their sizes and times.
-        cache: see `cache_dir`.
+        cache: see `n3lib.io.files.cache_dir`.
 
     Raises:
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
@@ -159,7 +143,7 @@ def cached_images(
         size: side of the images in pixels.
         make: the image of an index, `(size, size, 3)`; what it raises leaves nothing kept.
         task: what the progress bar calls it.
-        cache: see `cache_dir`.
+        cache: see `n3lib.io.files.cache_dir`.
     """
     shape = (count, size, size, 3)
     kept = cache_dir(cache) / "images" / f"{name}.npy"

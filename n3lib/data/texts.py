@@ -21,8 +21,7 @@ from typing import Any
 from n3lib.data.dataset import HEAVIEST, LIGHTEST, Sentence
 from n3lib.data.names import ClassNames, class_name
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_json
 
 _FORMS = (
     'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'
@@ -208,3 +207,11 @@ def _refuse_silent(where: str, texts: Mapping[str, Sequence[str]]) -> None:
     if silent:
         count = f"{len(silent)} {'class' if len(silent) == 1 else 'classes'}"
         raise N3Error(f"{where}: no text for {count} ({', '.join(silent)})", "Give every class a description")
+
+
+def erase(sentences: Sequence[str], words: Sequence[str]) -> list[str]:
+    """A description without these words, wherever they occur; the weights of its sentences stay."""
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+    texts = [pattern.sub("", sentence) for sentence in sentences]
+    pairs = zip(sentences, texts, strict=True)
+    return [Sentence(new, old.weight) if isinstance(old, Sentence) else new for old, new in pairs]

@@ -25,7 +25,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate, magnitude_over_halves
 from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics
+from n3lib.metrics import class_metrics
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train
 from n3lib.text.encoders import make_encoder
@@ -215,7 +215,7 @@ def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> 
         return {"per_class_accuracy": 0.0, "top5": 0.0, "average_precision": 0.0}
     # Only their order counts; a common scale keeps the softmax of average precision from saturating.
     scaled = given / max(float(np.abs(given).max()), 1e-12)
-    return metrics(torch.from_numpy(scaled), torch.from_numpy(labels))
+    return class_metrics(torch.from_numpy(scaled), torch.from_numpy(labels))
 
 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:

@@ -14,12 +14,12 @@ from torch import Tensor
 from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
 from n3lib.data.aviary.species import ATTRIBUTES
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.data.texts import erase
 from n3lib.experiments import charts
 from n3lib.experiments.ablation import ABLATION
 from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
 from n3lib.experiments.layer_swaps import KINDS, LAYERS, measure_swaps
 from n3lib.experiments.results import Table, lead, mean_and_spread
-from n3lib.experiments.word_check import erase
 
 SPECIES = (500, 2000)  # training species
 WAYS = 10  # of the tasks whose layers are swapped, here and in the ablation

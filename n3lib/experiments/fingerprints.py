@@ -21,11 +21,18 @@ from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments.benchmark import Benchmark, scores
 from n3lib.experiments.layer_swaps import swap_layers
-from n3lib.experiments.provenance import FINGERPRINTS, TOLERANCE, fingerprint, instances, known, small
-from n3lib.experiments.results import load_results
-from n3lib.experiments.saliency import saliency
+from n3lib.experiments.provenance import (
+    FINGERPRINTS,
+    TOLERANCE,
+    committed,
+    fingerprint,
+    instances,
+    known,
+    small,
+)
+from n3lib.experiments.saliency import saliency_maps
 from n3lib.io.files import write_text
-from n3lib.metrics import metrics, predict
+from n3lib.metrics import class_metrics, predict
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
@@ -68,8 +75,7 @@ def renew(folder: Path) -> None:
     Known numbers with which today's code agrees stay as they are.
     """
     names = {f"method {name}" for name in baselines()} | {"benchmark"}
-    for path in {path.parent for path in folder.rglob("*.json")}:
-        names |= {name for result in load_results(path) if "config" in result for name in instances(result)}
+    names |= {name for result in committed(folder).values() for name in instances(result)}
     lines = [
         f"{json.dumps(name)}: {json.dumps(known()[name] if agree(name) else numbers(name))}"
         for name in sorted(names)
@@ -111,7 +117,7 @@ def _n3(folder: Path, *settings: str) -> list[float]:
         *(line["validation"] for line in lines if "validation" in line),
         *(layer[name] for layer in moved.values() for name in sorted(layer)),
         *_projections(logits.numpy()),
-        *metrics(logits, labels).values(),
+        *class_metrics(logits, labels).values(),
         *alike["metrics"].values(),
     ]
 
@@ -127,7 +133,7 @@ def _saliency(folder: Path) -> list[float]:
     data = _world("aviary")
     network = synthesize(_run(folder), {data.classes[c]: data.texts[c] for c in data.split.test})
     images = torch.from_numpy(data.images[data.indices(data.split.test)[:4]])
-    return _projections(saliency(network, images, torch.arange(4)).numpy())
+    return _projections(saliency_maps(network, images, torch.arange(4)).numpy())
 
 
 @cache

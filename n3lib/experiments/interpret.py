@@ -1,15 +1,15 @@
 """Which words of the descriptions decided about an image (section 5.2, Figure 3).
 
-E is the cross entropy, in nats, of one image under the network that N3 writes from K descriptions. The paper
-ranks a word by the length of its gradient, ||dE/dD_ij||, with D_ij the embedding of word j of description i.
-Here that is one of two measures, because of what it cannot see:
+E is the cross entropy, in nats, of one image under the network that N3 synthesizes from K descriptions. The
+paper ranks a word by the length of its gradient, ||dE/dD_ij||, with D_ij the embedding of word j of
+description i. Here that is one of two measures, because of what it cannot see:
 
-- along a path that averages the words (`Text.pooled`), the gradient of every word of a description is one
-  and the same vector times the word's idf: its length says how rare a word is, not what it did;
-- the lexical path counts words and has no embedding in it at all.
+- through an average of the words (`Text.pooled`), the gradient of every word of a description is one and the
+  same vector times the word's idf: its length says how rare a word is, not what it did;
+- the TF-IDF branch has no embedding in it at all.
 
 The other measure, a word's influence, is minus the gradient times the input, summed over all paths: D_ij on
-the way through Tokens2Label and through the average, the TF-IDF weight on the lexical path. To first order
+the way through Tokens2Label and through the average, the TF-IDF weight on the TF-IDF branch. To first order
 it is the rise of E if the word's inputs were set to zero. It has a sign: above 0, the word speaks for the
 true class.
 """
@@ -25,7 +25,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
+from matplotlib.colors import to_hex, to_rgb
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
@@ -36,7 +37,6 @@ from n3lib.data.texts import parse_classes
 from n3lib.experiments.plots import ORANGE, PAPER, SKY
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
-from n3lib.synthesis import SynthesizedNetwork
 from n3lib.text.bank import Text
 from n3lib.text.cache import encode_texts
 from n3lib.text.reader import Reader, arranged
@@ -44,7 +44,7 @@ from n3lib.text.tfidf import TfIdf, stop_words
 from n3lib.text.tokens import Encoded
 
 Measure = Literal["influence", "gradient"]
-TOP = 3  # words named for each class
+TOP = 3  # words named per class
 REJECTED = 3  # classes named as most firmly rejected
 
 # How the values of a word's pieces become the word's, and those of its places in a text one value.
@@ -70,7 +70,7 @@ class Reading:
     gradient: list[float]
 
     def values(self, by: Measure) -> list[float]:
-        """One value a word."""
+        """One value per word."""
         return self.influence if by == "influence" else self.gradient
 
     def top(self, by: Measure) -> list[str]:
@@ -93,7 +93,7 @@ class Evidence:
     Attributes:
         image: the pixels.
         truth: its class.
-        readings: of all K descriptions, by the class's name.
+        readings: of all K descriptions, by class name.
         by: the measure that ranks and colors.
     """
 
@@ -124,6 +124,10 @@ class Evidence:
         return "\n".join([f"{self.truth}: {', '.join(self.positive())}", *lines])
 
     def _repr_html_(self) -> str:
+        from PIL import Image
+
+        png = io.BytesIO()
+        Image.fromarray(self.image.numpy()).save(png, "PNG")
         shown = {self.truth: "True class", **dict.fromkeys(self.negative(), "Rejected")}
         texts = "".join(_html(self.readings[name], self.by, role) for name, role in shown.items())
         colors = {"speaks for the true class": SKY, "speaks against it": ORANGE}
@@ -132,13 +136,14 @@ class Evidence:
         swatches = [
             f'<span style="background:{c};padding:0 .4em">{label}</span>' for label, c in colors.items()
         ]
-        # Dark on light of its own, whatever the page around it is.
+        # Dark on light, whatever the page around it is.
         return (
             f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em"'
             ' class="tex2jax_ignore mathjax_ignore">'  # a "$" in a text is no mathematics
-            f'<div><img src="data:image/png;base64,{_png(self.image)}" width="128" alt="the image"></div>'
-            f'<div>{texts}<p style="margin:0;font-size:85%">{" ".join(swatches)} The stronger the color,'
-            f" the more; each description has its own scale. Underlined: its top {TOP} words.</p></div></div>"
+            f'<div><img src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}" width="128"'
+            f' alt="the image"></div><div>{texts}<p style="margin:0;font-size:85%">{" ".join(swatches)} The'
+            " stronger the color, the more; each description has its own scale. Underlined: its top"
+            f" {TOP} words.</p></div></div>"
         )
 
 
@@ -170,7 +175,7 @@ def evidence(
     text, inputs, encoded = differentiable(run.reader, list(classes.values()))
     logits = model.logits(model.backbone.preprocess(image[None]), model.adapt(text)).double()  # (1, K)
     loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
-    # An N3 without the lexical path does not use its input: the gradient is then zero.
+    # An N3 without the TF-IDF branch does not use its input: the gradient is then zero.
     slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)
     with torch.no_grad():
         embedded = -(slopes[0] * inputs[0]).sum(2)  # (K, T)
@@ -181,20 +186,12 @@ def evidence(
         sentences = [joined(one.words) for one in encoded[k]]
         places = _places(encoded[k])
         of_tokens = [_MERGE["influence"](embedded[k, place].tolist()) for place in places]
-        of_terms = hand_on(sentences, counted[k].tolist(), run.reader.tfidf)
+        of_terms = share_out(sentences, counted[k].tolist(), run.reader.tfidf)
         influence = [a + b for a, b in zip(of_tokens, of_terms, strict=True)]
         gradient = [_MERGE["gradient"](lengths[k, place].tolist()) for place in places]
         words = [word for sentence in sentences for word in sentence]
         readings[name] = Reading(name, shares[k].item(), words, influence, gradient)
     return Evidence(image, truth, readings, by)
-
-
-def first_right(
-    network: SynthesizedNetwork, images: UInt8[Tensor, "B H W 3"], labels: Int[Tensor, " B"]
-) -> int:
-    """The place of the first image that a network classifies rightly; 0 where there is none."""
-    right = network.probabilities(images).argmax(1) == labels
-    return right.tolist().index(True) if right.any() else 0
 
 
 def differentiable(
@@ -203,7 +200,7 @@ def differentiable(
     """Descriptions as functions of the embeddings D of all their tokens and of their TF-IDF rows.
 
     Unlike `Text.tokens`, D has every token: those behind `max_tokens` count in the average, and where
-    Tokens2Label reads one embedding a sentence, that is the mean of its tokens.
+    Tokens2Label gets one embedding per sentence, that is the mean of its tokens.
 
     Returns:
         The text, D with the rows, and the sentences' tokens in the order of D.
@@ -243,11 +240,11 @@ def joined(tokens: Sequence[str]) -> list[str]:
 
 def _spans(tokens: Sequence[str]) -> list[range]:
     starts = [i for i, token in enumerate(tokens) if i == 0 or not re.match("##.", token)]
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+    return [range(*pair) for pair in pairwise([*starts, len(tokens)])]
 
 
 def _places(sentences: Sequence[Encoded]) -> list[list[int]]:
-    """The places of each word's tokens in a description."""
+    """The indices of each word's tokens in a description."""
     places, start = [], 0
     for one in sentences:
         places += [[start + i for i in span] for span in _spans(one.words)]
@@ -255,10 +252,10 @@ def _places(sentences: Sequence[Encoded]) -> list[list[int]]:
     return places
 
 
-def hand_on(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
-    """Values of the terms of the lexical path, handed on to the words of a description.
+def share_out(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
+    """Values of TF-IDF terms as values of the words of a description.
 
-    A term's value is shared equally by the places where it stands, and at each by its words.
+    A term's value is shared equally by the places where the term occurs, and at each by its words.
 
     Args:
         sentences: the words of each sentence.
@@ -278,37 +275,23 @@ def hand_on(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: 
             for i in range(len(parts) - n + 1):
                 term = " ".join(part for part, _ in parts[i : i + n])
                 places.setdefault(term, []).append([w for _, w in parts[i : i + n]])
-    handed = [0.0] * count
+    shared = [0.0] * count
     for term in places.keys() & of_term.keys():
         for place in places[term]:
             for w in place:
-                handed[w] += of_term[term] / len(places[term]) / len(place)
-    return handed
+                shared[w] += of_term[term] / len(places[term]) / len(place)
+    return shared
 
 
 def _html(reading: Reading, by: Measure, role: str) -> str:
-    """A description with colored words."""
-    values, top = reading.values(by), set(reading.top(by))
+    """A description with colored words: the full color for the largest value, white for 0."""
+    values, named, spans = reading.values(by), reading.top(by), []
     largest = max(map(abs, values)) or 1.0
-    spans = []
     for word, value in zip(reading.words, values, strict=True):
-        line = ";text-decoration:underline" if word in top else ""
-        spans.append(f'<span style="background:{_color(value / largest)}{line}">{escape(word)}</span>')
+        strong, share = to_rgb(SKY if value > 0 else ORANGE), abs(value / largest)
+        r, g, b = (1 + share * (level - 1) for level in strong)
+        line = ";text-decoration:underline" if word in named else ""
+        spans.append(f'<span style="background:{to_hex((r, g, b))}{line}">{escape(word)}</span>')
     title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
     scroll = "margin:0 0 .6em;max-height:15em;overflow:auto"  # for whole articles
     return f'<p style="{scroll}">{title}<br>{" ".join(spans)}</p>'
-
-
-def _color(value: float) -> str:
-    """White at 0, the full color of what speaks for the true class at 1, of what speaks against it at -1."""
-    strong = SKY if value > 0 else ORANGE
-    levels = [int(strong[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(255 + abs(value) * (level - 255)):02x}" for level in levels)
-
-
-def _png(image: UInt8[Tensor, "H W 3"]) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image.numpy()).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -10,7 +10,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, of_another_group
 from n3lib.evaluation import magnitude_over_halves
 from n3lib.io.errors import N3Error
-from n3lib.metrics import metrics, score
+from n3lib.metrics import class_metrics, score
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
@@ -68,7 +68,7 @@ def swap_layers(
             mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
             for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
                 logits, labels = score(model, data, task, own._replace(deltas=deltas), run.config)
-                found[kind][name].append(metrics(logits, labels)["per_class_accuracy"])
+                found[kind][name].append(class_metrics(logits, labels)["per_class_accuracy"])
     return found
 
 

@@ -67,6 +67,12 @@ def note(results: Sequence[Mapping[str, Any]], *lines: str) -> str:
     return "\n\n".join(filter(None, [*lines, flag(results)]))
 
 
+def committed(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Every result below a folder; costs and faults, which have no metrics, are left out."""
+    found = {path: read_json(path) for path in sorted(folder.rglob("*.json"))}
+    return {path: result for path, result in found.items() if "metrics" in result}
+
+
 def table(folder: Path) -> Table:
     """Every folder of results, the revisions that made them, and how many of them are stale.
 
@@ -74,11 +80,9 @@ def table(folder: Path) -> Table:
         folder: of the results.
     """
     rows: dict[tuple[str, str], list[bool]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        result = read_json(path)
-        if "metrics" in result:  # not so the costs and the faults
-            revision = (result.get("environment") or {}).get("code_revision") or "unknown"
-            rows.setdefault((str(path.parent.relative_to(folder)), revision), []).append(stale(result))
+    for path, result in committed(folder).items():
+        revision = (result.get("environment") or {}).get("code_revision") or "unknown"
+        rows.setdefault((str(path.parent.relative_to(folder)), revision), []).append(stale(result))
     return Table(
         ["results", "made by revision", "files", "made by older code"],
         [[*key, str(len(told)), str(sum(told)) if any(told) else "none"] for key, told in rows.items()],

@@ -16,8 +16,7 @@ from n3lib.config import difference
 from n3lib.data import GENERATED, DataConfig, find_source
 from n3lib.io.console import tell
 from n3lib.io.errors import N3Error
-from n3lib.io.files import check_writable, read_json, write_json
-from n3lib.io.paths import expand
+from n3lib.io.files import check_writable, expand, read_json, write_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 OTHER = "Choose another -o, or delete this file"

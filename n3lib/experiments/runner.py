@@ -18,7 +18,7 @@ from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
 from n3lib.io.environment import environment
 from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 

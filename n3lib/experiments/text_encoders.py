@@ -14,13 +14,12 @@ from torch.nn.functional import cosine_similarity, linear
 from n3lib.classifiers import Exemplar, feature_statistics, fold
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.data.images import cache_dir
 from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
-from n3lib.metrics import extract, metrics
+from n3lib.io.files import cache_dir, expand
+from n3lib.metrics import class_metrics, extract
 from n3lib.pretrained.networks import load_backbone
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
@@ -143,7 +142,7 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str
         ids, found, labels = unseen[part]
         generator = Exemplar(ridge, lexical=len(parts) > 1)
         rows = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
-        return metrics(linear(found, *fold(rows, known.center, known.transform)), labels)[
+        return class_metrics(linear(found, *fold(rows, known.center, known.transform)), labels)[
             "per_class_accuracy"
         ]
 

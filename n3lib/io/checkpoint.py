@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from n3lib.io.console import printable
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_shapes, read_tensors, write_tensors
+from n3lib.io.errors import N3Error, printable
+from n3lib.io.tensors import read_shapes, read_tensors, write_tensors
 
 SCHEMA = "2"
 # Should the last one be damaged on the disk, the one before it is whole.
 KEPT = 2
+_AGAIN = "Delete the run folder and train again"
 
 
 def trained_state(model: nn.Module) -> dict[str, Tensor]:
@@ -25,10 +25,21 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
-def load_trained(model: nn.Module, path: Path) -> None:
-    """Load what `trained_state` gave; anything else is refused."""
-    tensors, _ = read_tensors(path)
-    _load_state(model, tensors, path)
+def load_trained(model: nn.Module, path: Path, tensors: dict[str, Tensor] | None = None) -> None:
+    """Load what `trained_state` gave from a file, or from its `tensors` where they are read already.
+
+    Raises:
+        N3Error: they are of another model.
+    """
+    tensors, wanted = read_tensors(path)[0] if tensors is None else tensors, trained_state(model)
+    differs = sorted(wanted.keys() ^ tensors.keys())
+    differs = differs or [name for name in wanted if wanted[name].shape != tensors[name].shape]
+    if differs:
+        raise N3Error(
+            f"{path} is a checkpoint of another model: {differs[0]} differs",
+            "Use another run folder, or the configuration that made this one",
+        )
+    model.load_state_dict(tensors, strict=False)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -40,12 +51,8 @@ def checkpoints(folder: Path) -> list[Path]:
 def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float) -> None:
     """Write the checkpoint of a step; of the earlier ones, `KEPT` - 1 stay.
 
-    Args:
-        model: what is trained.
-        optimizer: its moments are kept too; rates, episodes and dropout follow from the step.
-        folder: of the run.
-        step: how many steps were made.
-        best: the highest validation score so far, minus infinity if there is none.
+    It holds the model, the moments of the optimizer and the best score so far (minus infinity if there is
+    none); rates, episodes and dropout follow from the step.
 
     Raises:
         OSError: it cannot be written; the checkpoints before it are still there.
@@ -55,8 +62,8 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             tensors[f"optimizer.{names[id(parameter)]}.{key}"] = value
-    told = {"schema": SCHEMA, "step": str(step), "best": repr(best)}
-    write_tensors(folder / f"checkpoint-{step}.safetensors", tensors, told)
+    metadata = {"schema": SCHEMA, "step": str(step), "best": repr(best)}
+    write_tensors(folder / f"checkpoint-{step}.safetensors", tensors, metadata)
     # Only now is an old one no longer needed: whenever a run is stopped, one is whole.
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
@@ -65,13 +72,7 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
 def resume(
     model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, chief: bool = True
 ) -> tuple[int, float]:
-    """Load the newest sound checkpoint; damaged ones before which there is a sound one are told and removed.
-
-    Args:
-        model: its trained parts are loaded.
-        optimizer: of the model.
-        folder: of the run.
-        chief: whether this process is the one that tells and removes; others only load.
+    """Load the newest sound checkpoint; the `chief` process reports and removes damaged ones after it.
 
     Returns:
         Its step and best score; -1 and minus infinity if there is no checkpoint.
@@ -79,39 +80,38 @@ def resume(
     Raises:
         N3Error: all are damaged, or the one is of another model or another version of this library.
     """
-    found = checkpoints(folder)
+    problem, found = "", checkpoints(folder)
     for place, path in enumerate(found):
         try:
-            tensors, told = read_tensors(path)
+            tensors, metadata = read_tensors(path)
         except N3Error as error:
             problem = error.problem
             continue
-        if told.get("schema") != SCHEMA:
-            raise N3Error(f"{path} was written by another version", "Delete the run folder and train again")
-        state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        _load_state(model, state, path)
+        if metadata.get("schema") != SCHEMA:
+            raise N3Error(f"{path} was written by another version", _AGAIN)
+        load_trained(model, path, _below("model.", tensors))
         for name, parameter in model.named_parameters():
-            prefix = f"optimizer.{name}."
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            if own:
-                optimizer.state[parameter] = own
+            if moments := _below(f"optimizer.{name}.", tensors):
+                optimizer.state[parameter] = moments
         for damaged in found[:place] if chief else []:
             tqdm.write(printable(f"{damaged} is damaged: going on from {path.name}"), file=sys.stderr)
             damaged.unlink(missing_ok=True)
-        return int(told["step"]), float(told["best"])
+        return int(metadata["step"]), float(metadata["best"])
     if found:
-        raise N3Error(
-            f"{problem}, and no checkpoint before it is sound", "Delete the run folder and train again"
-        )
+        raise N3Error(f"{problem}, and no checkpoint before it is sound", _AGAIN)
     return -1, -math.inf
 
 
-def check_size(make: Callable[[], nn.Module], told: Path, paths: Sequence[Path]) -> None:
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def check_size(make: Callable[[], nn.Module], card: Path, paths: Sequence[Path]) -> None:
     """Refuse a description that asks for more numbers than its files hold, before it takes memory.
 
     Args:
         make: builds what is described; called where tensors have a shape and no content.
-        told: the file that describes it.
+        card: the file that describes it.
         paths: the safetensors files.
 
     Raises:
@@ -122,19 +122,6 @@ def check_size(make: Callable[[], nn.Module], told: Path, paths: Sequence[Path])
     held = sum(math.prod(shape) for path in paths for shape in read_shapes(path).values())
     if asked > held:
         raise N3Error(
-            f"{paths[-1]} does not belong to {told}, which asks for {asked:,} numbers and gets {held:,}",
+            f"{paths[-1]} does not belong to {card}, which asks for {asked:,} numbers and gets {held:,}",
             "Have it made again; do not use it if you do not know where it comes from",
         )
-
-
-def _load_state(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = trained_state(model)
-    differs = sorted(set(wanted) ^ set(tensors)) or [
-        name for name in wanted if wanted[name].shape != tensors[name].shape
-    ]
-    if differs:
-        raise N3Error(
-            f"{path} is a checkpoint of another model: {differs[0]} differs",
-            "Use another run folder, or the configuration that made this one",
-        )
-    model.load_state_dict(tensors, strict=False)

@@ -1,4 +1,4 @@
-"""Printing on any console: text of files and users steers no terminal, and no encoding refuses it."""
+"""Printing on any console: no text steers it, and no encoding refuses a character."""
 
 import codecs
 import io
@@ -6,27 +6,13 @@ import os
 import signal
 import sys
 import threading
-import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-# Embeddings, overrides and isolates: they turn around the text that follows.
-_TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-_ERRORS = "n3lib.io.console"
+from n3lib.io.errors import printable
 
-
-def printable(text: object) -> str:
-    """`text` as one line that is safe to print.
-
-    Control characters, line separators, embeddings and overrides of the writing direction, and the bytes of
-    file names that are not UTF-8 are escaped. All scripts, with their joiners and combining marks, are left.
-    """
-    return "".join(c.encode("unicode_escape").decode() if _steers(c) else c for c in str(text))
-
-
-def _steers(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS
+_ERRORS = "n3lib.io.console"  # the name under which `codecs` finds `_replace`
 
 
 def tell(line: object) -> None:
@@ -50,9 +36,8 @@ def anywhere() -> Iterator[Any]:
     """
     first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
     with ExitStack() as after:
-        if (
-            not first and "TORCH_CPP_LOG_LEVEL" not in os.environ
-        ):  # PyTorch's core warns past Python's streams
+        # PyTorch's core warns past Python's streams.
+        if not first and "TORCH_CPP_LOG_LEVEL" not in os.environ:
             os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
             after.callback(os.environ.pop, "TORCH_CPP_LOG_LEVEL", None)
         nowhere = after.enter_context(open(os.devnull, "w", encoding="utf-8"))
@@ -76,9 +61,7 @@ def interrupts() -> Iterator[list[int]]:
         caught.append(number)
         signal.default_int_handler(number, frame)
 
-    ours = (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )  # not in a thread or a background job
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so in a background job
     if ours and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, note)
     try:

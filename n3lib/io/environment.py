@@ -1,40 +1,31 @@
 """What a run or a result was made with."""
 
-import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import torch
 
+_PACKAGES = ["n3lib", "torch", "torchvision", "transformers", "numpy", "scipy", "scikit-learn", "accelerate"]
+
 
 def environment(hashes: Mapping[str, str]) -> dict[str, Any]:
-    """What a result was made with: packages, device, threads, data hashes, code revision."""
-    packages = (
-        "n3lib",
-        "torch",
-        "torchvision",
-        "transformers",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "accelerate",
-    )
-    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    """Packages, device, threads, code revision, and the `hashes` of the data, as JSON holds them."""
+    installed = {d.metadata["Name"]: d.version for d in distributions()}
+    command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
     try:
-        command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
-        git = subprocess.run(
-            command, cwd=here, capture_output=True, encoding="utf-8", errors="replace"
-        ).stdout.strip()
+        ran = subprocess.run(command, cwd=here, capture_output=True, encoding="utf-8", errors="replace")
+        revision = ran.stdout.strip()
     except OSError:  # there is no git here
-        git = ""
+        revision = ""
     return {
-        "packages": {name: installed[name] for name in packages if name in installed},
+        "packages": {name: installed[name] for name in _PACKAGES if name in installed},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "data_hashes": hashes,
-        "code_revision": git or None,
+        "code_revision": revision or None,
     }

@@ -1,10 +1,26 @@
-"""The one error a user is meant to see: what is wrong, where, and how to mend it."""
+"""The one error a user is meant to see: what is wrong, where, and how to mend it, in one printable line."""
 
-from n3lib.io.console import printable
+import unicodedata
+
+# Embeddings, overrides and isolates: they turn around the text that follows.
+_TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+
+
+def printable(text: object) -> str:
+    """`text` as one line that is safe to print.
+
+    Control characters, line separators, embeddings and overrides of the writing direction, and the bytes of
+    file names that are not UTF-8 are escaped. All scripts, with their joiners and combining marks, are left.
+    """
+    return "".join(c.encode("unicode_escape").decode() if _steers(c) else c for c in str(text))
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS
 
 
 class N3Error(Exception):
-    """Bad input, told in one line.
+    """Bad input, reported in one line.
 
     Args:
         problem: what is wrong and where, naming the file, class or setting.

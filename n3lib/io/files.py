@@ -1,4 +1,4 @@
-"""Atomic writes, hashes and safe reads: no file is ever seen half written, none is unpickled."""
+"""Paths, atomic writes, hashes and safe reads: no file is ever seen half written."""
 
 import hashlib
 import json
@@ -7,15 +7,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from n3lib.io.errors import N3Error
 
@@ -24,6 +19,32 @@ MAX_TEXT = 256 * 2**20
 PARTIAL = ".n3-partial"  # ends the names of what is being written, and of nothing else
 
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+
+def expand(path: str | Path) -> Path:
+    """A path in which `~` stands for the home folder.
+
+    Raises:
+        N3Error: there is no home folder, or no user of that name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise N3Error(f"{path}: there is no such home folder", "Write the path without ~") from None
+
+
+def cache_dir(cache: Path | str | None = None) -> Path:
+    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`.
+
+    Raises:
+        N3Error: none is named, and there is no home folder.
+    """
+    if named := cache or os.environ.get("N3_CACHE"):
+        return expand(named)
+    try:
+        return Path.home() / ".cache" / "n3lib"
+    except RuntimeError:
+        raise N3Error("there is no home folder for the cache", "Set N3_CACHE to a folder") from None
 
 
 @contextmanager
@@ -80,12 +101,9 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
 
 
 def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
-    """Refuse a file that could not be written, before the work whose result goes there. Its folder is made.
+    """Refuse a file (or `folder`) that could not be written, before the work whose result goes there.
 
-    Args:
-        path: the file.
-        folder: whether `path` is a folder, which is made.
-        remedy: what to do where it cannot be written.
+    Its folder is made; `remedy` says what to do where it cannot be written.
 
     Raises:
         N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
@@ -110,11 +128,9 @@ def check_space(folder: Path, needed: int) -> None:
     Raises:
         N3Error: it has less.
     """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise N3Error(
-            f"{folder} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB free", "Make room there"
-        )
+    if (free := shutil.disk_usage(folder).free) < needed:
+        what = f"{folder} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB free"
+        raise N3Error(what, "Make room there")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,17 +158,6 @@ def write_json(path: Path, value: Any) -> None:
     except ValueError as error:
         raise N3Error(f"{path} is not written: {error}", "See where the number comes from") from None
     write_text(path, text + "\n")
-
-
-def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
-    """Refuse numbers that are infinite or not a number; `what` they are of.
-
-    Raises:
-        N3Error: some are.
-    """
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
 
 def read_text(path: Path, most: int = 0) -> str:
@@ -184,7 +189,7 @@ def read_text(path: Path, most: int = 0) -> str:
             f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {name}",
             "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged",
         ) from None
-    if "\0" in text:  # UTF-16 without its mark is UTF-8 by its bytes, but a NUL stands after each letter
+    if "\0" in text:  # the bytes of UTF-16 without its mark are UTF-8, with a NUL after each letter
         line = text[: text.index("\0")].count("\n") + 1
         raise N3Error(f"{path}, line {line}: a NUL character: this is no text in UTF-8", "Save it as UTF-8")
     return text.removeprefix("\ufeff")
@@ -209,6 +214,21 @@ def read_json(path: Path) -> Any:
         raise N3Error(f"{path} is not valid JSON: {error}", "Correct the file") from None
 
 
+def read_record(path: Path, remedy: str, **parts: Callable[[Any], bool]) -> dict[str, Any]:
+    """Read a JSON object that may come from anybody; `remedy` says what to do where it is damaged.
+
+    `parts` says, by key, whether a value is what is relied on; one that is missing is `...`.
+
+    Raises:
+        N3Error: `read_json` refuses it, or it is no object, or a part is not what is relied on.
+    """
+    value = read_json(path)
+    for part, sound in parts.items():
+        if not isinstance(value, dict) or not sound(value.get(part, ...)):
+            raise N3Error(f"{path} is damaged or of another version: see its {part!r}", remedy)
+    return value
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -222,84 +242,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is not a finite number")
     return number
-
-
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write tensors atomically as safetensors, with a hash by which `read_tensors` knows damage.
-
-    Raises:
-        N3Error: a number is not finite.
-        OSError: it cannot be written, such as on a full disk.
-    """
-    check_finite(tensors, str(path))
-    # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
-    ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    told = dict(metadata or {})
-    with (
-        atomic(path) as temporary,
-        # In a folder of its own, as safetensors writes a temporary file beside its target.
-        tempfile.TemporaryDirectory(
-            dir=temporary.parent, prefix=f"{temporary.name}.", suffix=PARTIAL
-        ) as home,
-    ):
-        try:
-            save_file(ready, Path(home) / "tensors", metadata=told | {"sha256": _digest(ready, told)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
-        (Path(home) / "tensors").replace(temporary)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file: its tensors and its metadata.
-
-    Raises:
-        N3Error: it is not there, no such file, or not as `write_tensors` left it. Files of others have no
-            hash; they are read as they are.
-    """
-    with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        metadata = dict(file.metadata() or {})
-    expected = metadata.pop("sha256", None)
-    if expected is not None and expected != _digest(tensors, metadata):
-        raise N3Error(f"{path} is damaged: its hash is another", "Make or download it again")
-    return tensors, metadata
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a safetensors file, of which none is read.
-
-    The format makes sure that the file is as large as they say: a header alone cannot claim memory.
-
-    Raises:
-        N3Error: it is not there, or no such file.
-    """
-    with _opened(path) as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            yield file
-    except FileNotFoundError:
-        raise N3Error(f"{path} does not exist", "Check the path, or make the file again") from None
-    except (SafetensorError, OSError) as error:
-        raise N3Error(
-            f"{path} is not a readable safetensors file: {error}", "Make or download it again"
-        ) from None
-
-
-def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Hash of all that a safetensors file says. The format itself does not notice a flipped bit."""
-    names = sorted(tensors)
-    form = [(name, str(tensors[name].dtype), list(tensors[name].shape)) for name in names]
-    digest = hashlib.sha256(json.dumps([dict(metadata), form], sort_keys=True).encode())
-    for name in names:
-        digest.update(tensors[name].flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def sha256(*parts: bytes | str) -> str:

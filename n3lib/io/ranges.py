@@ -25,12 +25,9 @@ class Range(NamedTuple):
 
 
 def check_ranges(settings: Any, section: str = "", **ranges: Range) -> None:
-    """Check numeric fields of a dataclass of settings.
+    """Check numeric fields of a dataclass of settings, a `section` of the configuration.
 
-    Args:
-        settings: the dataclass.
-        section: of the configuration, to name a setting in full.
-        ranges: field to its range; a field annotated `int` takes whole numbers only.
+    `ranges` gives each field's; a field annotated `int` takes whole numbers only.
 
     Raises:
         N3Error: a value is no such number, or outside its range.
@@ -41,6 +38,5 @@ def check_ranges(settings: Any, section: str = "", **ranges: Range) -> None:
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         inside = number and allowed.least <= value <= allowed.most
         if not inside or (allowed.open and value == allowed.least):
-            full = f"{section}.{name}" if section else name
-            kind = "a whole number" if whole else "a number"
+            full, kind = f"{section}.{name}".lstrip("."), "a whole number" if whole else "a number"
             raise N3Error(f"{full} cannot be {value!r}", f"Set it to {kind} {allowed}")

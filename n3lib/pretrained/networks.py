@@ -16,8 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.backbone import Backbone, BackboneConfig
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_tensors
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
+from n3lib.io.tensors import read_tensors
 
 AVIARY_WEIGHTS = Path(__file__).parent / "aviary.safetensors"
 # Mean and standard deviation that pixels in 0..1 are normalized with, per channel.

@@ -8,10 +8,9 @@ import torch
 from tqdm import tqdm
 
 from n3lib.data.dataset import check_sentences
-from n3lib.data.images import cache_dir
-from n3lib.io.console import printable
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_tensors, sha256, write_tensors
+from n3lib.io.errors import N3Error, printable
+from n3lib.io.files import cache_dir, sha256
+from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.text.tokens import Encoded, TokenEncoder
 
 
@@ -42,7 +41,7 @@ def encode_cached(
     Args:
         encoder: any `TokenEncoder`.
         sentences: S sentences, each encoded on its own.
-        cache: see `n3lib.data.images.cache_dir`.
+        cache: see `n3lib.io.files.cache_dir`.
 
     Raises:
         N3Error: a string instead of sentences, the encoder cannot be loaded, or the cache cannot be written.

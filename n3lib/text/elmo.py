@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, sha256, sha256_file
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, read_json, sha256, sha256_file
 from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
@@ -146,7 +145,7 @@ def tokenize(text: str) -> list[str]:
 
 def _official() -> Path:
     """The folder of the official original model, downloaded if it is not there yet."""
-    from n3lib.data.images import cache_dir
+    from n3lib.io.files import cache_dir
 
     folder = cache_dir() / "elmo"
     for name in FILES:

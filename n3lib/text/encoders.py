@@ -1,10 +1,11 @@
 """The text encoders by name; each is imported when it is asked for, as most bring a large package along."""
 
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 from n3lib.text.tokens import TokenEncoder
 
 WIDEST = 4096  # numbers per word
+MOVED = "Name the place of its files: --encoder PATH, or Run.load(folder, encoder=PATH)"
 _BERT = "bert-base-uncased"
 
 
@@ -67,3 +68,29 @@ def at_place(spec: str) -> str:
         prefix, path = "", expand(_BERT if spec == "bert" else spec)
     there = path.is_file() if kind == "glove" else path.is_dir()
     return f"{prefix}{path.absolute()}" if there else ""
+
+
+def find_encoder(spec: str, place: str = "", given: str = "") -> str:
+    """The text encoder of a run, as `make_encoder` takes it.
+
+    What was a file or folder in training is never looked for on a hub.
+
+    Args:
+        spec: what the configuration of the run names.
+        place: where that was in training (`at_place`); empty for no file or folder, or where none was noted.
+        given: where a user says that it is now; empty for `place`, or what `spec` names from here.
+
+    Raises:
+        N3Error: there is nothing at that place, or a place is given for what has no files.
+    """
+    kind = spec.partition(":")[0]
+    if given and kind == "words":
+        raise N3Error(f"the text encoder {spec} has no files", "Leave --encoder out")
+    if given and kind in ("elmo", "glove") and not given.startswith(f"{kind}:"):
+        given = f"{kind}:{given}"
+    if not place and not given:
+        return spec
+    found = at_place(given) if given else at_place(place) or at_place(spec)
+    if not found:
+        raise N3Error(f"the text encoder {spec} is not at {given or place}", MOVED)
+    return found

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float16
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import sha256, sha256_file
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, sha256, sha256_file
 from n3lib.text.tokens import Encoded
 from n3lib.text.vectors import VectorFile
 

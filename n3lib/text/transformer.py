@@ -10,8 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import sha256, sha256_file
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, sha256, sha256_file
 from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included

@@ -25,7 +25,8 @@ from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.photographs.classes import AWA2_NAMES
 from n3lib.data.wikipedia.descriptions import Collected
-from n3lib.experiments.box_saliency import question
+from n3lib.experiments.cost import Measurement
+from n3lib.experiments.saliency import question
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json
 from n3lib.run import Run
@@ -269,7 +270,7 @@ def test_the_saliency_of_another_run_is_kept(
         return question(run) | {"metrics": {"inside": 50.0, "even": 40.0}}
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("n3lib.experiments.box_saliency.measure", measure)
+    monkeypatch.setattr("n3lib.experiments.saliency.measure_boxes", measure)
     monkeypatch.setattr(Run, "load", lambda folder, _: {"run": run, "longer": longer}[folder.name])
     assert main(["saliency", "run"]) == main(["saliency", "run"]) == 0
     capsys.readouterr()
@@ -315,13 +316,13 @@ def test_where_nothing_can_be_written_no_work_is_begun(
         raise AssertionError("begun")
 
     for name in (
-        "n3lib.run.load_data", "n3lib.evaluation.predict", "n3lib.experiments.search.train",
+        "n3lib.run.load_data", "n3lib.evaluation.predict", "n3lib.experiments.hyperparameters.train",
         "n3lib.synthesis.synthesize",
         "n3lib.experiments.pretrain.aviary", "n3lib.data.fetch.archives.download",
         "n3lib.text.cache.encode_cached",
     ):  # fmt: skip
         monkeypatch.setattr(name, work)
-    monkeypatch.setattr("n3lib.experiments.bench.MEASUREMENTS", {"loader": work})
+    monkeypatch.setattr("n3lib.experiments.cost.MEASUREMENTS", {"loader": Measurement(work, "small")})
     monkeypatch.setattr("n3lib.data.read_descriptions", lambda _: small_world.texts)
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_text("")

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from n3lib.data.texts import read_classes, read_some_texts, read_texts, sentences
+from n3lib.data.dataset import Sentence
+from n3lib.data.texts import erase, read_classes, read_some_texts, read_texts, sentences
 from n3lib.io.errors import N3Error
 
 CLASSES = ("001.Blue_Jay", "002.Black_footed_Albatross")
@@ -164,3 +165,11 @@ def test_own_classes(write):
 def test_faults_of_own_classes(write, value, problem):
     with pytest.raises(N3Error, match=problem):
         read_classes(write(value))
+
+
+def test_erased_words_are_gone():
+    sentence = Sentence("Red cap, REDDISH tail; red-eyed.", 0.5)
+    erased = erase([sentence, "a.b axb"], ["red", "a.b"])
+    assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
+    assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
+    assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read

@@ -17,7 +17,6 @@ from n3lib.experiments.interpret import Evidence, Reading, evidence
 from n3lib.io.errors import N3Error
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
-from n3lib.synthesis import synthesize
 from n3lib.text.bank import Text
 from n3lib.text.reader import Reader, TextConfig
 from n3lib.text.tfidf import TfIdf
@@ -63,7 +62,7 @@ TEXTS = {
 
 @pytest.fixture
 def planted(make_backbone: Callable[..., Backbone], tiny_run: Run) -> Callable[..., Run]:
-    """A run with a planted model; `terms` are the only words that it counts, with their weight."""
+    """A run with a planted model; `terms` are the only words that count, with their weight."""
 
     def make(a: float = 0.0, b: float = 0.0, terms: dict[str, float] | None = None) -> Run:
         reader = Reader.fit(Pieces(), list(TEXTS.values()), TextConfig(ngrams=2))
@@ -181,7 +180,7 @@ def test_words_behind_max_tokens_count_in_the_average(planted: Callable[..., Run
 
 
 @pytest.mark.parametrize("pooling", ["tokens", "sentence"])
-def test_the_text_is_the_one_that_is_read(planted: Callable[..., Run], pooling: str) -> None:
+def test_the_text_is_that_of_the_text_pipeline(planted: Callable[..., Run], pooling: str) -> None:
     texts = [[Sentence("A crimson cap.", 0.25), "...", "The tail is long."], TEXTS["jet"]]
     reader = dataclasses.replace(planted().reader, config=TextConfig(pooling=pooling, max_tokens=4))
     text, _, encoded = interpret.differentiable(reader, texts)
@@ -205,15 +204,15 @@ def test_word_pieces_are_joined(tokens: list[str], words: list[str]) -> None:
     assert interpret.joined(tokens) == words
 
 
-def test_a_term_hands_its_influence_to_the_places_where_it_stands() -> None:
+def test_the_influence_of_a_term_is_shared_by_the_places_where_it_occurs() -> None:
     texts = [["The blue wings."], ["Blue tail, blue-gray wings."]]
     tfidf = TfIdf.fit(texts, ngrams=2)
     terms = {"blue": 1.0, "blue wings": 8.0, "wings": 0.5}
     values = [terms.get(word, 0.0) for word in tfidf.vocabulary]
     # "The" is a stop word; "blue" of the second sentence is no part of "blue wings".
     sentences = [["the", "blue", "wings"], ["a", "blue", "tail"]]
-    handed = interpret.hand_on(sentences, values, tfidf)
-    assert handed == pytest.approx([0, 0.5 + 4, 0.5 + 4, 0, 0.5, 0])
+    shared = interpret.share_out(sentences, values, tfidf)
+    assert shared == pytest.approx([0, 0.5 + 4, 0.5 + 4, 0, 0.5, 0])
 
 
 def readings() -> dict[str, Reading]:
@@ -251,7 +250,7 @@ def test_a_page_is_escaped_and_readable_on_any_background() -> None:
 
 
 def test_a_class_without_description_is_refused(planted: Callable[..., Run]) -> None:
-    with pytest.raises(N3Error, match="true class 'emu' has no description"):
+    with pytest.raises(N3Error, match="'emu'"):
         evidence(planted(), TEXTS, IMAGE, "emu")
 
 
@@ -264,13 +263,3 @@ def test_an_image_that_is_not_pixels_is_refused(
 ) -> None:
     with pytest.raises(N3Error, match=re.escape(told)):
         evidence(planted(), TEXTS, image, "ruby")
-
-
-def test_the_first_right_image(tiny_run: Run, unseen: dict[str, tuple[str, ...]]) -> None:
-    network = synthesize(tiny_run, unseen)
-    images = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
-    answers = network.probabilities(images).argmax(1)
-    wrong = (answers + 1) % 5
-    labels = torch.where(torch.arange(6) >= 4, answers, wrong)
-    assert interpret.first_right(network, images, labels) == 4
-    assert interpret.first_right(network, images, wrong) == 0

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from n3lib.config import RunConfig, difference, read_config
 from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.experiments import search as search_module
+from n3lib.experiments import hyperparameters
 from n3lib.experiments.benchmark import N3_FORMS
 from n3lib.experiments.results import (
     Markup,
@@ -32,7 +32,6 @@ from n3lib.experiments.results import (
     table,
     write_result,
 )
-from n3lib.experiments.search import search
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json
 from n3lib.model import N3
@@ -323,15 +322,17 @@ def test_the_searchs_result_is_its_own(
     def begin(*_: object, **__: object) -> None:
         raise Begun
 
-    monkeypatch.setattr(search_module, "train", begin)
-    monkeypatch.setattr(search_module, "load_data", lambda _: small_world)
+    monkeypatch.setattr(hyperparameters, "train", begin)
+    monkeypatch.setattr(hyperparameters, "load_data", lambda _: small_world)
     command = shlex.split(read_json(RESULTS / "hyperparameters" / "aviary.json")["command"])
     settings = [part for part in command if "=" in part]
     write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "hyperparameters" / "aviary.json"))
 
     def again(*settings: str, name: str = "aviary", trials: int = 10) -> None:
         where = {"folder": tmp_path / "runs" / name, "results": tmp_path / "results"}
-        search(ROOT / command[2], overrides=settings, trials=trials, told=lambda _: None, **where)
+        hyperparameters.random_search(
+            ROOT / command[2], overrides=settings, trials=trials, log=lambda _: None, **where
+        )
 
     with pytest.raises(N3Error, match=r"aviary.json.*train.steps is 120 there and 400 here.*another name"):
         again()

@@ -1,4 +1,9 @@
-"""Saliency of networks whose gradient is known, and its share on the bird."""
+"""Saliency of networks whose gradient is known, its share on the bird, and a measurement on photographs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,9 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from n3lib.data.aviary.species import draw_with_mask, make_species
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.evaluation import evaluate
 from n3lib.experiments import saliency
-from n3lib.experiments.saliency import Birds, concentration, draw_birds, share_inside
+from n3lib.experiments.saliency import (
+    box_table,
+    draw_birds,
+    measure_boxes,
+    share_inside,
+)
 from n3lib.io.errors import N3Error
+from n3lib.io.files import write_json
+from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork
 
 
@@ -30,7 +44,7 @@ def test_saliency_of_a_linear_network(size: float) -> None:
     network, images = Linear(weight), torch.randint(0, 256, (2, 4, 5, 3), dtype=torch.uint8)
     labels = network(network.preprocess(images)).argmax(1)
     x = (images.permute(0, 3, 1, 2).double() / 255 - 0.5) / torch.tensor([0.25, 0.5, 1.0])[:, None, None]
-    for image, label, got in zip(x, labels, saliency.saliency(network, images, labels), strict=True):
+    for image, label, got in zip(x, labels, saliency.saliency_maps(network, images, labels), strict=True):
         margin = ((weight[label] - weight[1 - label]) * image).sum()
         other = 1 / (1 + margin.exp())  # the other class's probability
         slope = other * (weight[1 - label] - weight[label])  # dE/dx
@@ -40,7 +54,7 @@ def test_saliency_of_a_linear_network(size: float) -> None:
 @pytest.mark.usefixtures("unannotated")
 def test_normalized_images_are_refused() -> None:
     with pytest.raises(N3Error, match="float32"):
-        saliency.saliency(Linear(torch.randn(2, 3, 4, 5)), torch.rand(1, 4, 5, 3), torch.tensor([0]))
+        saliency.saliency_maps(Linear(torch.randn(2, 3, 4, 5)), torch.rand(1, 4, 5, 3), torch.tensor([0]))
 
 
 def test_share_of_an_even_map_is_the_area() -> None:
@@ -59,23 +73,73 @@ def test_birds_are_drawn_with_their_masks() -> None:
     assert len({picture.numpy().tobytes() for picture in birds.masks}) == 6  # each in its own scene
 
 
-def test_concentration_by_hand() -> None:
-    """One network looks at the upper half, one at the left; the birds are in the upper left and the left."""
-    masks = torch.zeros(4, 4, 4, dtype=torch.bool)
-    masks[:2, :2], masks[2:, :3] = True, True
-    images = torch.randint(0, 256, (4, 4, 4, 3), dtype=torch.uint8)
-    birds = Birds(images, masks, torch.tensor([0, 0, 1, 1]))
-    upper, left = torch.zeros(2, 2, 3, 4, 4)
-    upper[0, :, :2] = left[0, :, :, :2] = 0.1
-    found = concentration({"up": Linear(upper), "left": Linear(left)}, birds)
-    shares = {name: share for name, share, _ in found.rows}
-    assert shares == {"an even map": "62.5 ± 17.7", "up": "100.0 ± 0.0", "left": "62.5 ± 17.7"}
-    assert found.note == "up less left: 37.5 ± 17.7 points, and more in 2 of 2 classes."
-
-
 def test_maps_show_every_network() -> None:
     birds = draw_birds([bird.attributes for bird in make_species(3)], 1, 16)
-    picture = saliency.maps({"a": Linear(torch.randn(3, 3, 16, 16))}, birds, [0, 2])
+    picture = saliency.map_gallery({"a": Linear(torch.randn(3, 3, 16, 16))}, birds, [0, 2])
     assert len(picture.figure.axes) == 4
     assert picture.figure.axes[2].get_ylabel() == "a"
     assert picture._repr_jpeg_()[:2] == b"\xff\xd8"
+
+
+# Photographs
+
+
+def box_result(method: str, seed: int, inside: list[float]) -> dict[str, Any]:
+    by_class = {"inside": inside, "even": [40.0, 20.0], "per_class_accuracy": [50.0, 60.0]}
+    metrics = {name: sum(values) / 2 for name, values in by_class.items()}
+    shape = {"dataset": "cub", "split": "SS", "ways": 2, "seed": seed, "environment": {}}
+    return {"study": "saliency", "method": method, "metrics": metrics, "by_class": by_class} | shape
+
+
+def test_methods_are_compared_class_by_class_with_n3_of_the_same_seed(tmp_path: Path) -> None:
+    for name, one in {
+        "a": box_result("n3-all-exemplar", 0, [60.0, 50.0]),
+        "b": box_result("n3-classifier-exemplar", 0, [58.0, 51.0]),
+        "c": box_result("n3-constant-exemplar", 1, [10.0, 10.0]),
+    }.items():
+        write_json(tmp_path / f"{name}.json", one | {"config": {"episodes": {"kind": "zero-shot"}}})
+    even, n3, constant, only = box_table(tmp_path).rows
+    assert even[1] == "30.0 ± 14.1"
+    assert n3 == ["N3, every layer", "55.0 ± 7.1", "", "55.0"]
+    assert constant[2] == ""  # there is no N3 of its seed
+    assert only[1:3] == ["54.5 ± 4.9", "0.5 ± 2.1, more in 1 of 2 classes"]
+
+
+def test_without_results_the_command_is_named(tmp_path: Path) -> None:
+    assert "n3 saliency RUN" in str(box_table(tmp_path / "none"))
+
+
+def of(run: Run, name: str, split: str) -> Run:
+    """The same run, as if of another dataset."""
+    return replace(run, config=replace(run.config, data=replace(run.config.data, name=name, split=split)))
+
+
+@pytest.mark.parametrize(("name", "split"), [("aviary", "PS"), ("cub", "160/40")])
+def test_only_photographs_with_boxes(name: str, split: str, tiny_run: Run) -> None:
+    with pytest.raises(N3Error, match=f"{name} {split}"):
+        measure_boxes(of(tiny_run, name, split))
+
+
+def test_shares_and_accuracy_of_a_run(
+    tiny_run: Run, small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes are the left quarter of every picture; what is left of the saliency is in the others."""
+
+    def masks(columns: slice) -> Callable[..., np.ndarray]:
+        def make(root: str, images: list[int], size: int) -> np.ndarray:
+            mask = np.zeros((len(images), size, size), bool)
+            mask[:, :, columns] = True
+            return mask
+
+        return make
+
+    monkeypatch.setattr(saliency, "load_data", lambda config: small_world)
+    run, results = replace(of(tiny_run, "cub", "SS"), image_size=16), []
+    for columns in (slice(0, 4), slice(4, 16)):
+        monkeypatch.setattr(saliency, "bird_masks", masks(columns))
+        results.append(measure_boxes(run))
+    assert [one["metrics"]["even"] for one in results] == [25, 75]
+    assert results[0]["metrics"]["inside"] + results[1]["metrics"]["inside"] == pytest.approx(100, abs=1e-3)
+    found = evaluate(tiny_run, small_world, ways=3)["metrics"]["per_class_accuracy"]
+    assert results[0]["metrics"]["per_class_accuracy"] == pytest.approx(found, abs=1e-3)
+    assert [len(values) for values in results[0]["by_class"].values()] == [3, 3, 3]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from n3lib.config import RunConfig
+from n3lib.io.errors import N3Error
 from n3lib.io.files import write_json
 from n3lib.trainer import TrainConfig
 
@@ -48,6 +49,21 @@ def fault(_ledger: dict) -> Callable[..., None]:
         assert not lost, f"{part}, {what}: something is lost"
 
     return note
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[[Callable[[], Any]], bool]:
+    """Whether a call is refused in one line with a remedy; any other error is a fault and passes through."""
+
+    def is_refused(call: Callable[[], Any]) -> bool:
+        try:
+            call()
+        except N3Error as error:
+            assert "\n" not in str(error) and error.remedy
+            return True
+        return False
+
+    return is_refused
 
 
 class Nursery:

@@ -24,7 +24,8 @@ from n3lib.data.fetch.unpack import extract
 from n3lib.data.images import load_image
 from n3lib.data.texts import read_classes, sentences
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, read_tensors, write_json
+from n3lib.io.files import read_json, write_json
+from n3lib.io.tensors import read_tensors
 from n3lib.run import Run
 from n3lib.synthesis import classify, load, save, synthesize
 from n3lib.text.encoders import make_encoder
@@ -38,16 +39,6 @@ fuzzed = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-def refused(read: Callable[[], Any]) -> bool:
-    """Whether it was refused in one line of the library; any other error is a fault and passes through."""
-    try:
-        read()
-    except N3Error as error:
-        assert "\n" not in str(error)
-        return True
-    return False
 
 
 # Nothing is run.
@@ -72,7 +63,7 @@ def test_nothing_in_the_library_unpickles_or_evaluates() -> None:
                 options = {option.arg: ast.unparse(option.value) for option in node.keywords}
                 bad = called in calls
                 bad |= called == "np.load" and options.get("allow_pickle") != "False"
-                bad |= called == "yaml.load" and ast.unparse(node.args[1]) != "_Plain"
+                bad |= called == "yaml.load" and "Loader" in ast.unparse(node.args[1])
                 bad |= options.get("trust_remote_code") == "True" or options.get("shell") == "True"
                 if bad:
                     found.append(f"{path.name}:{node.lineno} {called}")
@@ -88,7 +79,9 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ran"
 
 
-def test_a_configuration_imports_and_opens_nothing(trap: Path, fault: Callable, tmp_path: Path) -> None:
+def test_a_configuration_imports_and_opens_nothing(
+    trap: Path, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     (tmp_path / "other.yaml").write_text("seed: 77\n")
     for value in (
         {"data": {"class_path": "evil.Evil"}},
@@ -105,7 +98,9 @@ def test_a_configuration_imports_and_opens_nothing(trap: Path, fault: Callable, 
     fault("loading", "YAML that calls Python", "one line", trap.exists())
 
 
-def test_an_encoder_folder_runs_nothing(trap: Path, fault: Callable, tmp_path: Path) -> None:
+def test_an_encoder_folder_runs_nothing(
+    trap: Path, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     folder = tmp_path / "encoder"
     folder.mkdir()
     auto = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
@@ -216,7 +211,9 @@ JSON = {
 
 
 @pytest.mark.parametrize("what", JSON)
-def test_json_that_nobody_means_is_refused(what: str, fault: Callable, tmp_path: Path) -> None:
+def test_json_that_nobody_means_is_refused(
+    what: str, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     path = tmp_path / "classes.json"
     path.write_text(JSON[what], encoding="utf-8")
     with pytest.raises(N3Error, match="classes.json"):
@@ -255,13 +252,13 @@ def test_ten_megabytes_are_cut_in_seconds(unit: str, fault: Callable, many: Call
 def test_punctuation_alone_and_100_000_classes(tiny_run: Run, fault: Callable, tmp_path: Path) -> None:
     path = tmp_path / "classes.json"
     write_json(path, {"a": "?!... --", "b": "Blue."})
-    with pytest.raises(N3Error, match="no text for 1 class"):
+    with pytest.raises(N3Error, match=path.name):
         read_classes(path)
     fault("texts", "only punctuation", "one line")
     path.write_text(json.dumps({f"class {k}": "A red bird." for k in range(100_000)}))
     classes = read_classes(path)
     assert len(classes) == 100_000
-    with pytest.raises(N3Error, match="100,000 classes are too many"):
+    with pytest.raises(N3Error, match="100,000"):
         synthesize(tiny_run, classes)
     fault("texts", "100,000 classes", "read; one line before memory is taken")
 
@@ -269,7 +266,7 @@ def test_punctuation_alone_and_100_000_classes(tiny_run: Run, fault: Callable, t
 # Images.
 
 
-def test_images_of_all_kinds(fault: Callable, tmp_path: Path) -> None:
+def test_images_of_all_kinds(refused: Callable, fault: Callable, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -292,7 +289,9 @@ def test_images_of_all_kinds(fault: Callable, tmp_path: Path) -> None:
 
 @fuzzed
 @given(data=st.data())
-def test_images_with_bytes_changed(data: st.DataObject, fault: Callable, tmp_path: Path) -> None:
+def test_images_with_bytes_changed(
+    data: st.DataObject, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     kind = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]))
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (18, 24, 3), dtype=np.uint8)
@@ -316,7 +315,7 @@ def test_a_header_of_hundreds_of_megabytes_is_not_read(fault: Callable, tmp_path
         with tarfile.open(path, "w:gz", compresslevel=1) as tar:
             tar.fileobj.write(info.tobuf(tarfile.PAX_FORMAT))
             tar.fileobj.write(b"0" * 2_000_000)  # it is refused before these are looked at
-        with pytest.raises(N3Error, match="a header of 300 MB"):
+        with pytest.raises(N3Error, match="300 MB"):
             extract(path, tmp_path / "out")
         fault(
             "archives",
@@ -328,7 +327,9 @@ def test_a_header_of_hundreds_of_megabytes_is_not_read(fault: Callable, tmp_path
 
 @fuzzed
 @given(data=st.data())
-def test_archives_with_bytes_changed(data: st.DataObject, fault: Callable, tmp_path: Path) -> None:
+def test_archives_with_bytes_changed(
+    data: st.DataObject, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     kind, buffer = data.draw(st.sampled_from(["zip", "tar"])), io.BytesIO()
     names = data.draw(
         st.lists(st.text(max_size=12) | st.sampled_from(["../a", "/a", "a", "a/b", "."]), max_size=4)
@@ -374,7 +375,7 @@ anything = st.recursive(
 
 @fuzzed
 @given(content=st.binary(max_size=80) | anything.map(lambda value: json.dumps(value).encode()))
-def test_any_json(content: bytes, fault: Callable, tmp_path: Path) -> None:
+def test_any_json(content: bytes, refused: Callable, fault: Callable, tmp_path: Path) -> None:
     path = tmp_path / "any.json"
     path.write_bytes(content)
     refused(lambda: read_json(path))
@@ -385,7 +386,7 @@ def test_any_json(content: bytes, fault: Callable, tmp_path: Path) -> None:
 
 @fuzzed
 @given(data=st.data())
-def test_any_configuration(data: st.DataObject, fault: Callable, tmp_path: Path) -> None:
+def test_any_configuration(data: st.DataObject, refused: Callable, fault: Callable, tmp_path: Path) -> None:
     names = ["data", "text", "model", "train", "seed", "fit", "mirror", "class_path", "config"]
     value = data.draw(st.dictionaries(st.sampled_from(names), anything, max_size=3))
     path = tmp_path / "any.yaml"
@@ -397,7 +398,9 @@ def test_any_configuration(data: st.DataObject, fault: Callable, tmp_path: Path)
 
 @fuzzed
 @given(data=st.data())
-def test_any_card(data: st.DataObject, tiny_run: Run, unseen: dict, fault: Callable, tmp_path: Path) -> None:
+def test_any_card(
+    data: st.DataObject, tiny_run: Run, unseen: dict, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     folder = tmp_path / "net"
     if not folder.exists():
         save(synthesize(tiny_run, unseen), folder)

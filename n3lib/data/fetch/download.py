@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from n3lib.io.console import printable
-from n3lib.io.errors import N3Error
+from n3lib.io.errors import N3Error, printable
 from n3lib.io.files import check_space, read_json, write_json, writing
 
 TRIES = 5

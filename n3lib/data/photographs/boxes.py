@@ -10,7 +10,7 @@ from PIL import Image
 from n3lib.data.photographs.cub import CUB
 from n3lib.data.photographs.lists import check_same_images, read_pairs
 from n3lib.io.errors import N3Error
-from n3lib.io.paths import expand
+from n3lib.io.files import expand
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
 _REMEDY = "Unpack CUB_200_2011.tgz again"

@@ -25,8 +25,7 @@ from n3lib.data.images import THREADS, image_array, load_image
 from n3lib.data.names import human_name
 from n3lib.data.texts import read_texts
 from n3lib.io.errors import N3Error
-from n3lib.io.files import sha256, sha256_file
-from n3lib.io.paths import expand
+from n3lib.io.files import expand, sha256, sha256_file
 
 # The random splits of the paper's appendix B.
 REDUCED_SPLITS = ("160/40", "82/20")
@@ -105,7 +104,7 @@ def load(
         text: the JSON file of descriptions (see `n3lib.data.texts`); by default `source.text` in `root`, in
             the dataset's folder or beside it. "names" for no description but the name of the class.
         size: side of the square images in pixels.
-        cache: where decoded images are kept, see `n3lib.data.images.cache_dir`.
+        cache: where decoded images are kept, see `n3lib.io.files.cache_dir`.
         visual: keep only sentences marked at least this much as visual, see `n3lib.data.texts.read_texts`.
 
     Raises:

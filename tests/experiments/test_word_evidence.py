@@ -1,4 +1,4 @@
-"""The check of word evidence: what tells, what is erased, and a planted model whose words are known."""
+"""The test of word evidence: which words tell, and a planted model whose words are known."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from n3lib.backbone import Backbone
 from n3lib.data.aviary.species import make_species, words_for
-from n3lib.data.dataset import Sentence
-from n3lib.experiments.word_check import check_words, erase, telling_words
+from n3lib.experiments.word_evidence import check_words, telling_words
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.text.bank import Text
@@ -31,14 +30,6 @@ class Counting(N3):
         return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.lexical).sum(1))
 
 
-def test_erased_words_are_gone() -> None:
-    sentence = Sentence("Red cap, REDDISH tail; red-eyed.", 0.5)
-    erased = erase([sentence, "a.b axb"], ["red", "a.b"])
-    assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
-    assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
-    assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read
-
-
 def test_words_that_most_others_share_do_not_tell() -> None:
     first, *others = [bird.attributes for bird in make_species(4)]
     crowd = {str(i): {**bird, "crest": first["crest"]} for i, bird in enumerate(others)}
@@ -49,7 +40,7 @@ def test_words_that_most_others_share_do_not_tell() -> None:
 
 
 def test_the_check_finds_planted_words(make_backbone: Callable[..., Backbone], tiny_run: Run) -> None:
-    """The model listens to three words a class: they are picked, and without them nothing is left."""
+    """The model listens to three words per class: they are picked, and without them nothing is left."""
     texts = {
         "ruby": ["Crimson cap, long tail.", "The wings are streaked."],
         "jet": ["Black, dull, plain bird."],

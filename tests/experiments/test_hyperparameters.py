@@ -15,8 +15,8 @@ import pytest
 from n3lib.config import RunConfig
 from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.experiments import search as module
-from n3lib.experiments.search import SPACE, draw, search, searched
+from n3lib.experiments import hyperparameters
+from n3lib.experiments.hyperparameters import SPACE, draw, random_search, searched
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import read_json, write_json
 
@@ -28,14 +28,14 @@ SHORT = ["--train.steps=1", "--train.warmup=1", "--model.d=8", "--exemplar_image
 WORKER = """
 import sys
 from pathlib import Path
-from n3lib.experiments import search as module
+from n3lib.experiments import hyperparameters
 
 def stuck(config, folder, **how):
     print(folder.name, flush=True)
     sys.stdin.read()
 
-module.train = stuck
-module.search(Path(sys.argv[1]), Path(sys.argv[2]), trials=2, results=Path("results"))
+hyperparameters.train = stuck
+hyperparameters.random_search(Path(sys.argv[1]), Path(sys.argv[2]), trials=2, results=Path("results"))
 """
 
 
@@ -60,14 +60,18 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         begun.append(f"test {run.folder.name}")
         return {"metrics": {"per_class_accuracy": 40.0}, "config": read_json(run.folder / "config.json")}
 
-    monkeypatch.setattr(module, "train", train)
-    monkeypatch.setattr(module, "evaluate", evaluate)
-    monkeypatch.setattr(module, "Run", SimpleNamespace(load=lambda folder: SimpleNamespace(folder=folder)))
+    monkeypatch.setattr(hyperparameters, "train", train)
+    monkeypatch.setattr(hyperparameters, "evaluate", evaluate)
+    monkeypatch.setattr(
+        hyperparameters, "Run", SimpleNamespace(load=lambda folder: SimpleNamespace(folder=folder))
+    )
     return begun
 
 
 def tried(folder: Path, trials: int = 2, overrides: list[str] | None = None) -> dict[str, Any] | None:
-    return search(CONFIG, folder / "few", overrides or [], trials, folder / "results", lambda line: None)
+    return random_search(
+        CONFIG, folder / "few", overrides or [], trials, folder / "results", lambda line: None
+    )
 
 
 def test_the_same_seed_draws_the_same_and_more_trials_extend_fewer() -> None:
@@ -110,7 +114,7 @@ def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> Non
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text("my journal, day 1")
     with pytest.raises(N3Error, match=name):
-        search(CONFIG, tmp_path / "mine", (), 1, tmp_path / "results", lambda _: None)
+        random_search(CONFIG, tmp_path / "mine", (), 1, tmp_path / "results", lambda _: None)
     assert [path.read_text() for path in (tmp_path / "mine").glob(name)] == ["my journal, day 1"]
     assert not (tmp_path / "mine" / "search.json").exists()
 
@@ -119,10 +123,10 @@ def test_two_searches_of_one_name_do_not_answer_for_each_other(tmp_path: Path, b
     first, results = tried(tmp_path / "a"), tmp_path / "a" / "results"
     tried(tmp_path / "b", overrides=["--seed=1"])
     del begun[:]
-    with pytest.raises(N3Error, match="few.json.*train.steps is 20 there and 30 here.*another name"):
-        search(CONFIG, tmp_path / "b" / "few", ["--train.steps=30"], 2, results, lambda line: None)
-    with pytest.raises(N3Error, match="few.json.*seed is 0 there and 1 here"):  # all of it is run already
-        search(CONFIG, tmp_path / "b" / "few", ["--seed=1"], 2, results, lambda line: None)
+    with pytest.raises(N3Error, match="few.json.*train.steps"):
+        random_search(CONFIG, tmp_path / "b" / "few", ["--train.steps=30"], 2, results, lambda line: None)
+    with pytest.raises(N3Error, match="few.json.*seed"):  # all of it is run already
+        random_search(CONFIG, tmp_path / "b" / "few", ["--seed=1"], 2, results, lambda line: None)
     assert begun == [] and read_json(results / "few.json") == first
 
 
@@ -130,13 +134,13 @@ def test_the_result_of_another_search_that_ended_meanwhile_is_kept(
     tmp_path: Path, begun: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tried(tmp_path / "other", overrides=["--seed=1"])
-    real: Callable[..., Any] = module.train
+    real: Callable[..., Any] = hyperparameters.train
 
     def train(config: RunConfig, folder: Path, **how: Any) -> Any:
         write_json(tmp_path / "results" / "few.json", other)
         return real(config, folder, **how)
 
-    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(hyperparameters, "train", train)
     with pytest.raises(N3Error, match="few.json.*seed"):
         tried(tmp_path)
     assert read_json(tmp_path / "results" / "few.json") == other
@@ -189,42 +193,71 @@ def test_the_choice_never_touches_the_test_classes(tmp_path: Path, monkeypatch: 
     def refuse(*values: Any) -> Any:
         raise N3Error("test classes are asked for")
 
-    monkeypatch.setattr(module, "load_data", without)
-    monkeypatch.setattr(module, "evaluate", refuse)
-    told: list[str] = []
+    monkeypatch.setattr(hyperparameters, "load_data", without)
+    monkeypatch.setattr(hyperparameters, "evaluate", refuse)
+    logged: list[str] = []
     with pytest.raises(N3Error, match="test classes are asked for"):  # at the end, when all is chosen
-        search(CONFIG, tmp_path / "few", SHORT, 1, tmp_path / "results", told.append)
-    assert [line[:8] for line in told[1:]] == ["trial 0:", "trial 1:"]
-    found = float(told[2].split()[2])
-    assert found == pytest.approx(module.validation(tmp_path / "few" / "trial-1"), abs=0.051)
+        random_search(CONFIG, tmp_path / "few", SHORT, 1, tmp_path / "results", logged.append)
+    assert [line[:8] for line in logged[1:]] == ["trial 0:", "trial 1:"]
+    found = float(logged[2].split()[2])
+    assert found == pytest.approx(hyperparameters.validation(tmp_path / "few" / "trial-1"), abs=0.051)
 
 
-def test_a_trial_that_diverges_is_told_and_not_chosen(
+def test_a_trial_that_diverges_is_reported_and_not_chosen(
     tmp_path: Path, begun: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., Any] = module.train
+    real: Callable[..., Any] = hyperparameters.train
 
     def bursting(config: RunConfig, folder: Path, **how: Any) -> Any:
         if folder.name == "trial-1":
             raise Diverged("the loss is nan at step 1", "Lower train.lr")
         return real(config, folder, **how)
 
-    monkeypatch.setattr(module, "train", bursting)
+    monkeypatch.setattr(hyperparameters, "train", bursting)
     result = tried(tmp_path)
     assert result is not None and result["search"]["best"] == 2
     assert result["search"]["trials"][1]["validation"] is None
     assert tried(tmp_path) == result  # nor is it run again
-    with pytest.raises(N3Error, match="no trial in .* has ended well"):
-        search(CONFIG, tmp_path / "one", [], 1, tmp_path / "results", lambda line: None)
+    with pytest.raises(N3Error, match="one.*train.lr"):
+        random_search(CONFIG, tmp_path / "one", [], 1, tmp_path / "results", lambda line: None)
 
 
 def test_what_cannot_be_searched_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(N3Error, match="leaves no validation classes to choose on.*fit: train"):
-        search(CONFIG, tmp_path / "few", ["--fit=trainval"])
-    with pytest.raises(N3Error, match="cannot be searched"):
-        search(CONFIG, tmp_path / "few", trials=0)
+    with pytest.raises(N3Error, match="fit: train"):
+        random_search(CONFIG, tmp_path / "few", ["--fit=trainval"])
+    with pytest.raises(N3Error, match="0 trials"):
+        random_search(CONFIG, tmp_path / "few", trials=0)
     assert not (tmp_path / "few").exists()
     (tmp_path / "few").mkdir()
     (tmp_path / "few" / "search.json").write_text('{"config": {}, "searched": []}')
-    with pytest.raises(N3Error, match="few.*searched.*Choose another folder"):
-        search(CONFIG, tmp_path / "few")
+    with pytest.raises(N3Error, match="few.*searched"):
+        random_search(CONFIG, tmp_path / "few")
+
+
+# What chapter 10 shows
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    drawn = draw(list(SPACE), 0, 4)
+    trials = [
+        {"trial": k, "parameters": p, "validation": v}
+        for k, (p, v) in enumerate(zip([{}, *drawn], [41.0, 39.0, 43.04, None, 40.0], strict=True))
+    ]
+    search = {"space": {name: list(some) for name, some in SPACE.items()}, "trials": trials, "best": 2}
+    search |= {"configured": {"per_class_accuracy": 30.0}, "configured_values": dict.fromkeys(SPACE, 0.1)}
+    return {"search": search, "metrics": {"per_class_accuracy": 31.0}, "ways": 100, "chance": 1.0}
+
+
+def test_a_panel_for_each_hyperparameter(found: dict[str, Any]) -> None:
+    figure: Any = hyperparameters.search_figure(found)
+    axes = dict(zip(SPACE, figure.axes, strict=True))
+    assert {name: axis.get_xscale() == "log" for name, axis in axes.items()} == {
+        name: isinstance(some, tuple) for name, some in SPACE.items()
+    }
+    trials, chosen, level = axes["train.lr"].lines
+    assert len(trials.get_xdata()) == 3  # what diverged has no place
+    best = found["search"]["trials"][2]
+    assert chosen.get_xydata().tolist() == [[best["parameters"]["train.lr"], best["validation"]]]
+    assert level.get_ydata()[0] == 41.0
+    figure.canvas.draw()

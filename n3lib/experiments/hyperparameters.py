@@ -1,4 +1,4 @@
-"""Random search of N3's hyperparameters, chosen on the validation classes.
+"""Random search of N3's hyperparameters, chosen on the validation classes: chapter 10 and `n3 search`.
 
 The paper searches at random with 10 runs (section 4.3) and tabulates what it found (appendix D, Table 7):
 
@@ -7,22 +7,24 @@ The paper searches at random with 10 runs (section 4.3) and tabulates what it fo
     T2L LR, L2A LR                 train.lr, one rate for both parts
     (Max) Training Epoch           not searched: trials cost the same, and each keeps its best checkpoint
 
-Searched besides: the start of mu (section 5.4), and what the paper's own form does not have, the rate of mu
-and of the word weights and the ridge of the exemplar classifier. Width and heads stay as configured.
+Searched besides: the start of mu (section 5.4), and what the paper's own form does not have, the rate of the
+word weights and the ridge of the exemplar classifier. Width and heads stay as configured.
 
-A search is a folder: optuna's journal, and a run folder for each trial. Processes that share the folder share
-the work; on several machines, its file system must have file locks.
+A search is a folder: optuna's journal, and a run folder per trial. Processes that share the folder share the
+work; on several machines, its file system must have file locks.
 """
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -32,6 +34,7 @@ from n3lib.config import difference, read_config
 from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
+from n3lib.experiments import plots
 from n3lib.experiments.results import answered, edition, write_result
 from n3lib.io.console import tell
 from n3lib.io.errors import Diverged, N3Error
@@ -75,17 +78,17 @@ def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float |
     ]
 
 
-def search(
+def random_search(
     config: Path,
     folder: Path,
     overrides: Sequence[str] = (),
     trials: int = TRIALS,
     results: Path = Path("results/hyperparameters"),
-    told: Callable[[str], None] = tell,
+    log: Callable[[str], None] = tell,
 ) -> dict[str, Any] | None:
-    """Search, or go on with a search; whoever finishes the last trial tests the best.
+    """Search, or resume a search; the process that finishes the last trial tests the best.
 
-    Trial 0 is the configuration as it stands. It is there to compare with, and cannot be chosen.
+    Trial 0 is the configuration as it is. It is there to compare with, and cannot be chosen.
 
     Args:
         config: the YAML file. Its seed is also that of what is drawn.
@@ -93,7 +96,7 @@ def search(
         overrides: of the configuration; what is set here is not searched.
         trials: random ones, beside trial 0.
         results: where the result goes, named after the folder.
-        told: is given a line for where the result goes, for each trial and for the result.
+        log: gets a line for where the result goes, for each trial and for the result.
 
     Returns:
         The result of the best trial on the test classes, with all trials under `search`; None while other
@@ -109,7 +112,7 @@ def search(
             f"{len(names)} settings cannot be searched in {trials} trials",
             f"Leave a setting free, and ask for 1 to {MAX_TRIALS:,} trials",
         )
-    what = {"config": dataclasses.asdict(base), "searched": names}
+    what: dict[str, Any] = {"config": dataclasses.asdict(base), "searched": names}
     path = results / f"{folder.name}.json"
     _check_result(path, what, trials, base.data)
     data = load_data(base.data)
@@ -122,16 +125,16 @@ def search(
     with FileLock(folder / "search.lock"):
         own, other = folder / "search.json", "Choose another folder, or delete this one"
         if not answered(own, what, mark="searched", remedy=other):
-            taken = [path for path in map(folder.joinpath, TAKEN) if path.exists()]
-            if taken:
+            if taken := [path for path in map(folder.joinpath, TAKEN) if path.exists()]:
                 raise N3Error(f"{taken[0]} belongs to no search", other)
             write_json(own, what)
-        told(f"{folder}: trial 0 to {trials}; the result goes to {path}")
+        log(f"{folder}: trial 0 to {trials}; the result goes to {path}")
         study = _open(folder, names, base.seed, trials)
     for number in range(trials + 1):
-        with _claim(folder / f"trial-{number}.lock") as mine:
+        # A trial that another process runs is passed over; the system frees the lock when that process dies.
+        with suppress(Timeout), FileLock(folder / f"trial-{number}.lock", timeout=0):
             trial = study.trials[number]  # read with the lock held: another process may just have finished it
-            if not mine or trial.state.is_finished():
+            if trial.state.is_finished():
                 continue
             given = [f"--{name}={value}" for name, value in trial.params.items()]
             try:
@@ -140,29 +143,32 @@ def search(
                 )
             except Diverged as error:
                 study.tell(number, state=TrialState.FAIL)
-                told(f"trial {number}: {error}")
+                log(f"trial {number}: {error}")
                 continue
             found = validation(run.folder)
             study.tell(number, found)
-            told(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
+            log(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
     with FileLock(folder / "search.lock"):
         tried = study.trials[: trials + 1]
         if not all(trial.state.is_finished() for trial in tried):
-            told("the other trials are being run by other processes; the last to finish writes the result")
+            log("the other trials are being run by other processes; the last to finish writes the result")
             return None
-        trials_told = [
+        reached = [
             {"trial": t.number, "parameters": t.params, "validation": t.value and round(t.value, 3)}
             for t in tried
         ]
         _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
-        if not path.exists() or read_json(path)["search"]["trials"] != trials_told:
+        if not path.exists() or read_json(path)["search"]["trials"] != reached:
             result = _conclude(folder, tried, data)
-            values = {name: getattr(getattr(base, name.split(".")[0]), name.split(".")[1]) for name in names}
-            result["search"] |= {"trials": trials_told, "configured_values": values}
+            values = {
+                f"{part}.{field}": what["config"][part][field]
+                for part, field in (n.split(".") for n in names)
+            }
+            result["search"] |= {"trials": reached, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
             write_result(path, result | {"command": shlex.join(command)})
     result = read_json(path)
-    told(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
+    log(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
     return result
 
 
@@ -178,14 +184,11 @@ def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfi
         return
     found = read_json(path)
     # What was configured, in place of what was found.
-    configured = found["search"]["configured_values"]
-    config = {
-        part: {name: configured.get(f"{part}.{name}", value) for name, value in values.items()}
-        if isinstance(values, dict)
-        else values
-        for part, values in found["config"].items()
-    }
-    if differs := difference(found | {"config": config, "searched": list(configured)}, what | edition(data)):
+    configured, config = found["search"]["configured_values"], found["config"]
+    for name, value in configured.items():
+        part, field = name.split(".")
+        config.setdefault(part, {})[field] = value
+    if differs := difference(found | {"searched": list(configured)}, what | edition(data)):
         raise N3Error(f"{path} belongs to another search: {differs}", other)
     if (done := len(found["search"]["trials"]) - 1) > trials:
         raise N3Error(
@@ -194,17 +197,16 @@ def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfi
 
 
 def _distributions(names: Sequence[str]) -> dict[str, Any]:
-    kinds: dict[str, Any] = {}
-    for name in names:
-        some = SPACE[name]
-        kinds[name] = (
-            CategoricalDistribution(some) if isinstance(some, list) else FloatDistribution(*some, log=True)
-        )
-    return kinds
+    return {
+        name: CategoricalDistribution(some)
+        if isinstance(some := SPACE[name], list)
+        else FloatDistribution(*some, log=True)
+        for name in names
+    }
 
 
 def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.Study:
-    """The search's study, with every trial entered: who runs one is settled by locks."""
+    """The search's study, with every trial entered: locks decide who runs which."""
     parameters = [{}, *draw(names, seed, trials)]
     path = str(folder / "journal.log")
     # A lock that Windows can have too.
@@ -219,18 +221,6 @@ def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.
     return study
 
 
-@contextmanager
-def _claim(path: Path) -> Iterator[bool]:
-    """Whether the trial is this process's; the system lets go of the lock when the process dies."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(FileLock(path, timeout=0))
-            mine = True
-        except Timeout:
-            mine = False
-        yield mine
-
-
 def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset) -> dict[str, Any]:
     """Choose on validation, and only then look at the test classes."""
     done = [trial for trial in tried[1:] if trial.value is not None]
@@ -241,3 +231,38 @@ def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset)
     own = None if tried[0].value is None else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
     space = {name: SPACE[name] for name in best.params}
     return result | {"study": "search", "search": {"space": space, "best": best.number, "configured": own}}
+
+
+def search_figure(result: Mapping[str, Any]) -> Figure:
+    """Validation accuracy against each hyperparameter, a mark per trial.
+
+    The chosen trial is marked; the dashed line is the configuration as it is.
+    """
+    search = result["search"]
+    configured, *drawn = search["trials"]
+    trials = [one for one in drawn if one["validation"] is not None]
+    best = next(one for one in trials if one["trial"] == search["best"])
+    columns = min(3, len(search["space"]))
+    rows = -(-len(search["space"]) // columns)
+    figure, axes = plots.canvas(rows, columns, (7.2, 0.5 + 2.2 * rows), sharey=True)
+    for axis in axes.flat[len(search["space"]) :]:
+        axis.set_axis_off()
+    for (name, some), axis in zip(search["space"].items(), axes.flat, strict=False):
+        x, reached = zip(*((one["parameters"][name], one["validation"]) for one in trials), strict=True)
+        axis.plot(x, reached, "o", color=plots.BLUE, label="trial")
+        chosen = best["parameters"][name], best["validation"]
+        axis.plot(*chosen, "*", color=plots.ORANGE, markersize=13, label="chosen")
+        if (level := configured["validation"]) is not None:
+            axis.axhline(level, color=plots.GRAY, linestyle="--", linewidth=1, label="as configured")
+        axis.set(xlabel=name)
+        if all(isinstance(value, int) for value in x):
+            axis.set_xticks(some)
+            axis.margins(x=0.4)
+        else:
+            axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())  # they would run into one another
+            axis.set_xlim(some)
+    for axis in axes[:, 0]:
+        axis.set(ylabel="validation (%)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    return figure

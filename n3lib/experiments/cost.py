@@ -1,0 +1,207 @@
+"""What N3 costs, as ratios to what a user would otherwise run: chapter 11, `n3 bench` and `results/cost`.
+
+Both sides of a ratio run in one process, in turns; of each ratio the median and the quartiles over rounds
+are kept. A measurement that the file has already is not made again.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+
+from n3lib.experiments import plots
+from n3lib.experiments.cost_measures import (
+    accumulate,
+    batched,
+    growth,
+    inference,
+    loader,
+    memory,
+    profiled,
+    step,
+    synthesis,
+)
+from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
+from n3lib.experiments.results import Table, answered, write_result
+from n3lib.io.console import tell
+from n3lib.io.environment import environment as environment_of
+from n3lib.io.errors import N3Error
+from n3lib.io.files import check_writable, read_json
+
+FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
+
+
+class Measurement(NamedTuple):
+    """One measurement of the study.
+
+    Attributes:
+        measure: makes it, of a size in a number of rounds.
+        size: one of `SIZES`.
+        title: its row in the table of ratios; empty for what is no ratio.
+        goals: what is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
+    """
+
+    measure: Callable[[Size, int], dict[str, Any]]
+    size: str
+    title: str = ""
+    goals: tuple[float | None, float | None] = (None, None)
+
+
+_IN_PARTS = partial(memory, parts=4)
+MEASUREMENTS = {
+    "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
+    "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
+    "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
+    "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
+    "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
+    "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
+    "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
+    "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
+    "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
+    "growth-K": Measurement(partial(growth, letter="K"), "small"),
+    "growth-L": Measurement(partial(growth, letter="L"), "small"),
+    "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
+    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
+    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
+    "profile": Measurement(profiled, "paper"),
+}
+
+
+def measure_cost(
+    output: Path,
+    names: Iterable[str] = (),
+    sizes: Mapping[str, Size] = SIZES,
+    repeats: int = 5,
+    log: Callable[[str], None] = tell,
+) -> dict[str, Any]:
+    """Measure what `output` lacks.
+
+    Args:
+        output: the JSON file; written after each measurement.
+        names: of the measurements; all by default.
+        sizes: `paper`, `small` and `aviary`.
+        repeats: rounds of each comparison.
+        log: gets a line for the file, and one per measurement.
+
+    Returns:
+        What the file holds: `environment`, and `measurements` by name.
+
+    Raises:
+        N3Error: there is no such measurement, or the file was made on another machine or version, is of
+            another kind, or cannot be written.
+    """
+    names = list(names)
+    for name in names:
+        if name not in MEASUREMENTS:
+            raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
+    here = environment()
+    there = answered(output, {"environment": here}, mark="measurements")
+    found = read_json(output) if there else {"environment": here, "measurements": {}}
+    lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
+    if lacking:
+        check_writable(output)
+        log(f"{output}: {len(lacking)} measurements to make")
+    for name in lacking:
+        wanted = MEASUREMENTS[name]
+        found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
+        write_result(output, found)
+        log(f"{name}: {_line(name, found['measurements'][name])}")
+    return found
+
+
+def default_output() -> Path:
+    """Where the book reads this machine's numbers from."""
+    return Path("results/cost") / FILES["GPU" if torch.cuda.is_available() else "cpu"]
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers depend on: device, threads, precision and versions."""
+    made, info = environment_of({}), Path("/proc/cpuinfo")  # the CPU's name where the system tells it
+    name = re.search(r"model name\s*:(.*)", info.read_text("utf-8", "replace") if info.exists() else "")
+    return {
+        "device": made["device"],
+        "processor": name[1].strip() if name else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": made["threads"],
+        "precision": "bf16" if CONFIG.bf16 else "float32",
+        "python": made["python"],
+        "packages": {name: made["packages"][name] for name in ("torch", "torchvision")},
+    }
+
+
+def ratio_text(result: Mapping[str, Any] | None) -> str:
+    """A ratio with its quartiles, where there are several rounds; empty for no result."""
+    if result is None:
+        return ""
+    value = result["ratio"]
+    quartiles = f" ({value['low']:.2f} to {value['high']:.2f})" if value["repeats"] > 1 else ""
+    return f"{value['median']:.2f}{quartiles}"
+
+
+def _line(name: str, result: Mapping[str, Any]) -> str:
+    if "ratio" in result:
+        goal = MEASUREMENTS[name].goals[torch.cuda.is_available()]
+        return ratio_text(result) + (f", at most {goal:g} asked" if goal else "")
+    seconds = result.get("seconds", {})
+    return ", ".join(f"{which} {value['median']:.3g} s" for which, value in seconds.items()) or "done"
+
+
+# What chapter 11 shows
+
+
+def found(folder: Path) -> dict[str, dict[str, Any]]:
+    """The results of each kind of device, empty where there is no file."""
+    paths = {kind: folder / file for kind, file in FILES.items()}
+    empty: dict[str, Any] = {"measurements": {}, "environment": {}}
+    return {kind: read_json(path) if path.exists() else empty for kind, path in paths.items()}
+
+
+def ratio_table(folder: Path) -> Table:
+    """Every ratio with its quartiles, beside what is asked; an open cell has not been measured."""
+    devices, rows, notes = found(folder), [], []
+    for name, (_, _, title, goals) in MEASUREMENTS.items():
+        if title:
+            row = [title]
+            for goal, results in zip(goals, devices.values(), strict=True):
+                row += [ratio_text(results["measurements"].get(name)), f"{goal:g}" if goal else ""]
+            rows.append(row)
+    for kind, results in devices.items():
+        if here := results["environment"]:
+            name = here["processor"] if here["device"] == "cpu" else here["device"]
+            version = here["packages"]["torch"]
+            notes.append(
+                f"{kind}: {name}, {here['threads']} threads, {here['precision']}, PyTorch {version}."
+            )
+        else:
+            notes.append(f"{kind}: not measured yet; `n3 bench` fills it in on such a machine.")
+    return Table(["", "CPU", "at most", "GPU, bf16", "at most"], rows, " ".join(notes))
+
+
+def growth_figure(folder: Path) -> Figure:
+    """Seconds over K, L and the number of layers, in logarithms; the exponent is that of the fitted power."""
+    results = found(folder)["cpu"]["measurements"]
+    shown = [results[name] for name in ("growth-K", "growth-L", "growth-layers") if name in results]
+    figure, axes = plots.canvas(1, max(1, len(shown)), (7.4, 3.0), sharey=True)
+    labels = {"K": "classes, K", "L": "tokens per description, L", "layers": "adapted layers"}
+    names = {"n3": "all of N3", "tokens2label": "Tokens2Label", "flat": "one attention over K L tokens"}
+    for result, axis in zip(shown, axes[0], strict=False):
+        colors = (plots.BLUE, plots.GREEN, plots.RED)
+        for color, (name, curve) in zip(colors, result["curves"].items(), strict=False):
+            seconds = [one["median"] for one in curve["seconds"]]
+            label = f"{names[name]}, p = {curve['exponent']:.2f}"
+            axis.plot(curve["x"], seconds, "o-", color=color, markersize=3, label=label)
+        axis.set(xscale="log", yscale="log", xlabel=labels[result["x"]])
+        x = result["curves"]["n3"]["x"]
+        axis.set_xticks(x, map(str, x))
+        axis.minorticks_off()
+        axis.legend(fontsize=7)
+    axes[0, 0].set(ylabel="seconds")
+    return figure

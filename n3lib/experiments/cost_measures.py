@@ -1,0 +1,292 @@
+"""How the cost study measures time, memory and growth, and what it measures.
+
+Whatever is compared runs in one process, in turns; every value is reported with its spread. A measurement is
+a function of the problem's size and of the number of rounds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from n3lib.backbone import Network
+from n3lib.experiments.cost_setup import (
+    CONFIG,
+    DEVICE,
+    Size,
+    batched_deltas,
+    both_sides,
+    make_backbone,
+    make_batch,
+    make_episodes,
+    make_n3,
+    make_text,
+    stepper,
+    trained_numbers,
+)
+from n3lib.trainer import move
+
+Call = Callable[[], Any]
+FLAT_TOKENS = 25_600  # one attention over more takes minutes on a CPU
+GROWTH = {"K": (10, 25, 50, 100, 200, 400), "L": (64, 128, 256, 512), "layers": (1, 2, 5, 10, 20)}
+
+
+# How
+
+
+def interleaved(calls: Mapping[str, Call], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Seconds of each call, taken in turns, so that whatever else the machine does affects all alike.
+
+    Args:
+        calls: what to time, by name. Every second round runs them in reverse order.
+        repeats: rounds that count.
+        warmup: rounds before them that do not.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(-warmup, repeats):
+        for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
+            _synchronize()
+            start = perf_counter()
+            calls[name]()
+            _synchronize()
+            if turn >= 0:
+                seconds[name].append(perf_counter() - start)
+    return seconds
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, lower and upper quartile, and how many values."""
+    low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+    return {"median": median, "low": low, "high": high, "repeats": len(values)}
+
+
+def ratio(seconds: Mapping[str, Sequence[float]], over: str, under: str) -> dict[str, float]:
+    """The spread of `over / under`, each round by itself."""
+    return spread([a / b for a, b in zip(seconds[over], seconds[under], strict=True)])
+
+
+def peak_memory(call: Call) -> int:
+    """Bytes that a call holds at most, beyond what was held before it: PyTorch's tensors, nothing else."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        call()
+    events = watched.profiler.kineto_results.events()  # in the order of time
+    changes = [event.nbytes() for event in events if event.name() == "[memory]"]
+    return int(np.cumsum([0, *changes]).max())
+
+
+def flops(call: Call) -> dict[str, int]:
+    """Floating-point operations of a call's matrix products and convolutions, by module, `Global` for all."""
+    # The counter follows modules through the graph of gradients.
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        call()
+    return {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+
+
+def matrix_rate(repeats: int = 7) -> dict[str, float]:
+    """Floating-point operations per second in the product of two large square matrices."""
+    side, dtype = 8192 if DEVICE.type == "cuda" else 2048, torch.bfloat16 if CONFIG.bf16 else torch.float32
+    a, b = (torch.randn(side, side, device=DEVICE, dtype=dtype) for _ in range(2))
+    seconds = interleaved({"product": lambda: a @ b}, repeats)["product"]
+    return spread([2 * side**3 / one for one in seconds])
+
+
+def slowest(call: Call, most: int = 10) -> list[dict[str, Any]]:
+    """The operators in which a call spends most of its time, with their share of it in percent."""
+    cuda = torch.cuda.is_available()
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as watched:
+        call()
+        _synchronize()
+    own = {
+        event.key: (event.self_device_time_total if cuda else event.self_cpu_time_total, event.count)
+        for event in watched.key_averages()
+    }
+    total = sum(spent for spent, _ in own.values())
+    return [
+        {"operator": key, "calls": calls, "seconds": spent / 1e6, "share": 100 * spent / total}
+        for key, (spent, calls) in sorted(own.items(), key=lambda item: -item[1][0])[:most]
+    ]
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """The p of `seconds ~ size^p`: slope of the least-squares line in logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _compared(calls: Mapping[str, Call], repeats: int) -> dict[str, Any]:
+    """The first of two calls over the second."""
+    over, under = calls
+    seconds = interleaved(calls, repeats)
+    return {
+        "ratio": ratio(seconds, over, under),
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+    }
+
+
+# What
+
+
+def step(size: Size, repeats: int) -> dict[str, Any]:
+    """A training step of N3 over one of plain fine-tuning."""
+    sides = list(both_sides(size))
+    trained = {which: trained_numbers(model) for which, model, _ in sides}
+    found = _compared({which: call for which, _, call in sides}, repeats)
+    return {**found, "trained_numbers": trained, "size": asdict(size)}
+
+
+def accumulate(size: Size, repeats: int) -> dict[str, Any]:
+    """The same of four times the images, whose gradients are accumulated over four micro-batches."""
+    micro, size = size.batch, replace(size, batch=4 * size.batch)
+    calls = {which: call for which, _, call in both_sides(size, micro, micro)}
+    return {**_compared(calls, max(1, repeats // 2)), "micro_batch": micro, "size": asdict(size)}
+
+
+def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
+    """Of a step, beyond parameters and optimizer state: activations, gradients and the adaptation."""
+    peaks, gradients = {}, {}
+    for which, model, call in both_sides(size, size.batch // parts if parts else 0):
+        call()  # the optimizer makes its state
+        model.zero_grad()
+        peaks[which], gradients[which] = peak_memory(call), 4 * trained_numbers(model)
+    value, kept = peaks["n3"] / peaks["plain"], {k: peaks[k] - gradients[k] for k in peaks}
+    return {
+        "ratio": {"median": value, "low": value, "high": value, "repeats": 1},
+        "ratio_without_gradients": kept["n3"] / kept["plain"],
+        "bytes": peaks,
+        "gradient_bytes": gradients,
+        "size": asdict(size),
+    }
+
+
+@torch.no_grad()
+def synthesis(size: Size, repeats: int) -> dict[str, Any]:
+    """Encoded descriptions to the parameters of an ordinary network; and again after one was edited."""
+    model, text = make_n3(size, make_backbone(size)).eval(), make_text(size)
+    known, first = model.labels(text), text.choose([0])
+
+    def write(edited: bool = False) -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
+            c = torch.cat([model.labels(first), known[1:]]) if edited else None
+            model.columns(model.adapt(text, c=c).deltas)
+
+    seconds = interleaved({"n3": write, "one description edited": partial(write, edited=True)}, repeats)
+    return {
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "flops": flops(write)["Global"],
+    }
+
+
+@torch.no_grad()
+def inference(size: Size, repeats: int) -> dict[str, Any]:
+    """A synthesized network over torchvision's ResNet-18, both with classifiers of K classes."""
+    from n3lib.io.torchvision import models
+
+    backbone = make_backbone(size)
+    network = Network(backbone.features, size.backbone.pool, nn.Linear(backbone.width, size.ways))
+    network = network.eval().to(DEVICE)
+    theirs = models.resnet18(num_classes=size.ways).eval().to(DEVICE)
+    images = torch.randn(size.batch, 3, size.pixels, size.pixels, device=DEVICE)
+    calls = {"synthesized": partial(network, images), "torchvision": partial(theirs, images)}
+    return {**_compared(calls, 2 * repeats), "images": size.batch}
+
+
+def loader(size: Size, repeats: int) -> dict[str, Any]:
+    """A step with `Episodes` in the loop over one whose batch is there already."""
+    episodes = make_episodes(size)
+    size = replace(size, vocabulary=episodes.bank.whole_lexical.shape[1], seen=len(episodes.seen))
+    train, numbers = stepper(make_n3(size, make_backbone(size))), count()
+
+    def load() -> Any:
+        return move(episodes(next(numbers)), DEVICE)
+
+    ready = load()
+    alone = spread(interleaved({"load": load}, repeats)["load"])
+    found = _compared({"loaded": lambda: train(load()), "ready": partial(train, ready)}, repeats)
+    return {**found, "seconds": {**found["seconds"], "loading alone": alone}}
+
+
+@torch.no_grad()
+def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
+    """Seconds for more classes (`K`), longer descriptions (`L`) or more adapted layers (`layers`).
+
+    The first two are all of synthesis, Tokens2Label, and what the paper rejects (section 3.2): one attention
+    over all K L tokens, which is Tokens2Label of a single description. The last is the layer decoders.
+    """
+    backbone = make_backbone(size)
+    model = make_n3(size, backbone).eval()
+    # In training mode, which keeps it on the kernel that never holds (K L)^2.
+    flat = make_n3(size, backbone, dropout=0.0).tokens2label
+    curves: dict[str, dict[int, Any]] = {}
+    for value in GROWTH[letter]:
+        calls: dict[str, Call]
+        if letter == "layers":
+            some = make_n3(size, backbone, layers=backbone.layers[:value]).eval()
+            calls = {"n3": partial(some.labels2adaptation, some.context(some.labels(make_text(size))))}
+        else:
+            k, length = (value, size.length) if letter == "K" else (size.ways, value)
+            text = make_text(replace(size, ways=k, length=length))
+            tokens, weight = text.tokens, text.weight
+            calls = {
+                "n3": partial(model.adapt, text),
+                "tokens2label": partial(model.tokens2label, tokens, weight),
+                "flat": partial(flat, tokens.flatten(0, 1)[None], weight.flatten()[None]),
+            }
+            if weight.numel() > FLAT_TOKENS:
+                del calls["flat"]
+        for name, seconds in interleaved(calls, repeats).items():
+            curves.setdefault(name, {})[value] = spread(seconds)
+    return {"x": letter, "curves": {name: _curve(curve) for name, curve in curves.items()}}
+
+
+def _curve(curve: Mapping[int, Any]) -> dict[str, Any]:
+    fitted = exponent([float(x) for x in curve], [one["median"] for one in curve.values()])
+    return {"x": list(curve), "seconds": list(curve.values()), "exponent": fitted}
+
+
+def batched(size: Size, repeats: int) -> dict[str, Any]:
+    """All decoders, forward and backward: batched by width over one after another, as in the library."""
+    l2a = make_n3(size, make_backbone(size)).labels2adaptation
+    h = torch.randn(size.ways, size.model.d, device=DEVICE)
+
+    def run(write: Callable[[], Iterable[Tensor]]) -> None:
+        l2a.zero_grad()
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
+            total = torch.stack([delta.sum() for delta in write()]).sum()
+        total.backward()
+
+    together = partial(run, partial(batched_deltas, l2a, h))
+    loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
+    return _compared({"batched": together, "loop": loop}, repeats)
+
+
+def profiled(size: Size, repeats: int) -> dict[str, Any]:
+    """Where the time of a paper-size step goes, and the least it could take: FLOPs over the matrix rate."""
+    rate = matrix_rate()
+    found: dict[str, Any] = {"matrix_rate": rate, "flops": {}, "floor_seconds": {}, "operators": {}}
+    for which, model, call in both_sides(size):
+        found["flops"][which] = flops(call)["Global"]
+        found["floor_seconds"][which] = found["flops"][which] / rate["median"]
+        found["operators"][which] = slowest(call)
+        if which == "n3":
+            counted = flops(partial(model, make_batch(size)))
+    parts = ("tokens2label", "labels2adaptation", "generator", "backbone")
+    found["forward_flops"] = {part: counted.get(f"N3.{part}", 0) for part in parts}
+    return found

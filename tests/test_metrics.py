@@ -1,0 +1,152 @@
+"""Features, logits, Eq. 7, average precision and magnitude, against hand computation and scikit-learn."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
+
+from n3lib.classifiers import feature_statistics
+from n3lib.config import RunConfig
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.metrics import class_metrics, confusion, extract, magnitude, predict, renew_exemplars
+from n3lib.model import N3
+from n3lib.text.bank import TextBank
+
+
+def test_per_class_accuracy_is_not_plain_accuracy() -> None:
+    # Five images of class 0, all right; one of class 1, wrong; two of class 2, one right.
+    guesses, labels = [0, 0, 0, 0, 0, 0, 2, 1], [0, 0, 0, 0, 0, 1, 2, 2]
+    got = class_metrics(torch.eye(3)[guesses], torch.tensor(labels))
+    assert got["per_class_accuracy"] == pytest.approx(100 * (1 + 0 + 1 / 2) / 3)  # plain: 6 / 8
+    assert got["top5"] == 100  # of three classes
+
+
+@pytest.mark.parametrize("ways", [2, 4, 5, 7])
+def test_metrics_are_those_of_scikit_learn(ways: int) -> None:
+    labels = torch.cat([torch.arange(ways), torch.randint(ways, (20,))])
+    logits = 3 * torch.randn(len(labels), ways)
+    got = class_metrics(logits, labels)
+    expected = 100 * balanced_accuracy_score(labels, logits.argmax(1))
+    assert got["per_class_accuracy"] == pytest.approx(expected, abs=1e-4)
+    share = logits.double().softmax(1).numpy()
+    precision = [average_precision_score(labels == k, share[:, k]) for k in range(ways)]
+    assert got["average_precision"] == pytest.approx(100 * np.mean(precision), abs=1e-3)
+    if ways > 5:
+        weight = 1 / torch.bincount(labels)[labels]
+        top5 = top_k_accuracy_score(labels, logits, k=5, sample_weight=weight)
+        assert got["top5"] == pytest.approx(100 * top5, abs=1e-4)
+    else:
+        assert got["top5"] == 100
+
+
+def test_average_precision_does_not_saturate() -> None:
+    # In float32 both images would have probability 1 of class 0.
+    logits = torch.tensor([[30.0, 0.0], [40.0, 0.0], [0.0, 1.0]])
+    assert class_metrics(logits, torch.tensor([1, 0, 1]))["average_precision"] == pytest.approx(100)
+
+
+def test_confusion_counts_images_by_class_and_guess() -> None:
+    guesses, labels = [0, 2, 2, 1], [0, 0, 2, 2]
+    assert confusion(torch.eye(3)[guesses], torch.tensor(labels)).tolist() == [
+        [1, 0, 1],
+        [0, 0, 0],
+        [0, 1, 1],
+    ]
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_predict_is_the_model_on_the_images_of_the_classes(
+    mirror: bool, make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank
+) -> None:
+    model, classes = make_n3(), [2, 0, 1]
+    logits, labels = predict(model, small_world, small_bank, classes, RunConfig(mirror=mirror))
+    indices = [i for i, c in enumerate(small_world.labels) if c in classes]
+    assert [classes[k] for k in labels] == small_world.labels[indices].tolist()
+    with torch.no_grad():
+        images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
+        adaptation = model.read(small_bank.batch(classes))
+        expected = model.logits(images, adaptation)
+        if mirror:
+            expected = (expected + model.logits(images.flip(3), adaptation)) / 2
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    shuffled, _ = predict(model, small_world, small_bank, classes, RunConfig(), texts=[0, 1, 2])
+    assert not torch.allclose(shuffled, logits, atol=1e-3)
+
+
+@torch.no_grad()
+def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset, small_bank: TextBank
+) -> None:
+    model, seen = make_n3(), small_world.split.train
+    config = RunConfig(exemplar_images=2)
+    model.remember_text(small_bank.batch(seen))
+    adaptation = model.read(small_bank.batch(seen))  # the deltas depend on nothing else that is remembered
+    renew_exemplars(model, small_world, small_bank, seen, config, final=True)
+    indices = np.concatenate([small_world.indices([c]) for c in seen])
+    images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
+    features = model.backbone(images, model.columns(adaptation.deltas))
+    labels = torch.tensor([seen.index(c) for c in small_world.labels[indices]])
+    expected = feature_statistics(features, labels, 8, whiten=True)
+    torch.testing.assert_close(model.exemplars, expected.exemplars, atol=1e-3, rtol=1e-3)
+
+    groups = tuple(c % 2 for c in range(14))
+    grouped = dataclasses.replace(small_world, groups=groups)
+    renew_exemplars(model, grouped, small_bank, seen, config, final=True)
+    rows = torch.zeros_like(features)
+    for group in (0, 1):
+        deltas = model.read(small_bank.batch([c for c in seen if groups[c] == group])).deltas
+        mine = torch.tensor([groups[c] == group for c in small_world.labels[indices]])
+        rows[mine] = model.backbone(images, model.columns(deltas))[mine]
+    expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
+    torch.testing.assert_close(model.exemplars, expected_by_group.exemplars, atol=1e-3, rtol=1e-3)
+
+    renew_exemplars(model, small_world, small_bank, seen, config)
+    few = model.exemplars.clone()
+    assert not torch.allclose(few, expected.exemplars, atol=1e-3)  # two images per class
+    renew_exemplars(model, small_world, small_bank, seen, config)
+    assert torch.equal(model.exemplars, few)
+
+
+@torch.no_grad()
+def test_features_do_not_depend_on_the_batches(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+) -> None:
+    backbone, indices = make_n3().backbone, np.array([3, 1, 7, 20, 5])
+    one = extract(backbone, small_world.images, indices, mirror=True, batch_size=2)
+    images = backbone.preprocess(torch.from_numpy(small_world.images[indices]))
+    torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
+
+
+@torch.no_grad()
+def test_half_precision_is_near_and_comes_out_whole(
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+) -> None:
+    backbone, indices = make_n3().backbone, np.arange(6)
+    exact = extract(backbone, small_world.images, indices)
+    rough = extract(backbone, small_world.images, indices, bf16=True)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+def test_the_magnitude_of_the_adaptation_and_its_task_dependent_fraction(
+    make_n3: Callable[..., N3], small_bank: TextBank
+) -> None:
+    tasks = [small_bank.batch(classes) for classes in ([0, 1, 2], [3, 4, 5], [2, 0])]
+    model = make_n3()
+    told = magnitude(model, tasks)
+    for name in model.backbone.layers:
+        deltas = np.stack([model.read(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
+        norm = np.sqrt((deltas**2).sum((1, 2)).mean())
+        apart = np.sqrt(((deltas - deltas.mean(0)) ** 2).sum((1, 2)).mean())
+        base = np.linalg.norm(model.backbone.columns(name).numpy())
+        wanted = {"norm": norm, "relative": 100 * norm / base, "varies": 100 * apart / norm}
+        assert told[name] == pytest.approx(wanted, rel=1e-4)
+        assert wanted["varies"] > 1
+    alone = magnitude(model, tasks[:1])
+    assert all(layer.keys() == {"norm", "relative"} for layer in alone.values())
+    constant = magnitude(make_n3(adapt="constant"), tasks)
+    assert {layer["varies"] for layer in constant.values()} == {0.0}
+    assert min(layer["norm"] for layer in constant.values()) > 0
