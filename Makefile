@@ -21,11 +21,11 @@ help:
 	@echo "make faults  the tests of faults, many times over: results/faults.json (15 minutes)"
 	@echo "make fingerprints   what today's code gives, after a change of results that is meant (CONTRIBUTING.md)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
-	@echo "make results-aviary            train and measure what results/training hold (about an hour)"
-	@echo "make results-cub DATA=DIR      the same for results/benchmark/cub-ps (some 80 minutes; CUB and its texts in DIR)"
-	@echo "make results-text DATA=DIR     what reads the text, on CUB: results/text_encoders (about two hours)"
+	@echo "make results-aviary            train and measure what results/training holds (about an hour)"
+	@echo "make results-cub DATA=DIR      the same for results/benchmark/cub-ps (about 80 minutes; CUB and its texts in DIR)"
+	@echo "make results-text DATA=DIR     text encoders on CUB: results/text_encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
-	@echo "make results-studies           the ablations on the aviary: results/gamma_mu, conditioning, ... (a day)"
+	@echo "make results-studies           the experiments on the aviary: results/gamma_mu, conditioning, ... (a day)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
 
@@ -86,52 +86,18 @@ faults: setup
 fingerprints: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m n3lib.experiments.fingerprints results
 
-# Three paired seeds each; a finished run is not trained again.
+# What results/ has of an experiment is not measured again, and a finished run is not trained again.
 results-aviary: setup
-	for seed in 0 1 2; do for adapt in all classifier; do \
-	  run=runs/aviary-$$adapt-$$seed && out=results/training/aviary/$$adapt-seed$$seed && \
-	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed && \
-	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done && \
-	  if [ $$adapt = all ]; then \
-	    $(BIN)/n3 evaluate $$run --ways 40 --control shuffled -o $$out-40way-shuffled.json; fi || exit 1; \
-	done; done
-
-	for seed in 0 1 2; do for adapt in all constant; do \
-	  run=runs/aviary-shared-$$adapt-$$seed && out=results/training/aviary-shared/$$adapt-seed$$seed && \
-	  $(BIN)/n3 train configs/aviary.yaml -o $$run --model.adapt=$$adapt --seed=$$seed \
-	    --model.shared_mu=36 --model.initial_mu=0.1 && \
-	  for ways in 20 40; do $(BIN)/n3 evaluate $$run --ways $$ways -o $$out-$${ways}way.json || exit 1; done || exit 1; \
-	done; done
+	$(BIN)/n3 study training
 
 # CUB_ARGS=... passes settings on, such as --text.encoder=FOLDER --backbone.weights=FILE for local files.
 results-cub: setup
-	for seed in 0 1 2; do \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-$$seed --seed=$$seed $(CUB_ARGS) && \
-	  $(BIN)/n3 evaluate runs/cub-ps-$$seed -o results/benchmark/cub-ps/all-exemplar-seed$$seed.json && \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o runs/cub-ps-frozen-$$seed --seed=$$seed $(CUB_ARGS) \
-	    --model.adapt=classifier --train.steps=0 && \
-	  $(BIN)/n3 evaluate runs/cub-ps-frozen-$$seed -o results/benchmark/cub-ps/frozen-ridge-seed$$seed.json && \
-	  $(BIN)/n3 train configs/cub-ps-paper.yaml --data-root "$(DATA)" -o runs/cub-ps-paper-$$seed --seed=$$seed $(CUB_ARGS) && \
-	  $(BIN)/n3 evaluate runs/cub-ps-paper-$$seed -o results/benchmark/cub-ps/paper-seed$$seed.json || exit 1; \
-	done
+	$(BIN)/n3 study photographs --data-root "$(DATA)" $(CUB_ARGS)
 
-# What reads the text: each encoder alone, in closed form and trained. The ridge was chosen on validation classes.
-MINILM ?= sentence-transformers/all-MiniLM-L6-v2
-GLOVE ?= glove-wiki-gigaword-50
-FROZEN_ARGS := --model.adapt=classifier --train.steps=0
-MINILM_ARGS = --text.encoder="$(MINILM)" --text.lexical=false --model.ridge=0.3
-GLOVE_ARGS = --text.encoder="glove:$(GLOVE)" --text.lexical=false --model.ridge=1.0
 results-text: setup
-	set -e; one() { out=results/text_encoders/$$1-seed$$2.json run=runs/text-$$1-$$2 seed=$$2 && shift 2 && \
-	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o $$run --seed=$$seed $(CUB_ARGS) "$$@" && \
-	  $(BIN)/n3 evaluate $$run -o $$out; }; \
-	one frozen-minilm 0 $(MINILM_ARGS) $(FROZEN_ARGS); one frozen-glove 0 $(GLOVE_ARGS) $(FROZEN_ARGS); \
-	one frozen-tfidf 0 --text.encoder=words $(FROZEN_ARGS); \
-	one frozen-names 0 --text.encoder=words --data.text=names $(FROZEN_ARGS); \
-	for seed in 0 1 2; do one minilm $$seed $(MINILM_ARGS); one glove $$seed $(GLOVE_ARGS); \
-	  one tfidf $$seed --text.encoder=words; done
+	$(BIN)/n3 study text-encoders --data-root "$(DATA)" $(CUB_ARGS)
 
-# Every method, three seeds, on the splits of Table 2 and Figure 5; what is in results/benchmark is not run again.
+# Every method, three seeds, on the splits of Table 2 and Figure 5.
 # Then what N3's settings are worth, and N3 on another network (LITE0_ARGS: as CUB_ARGS, with that one's weights).
 results-benchmark: setup
 	$(BIN)/n3 table table2 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
@@ -143,11 +109,9 @@ results-benchmark: setup
 	    --method exem --method n3 --method n3-constant --method finetune --data-root "$(DATA)" $(LITE0_ARGS) || exit 1; \
 	done
 
-# The ablations of the book, three seeds each; what results/ has of them is not run again.
+# The experiments on the aviary, three seeds each.
 results-studies: setup
-	$(BIN)/n3 study mu
-	$(BIN)/n3 study conditioning
-	$(BIN)/n3 study dialects
+	for name in mu conditioning dialects; do $(BIN)/n3 study $$name || exit 1; done
 	for name in googlenet resnet18 squeezenet1_1; do file=runs/backbones/$$name.safetensors; \
 	  test -e $$file || $(BIN)/n3 data backbone --name $$name -o $$file || exit 1; done
 	$(BIN)/n3 study backbones

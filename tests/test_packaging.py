@@ -53,19 +53,15 @@ def test_every_direct_dependency_has_a_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "count"), [("results-cub", 3), ("results-text", 1), ("results-benchmark", 5), ("elmo", 1)]
+    ("target", "count"), [("results-cub", 1), ("results-text", 1), ("results-benchmark", 5), ("elmo", 1)]
 )
 def test_make_passes_a_folder_with_spaces_on_as_one(target: str, count: int) -> None:
-    command = ["make", "-n", target, "DATA=my data", "MINILM=my models/minilm", "GLOVE=my vectors.txt"]
+    command = ["make", "-n", target, "DATA=my data", "CUB_ARGS=--text.encoder='my models/minilm'"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     words = shlex.split(told.replace("\\\n", " "))
     places = [words[i + 1] for i, word in enumerate(words) if word in ("--data-root", "--root")]
     assert places == ["my data"] * count
-    if target == "results-text":
-        encoders = {
-            word.partition("=")[2].rstrip(";") for word in words if word.startswith("--text.encoder=")
-        }
-        assert encoders == {"my models/minilm", "glove:my vectors.txt", "words"}
+    assert target in ("elmo", "results-benchmark") or "--text.encoder=my models/minilm" in words
 
 
 def test_environment_is_the_same_installation() -> None:

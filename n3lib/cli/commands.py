@@ -131,10 +131,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.epilog = f"{sub.epilog}\n\nany setting can be overridden, as in n3 train"
 
     sub = command(
-        "study", _study, "run what an ablation of the book lacks; goes on where it stopped",
+        "study", _study, "run what an experiment of the book lacks; goes on where it stopped",
         "n3 study mu --variant relative-1-0.001 --seed 0", goes_on=True,
     )  # fmt: skip
-    sub.add_argument("name", help="mu, conditioning, dialects, backbones, ablation (which needs --data-root)")
+    sub.add_argument(
+        "name", help="training, mu, backbones, conditioning, dialects; with --data-root (CUB) photographs, "
+        "ablation, text-encoders",
+    )  # fmt: skip
     sub.add_argument("--variant", action="append", default=[], help="run only this one (repeatable)")
     sub.add_argument("--seed", type=int, action="append", default=[], help="repeatable (default: 0 1 2)")
     sub.add_argument("--data-root", help="folder that holds the dataset")
@@ -267,15 +270,10 @@ def _table(options: argparse.Namespace) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from n3lib.experiments.experiment import SEEDS
-    from n3lib.experiments.study_runs import run_study
+    from n3lib.experiments.runner import run_experiment
 
-    run_study(
-        options.name,
-        options.output,
-        overrides=_overrides(options),
-        variants=options.variant,
-        seeds=options.seed or SEEDS,
-    )
+    overrides, seeds = _overrides(options), options.seed or SEEDS
+    run_experiment(options.name, options.output, overrides=overrides, variants=options.variant, seeds=seeds)
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from n3lib.config import RunConfig, read_config
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.evaluation import TextControl
 from n3lib.experiments import provenance
 from n3lib.experiments.results import accuracies, load_results, mean_and_spread
 from n3lib.run import Run
@@ -30,15 +32,32 @@ Results = Sequence[Mapping[str, Any]]
 Measurement = Callable[[str, Run, ZeroShotDataset, TextBank], dict[str, Any]]
 
 
+class Evaluation(NamedTuple):
+    """A result of its own for every run, as `n3 evaluate` measures it.
+
+    Attributes:
+        end: of the file's name.
+        ways: number of classes of the test tasks, 0 for all.
+        control: whose texts describe the classes.
+        variants: those that have this result; all where empty.
+    """
+
+    end: str = ""
+    ways: int = 0
+    control: TextControl = "own"
+    variants: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """A question, and the variants of one configuration that answer it.
 
     Attributes:
-        name: of the command `n3 study NAME`, and the `study` of its results.
+        name: of the command `n3 study NAME`, and the `study` of its results; those of `evaluations` have the
+            `main` of `n3 evaluate`.
         title: the question, and the section of the paper.
         config: YAML file in `configs/` that the variants start from.
-        variants: name to the settings that each changes.
+        variants: name to the settings that each changes; a name may begin with a folder.
         common: settings that all variants change.
         ways: numbers of classes of the test tasks, 0 for all; each is measured.
         alike: whether tasks of look-alikes are measured too, beside random ones.
@@ -46,6 +65,8 @@ class Experiment:
         part: the split's part that the query classes are from, `test` or `val`.
         also: a further measurement of every run.
         folder: of its results in `results/`; the name where it is empty.
+        configs: variants that start from another file than `config`, and its name.
+        evaluations: measured instead of `ways`, `alike`, `tasks`, `part` and `also`.
     """
 
     name: str
@@ -59,6 +80,23 @@ class Experiment:
     part: str = "test"
     also: Measurement | None = None
     folder: str = ""
+    configs: dict[str, str] = dataclasses.field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+
+    def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
+        """The configuration of a variant.
+
+        Args:
+            variant: its name.
+            folder: of the configurations, `configs/`.
+            overrides: of the configuration; they do not change what the variant is about.
+            seed: of the run.
+
+        Raises:
+            N3Error: a wrong setting.
+        """
+        path = folder / f"{self.configs.get(variant, self.config)}.yaml"
+        return read_config(path, [*self.common, *overrides, *self.variants[variant], f"--seed={seed}"])
 
     def home(self, folder: Path) -> Path:
         """The folder of its own results in the folder of all."""

@@ -21,8 +21,15 @@ from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments.benchmark import Benchmark, scores
 from n3lib.experiments.layer_swaps import swap_layers
-from n3lib.experiments.provenance import FINGERPRINTS, TOLERANCE, fingerprint, instances, known, small
-from n3lib.experiments.results import load_results
+from n3lib.experiments.provenance import (
+    FINGERPRINTS,
+    TOLERANCE,
+    committed,
+    fingerprint,
+    instances,
+    known,
+    small,
+)
 from n3lib.experiments.saliency import saliency_maps
 from n3lib.io.files import write_text
 from n3lib.metrics import class_metrics, predict
@@ -68,8 +75,7 @@ def renew(folder: Path) -> None:
     Known numbers with which today's code agrees stay as they are.
     """
     names = {f"method {name}" for name in baselines()} | {"benchmark"}
-    for path in {path.parent for path in folder.rglob("*.json")}:
-        names |= {name for result in load_results(path) if "config" in result for name in instances(result)}
+    names |= {name for result in committed(folder).values() for name in instances(result)}
     lines = [
         f"{json.dumps(name)}: {json.dumps(known()[name] if agree(name) else numbers(name))}"
         for name in sorted(names)

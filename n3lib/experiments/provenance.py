@@ -18,7 +18,7 @@ from typing import Any
 from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import GENERATED, DataConfig
-from n3lib.experiments.results import Table, load_results
+from n3lib.experiments.results import Table
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json
 
@@ -67,6 +67,12 @@ def note(results: Sequence[Mapping[str, Any]], *lines: str) -> str:
     return "\n\n".join(filter(None, [*lines, flag(results)]))
 
 
+def committed(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Every result below a folder; costs and faults, which have no metrics, are left out."""
+    found = {path: read_json(path) for path in sorted(folder.rglob("*.json"))}
+    return {path: result for path, result in found.items() if "metrics" in result}
+
+
 def table(folder: Path) -> Table:
     """Every folder of results, the revisions that made them, and how many of them are stale.
 
@@ -74,10 +80,9 @@ def table(folder: Path) -> Table:
         folder: of the results.
     """
     rows: dict[tuple[str, str], list[bool]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        for result in load_results(path.parent) if path == min(path.parent.glob("*.json")) else []:
-            revision = (result.get("environment") or {}).get("code_revision") or "unknown"
-            rows.setdefault((str(path.parent.relative_to(folder)), revision), []).append(stale(result))
+    for path, result in committed(folder).items():
+        revision = (result.get("environment") or {}).get("code_revision") or "unknown"
+        rows.setdefault((str(path.parent.relative_to(folder)), revision), []).append(stale(result))
     return Table(
         ["results", "made by revision", "files", "made by older code"],
         [[*key, str(len(told)), str(sum(told)) if any(told) else "none"] for key, told in rows.items()],

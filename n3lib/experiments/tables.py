@@ -128,7 +128,8 @@ def run_table(
             else:
                 others = sorted(path.parent.glob(f"{method}-seed*.json"))
                 result = bench.measure(method, settled.seed, earlier=read_json(others[0]) if others else None)
-            result["command"] = run_command(name, dataset, split, method, settled.seed, given)
+            own = ("--method", method, "--seed", str(settled.seed))
+            result["command"] = f"{run_command(name, dataset, split, *own)} {shlex.join(given)}".rstrip()
             write_result(path, result)
             log(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
 
@@ -158,19 +159,10 @@ def _lacking(
     ]
 
 
-def run_command(
-    name: str,
-    dataset: str,
-    split: str,
-    method: str = "",
-    seed: int | None = None,
-    settings: Sequence[str] = (),
-) -> str:
-    """The command that measures a cell."""
-    parts = ["n3", "table", name, "--dataset", dataset, "--split", split]
-    parts += ["--method", method] if method else []
-    parts += ["--seed", str(seed)] if seed is not None else []
-    return shlex.join([*parts, "--data-root", "DIR", *settings])
+def run_command(name: str, dataset: str, split: str, *settings: str) -> str:
+    """The command that measures a split, or with settings some of it, where DIR holds the data."""
+    table = ["n3", "table", name, "--dataset", dataset, "--split", split]
+    return shlex.join([*table, *settings, "--data-root", "DIR"])
 
 
 def show_table(name: str, folder: Path, dataset: str = "") -> Table:
@@ -236,10 +228,8 @@ def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:
 
 def by_method(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Method to its results, one per seed."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for result in results:
-        found.setdefault(result["method"], []).append(result)
-    return found
+    methods = dict.fromkeys(result["method"] for result in results)
+    return {method: [r for r in results if r["method"] == method] for method in methods}
 
 
 def _over_seeds(results: Sequence[Mapping[str, Any]], values: Sequence[Mapping[str, float]]) -> pd.DataFrame:

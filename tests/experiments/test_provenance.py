@@ -8,7 +8,6 @@ import pytest
 
 from n3lib import classifiers
 from n3lib.experiments import fingerprints, provenance
-from n3lib.experiments.results import load_results
 from n3lib.io.files import write_json
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def committed() -> list[dict[str, Any]]:
-    folders = sorted({path.parent for path in (ROOT / "results").rglob("*.json")})
-    return [result for folder in folders for result in load_results(folder) if "config" in result]
+    return list(provenance.committed(ROOT / "results").values())
 
 
 @pytest.fixture

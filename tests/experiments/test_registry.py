@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from n3lib.config import read_config
 from n3lib.experiments.registry import EXPERIMENTS, find_experiment
 from n3lib.io.errors import N3Error
 
@@ -15,9 +14,14 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 def test_every_variant_is_a_configuration_and_none_is_twice(name: str) -> None:
     experiment = find_experiment(name)
     assert experiment.name == name
-    path = CONFIGS / f"{experiment.config}.yaml"
-    configs = [read_config(path, [*experiment.common, *own]) for own in experiment.variants.values()]
+    configs = [experiment.settings(variant, CONFIGS) for variant in experiment.variants]
     assert len(set(map(repr, configs))) == len(configs) > 1
+
+
+def test_a_variant_can_start_from_a_file_of_its_own() -> None:
+    photographs = find_experiment("photographs")
+    kinds = [photographs.settings(variant, CONFIGS).episodes.kind for variant in ("all-exemplar", "paper")]
+    assert kinds == ["zero-shot", "paper"]
 
 
 def test_what_there_is_not_is_refused() -> None:

@@ -1,17 +1,43 @@
-"""Results from files, and tables of them."""
+"""Results from files, whose question a file answers, and tables of results."""
 
+import dataclasses
+import errno
+import json
 import re
+import shlex
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from n3lib.experiments.results import Markup, Table, load_results, table
+from n3lib.config import RunConfig, difference, read_config
+from n3lib.data import DataConfig
+from n3lib.data.dataset import ZeroShotDataset
+from n3lib.experiments import hyperparameters
+from n3lib.experiments.benchmark import N3_FORMS
+from n3lib.experiments.results import (
+    Markup,
+    Table,
+    answered,
+    edition,
+    lead,
+    load,
+    load_results,
+    mean_and_spread,
+    table,
+    write_result,
+)
 from n3lib.io.errors import N3Error
-from n3lib.io.files import write_json
+from n3lib.io.files import read_json, write_json
+from n3lib.model import N3
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
 
 
 def result(seed: int, accuracy: float, **fields: Any) -> dict[str, Any]:
@@ -40,6 +66,25 @@ def test_results_are_chosen_by_their_fields(folder: Path) -> None:
     assert [r["seed"] for r in load_results(folder, ways=20)] == [0, 1]
     assert len(load_results(folder, ways=(20, 40), seed=0)) == 2
     assert load_results(folder, dataset="cub") == load_results(folder / "nothing") == []
+
+
+def test_a_data_frame_has_nested_fields_in_dotted_columns(folder: Path) -> None:
+    found = load(folder, dataset="aviary")
+    assert found["metrics.per_class_accuracy"].tolist() == [40.0, 44.0, 10.0]
+    assert found.groupby("ways")["metrics.top5"].count().to_dict() == {20: 2, 40: 1}
+    assert load(folder / "nothing").empty
+
+
+def test_mean_and_spread_leave_out_what_is_no_number() -> None:
+    assert mean_and_spread([]) == mean_and_spread([float("nan")]) == ""
+    assert mean_and_spread([-0.01]) == "0.0"
+    assert mean_and_spread([1.0, float("nan"), 3.0]) == "2.0 ± 1.4"
+
+
+def test_a_lead_is_paired_by_seed() -> None:
+    own, other = [result(seed, 30.0 + seed) for seed in (2, 0, 1)], [result(1, 30.0), result(2, 30.0)]
+    assert lead(own, [*other, {"seed": 0, "metrics": {}}, result(7, 0.0)]) == "1.5 ± 0.7"
+    assert lead(own, []) == lead([], []) == ""
 
 
 def test_another_json_file_is_refused_by_name(folder: Path) -> None:
@@ -114,3 +159,198 @@ def test_line_breaks_and_control_characters_do_not_break_a_row() -> None:
 def test_markup_is_shown_as_it_is() -> None:
     shown = str(Table(["a"], [[Markup("`n3` **b**")]], note="`n3 study`"))
     assert shown.split("\n")[2:] == ["| `n3` **b** |", "", "`n3 study`"]
+
+
+# Files
+
+
+def test_a_file_of_another_question_or_kind_is_refused(tmp_path: Path) -> None:
+    path, question = tmp_path / "new" / "one.json", {"study": "main", "seed": 0, "config": {}}
+    assert not answered(path, question)
+    assert list(path.parent.iterdir()) == []
+    write_json(path, question | {"metrics": {}})
+    assert answered(path, question)
+    with pytest.raises(N3Error, match=r"one.json.*seed is 0 there and 1 here.*-o"):
+        answered(path, question | {"seed": 1})
+    write_json(path, {"study": "main", "seed": 0})
+    with pytest.raises(N3Error, match="one.json"):
+        answered(path, question)
+    write_json(path, ["a", "b"])
+    with pytest.raises(N3Error, match="one.json"):
+        answered(path, question)
+    write_json(path, {"metrics": {"mine": 1}})  # as many programs write it
+    with pytest.raises(N3Error, match="one.json"):
+        answered(path, question)
+    with pytest.raises(N3Error, match="new"):
+        answered(path.parent, question)
+
+
+def test_the_descriptions_belong_to_the_question(pack: Path, tmp_path: Path) -> None:
+    """CUB's texts, and an edition of them in which one class is described otherwise."""
+    data = DataConfig("cub", root=str(pack / "data"))
+    texts = read_json(pack / "data" / "cub_wikipedia.json")
+    first = next(iter(texts))
+    write_json(tmp_path / "cub_wikipedia.json", texts | {first: ["Another bird."]})
+    other = dataclasses.replace(data, text=str(tmp_path / "cub_wikipedia.json"))
+    question: dict[str, Any] = {"study": "main", "config": {}}
+    write_json(tmp_path / "one.json", question | {"metrics": {}} | edition(data))
+    assert answered(tmp_path / "one.json", question, data)
+    with pytest.raises(N3Error, match=r"one.json.*data_hashes.text"):
+        answered(tmp_path / "one.json", question, other)
+    assert edition(DataConfig("aviary")) == edition(DataConfig("cub")) == {}
+
+
+def test_a_result_that_cannot_be_written_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / ".one.json.x1y2z3"))
+
+    monkeypatch.setattr("n3lib.io.files.os.fsync", full)
+    result = {"study": "main", "metrics": {"per_class_accuracy": 12.5}, "class": "Grünspecht"}
+    with pytest.raises(N3Error, match="one.json cannot be written: No space") as caught:
+        write_result(tmp_path / "one.json", result)
+    assert "x1y2z3" not in str(caught.value)
+    assert json.loads(capsys.readouterr().out) == result
+    assert list(tmp_path.iterdir()) == []
+
+
+# What decides a number, and what does not
+
+
+def config(**parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults, but for some settings of some parts."""
+    told = dataclasses.asdict(RunConfig())
+    return {"config": told | {part: told[part] | values for part, values in parts.items()}}
+
+
+# What counts
+
+
+@pytest.mark.parametrize(
+    ("setting", "there", "here"),
+    [
+        ("train.steps", 400, 120),
+        ("text.encoder", "words", "words:8"),
+        ("text.encoder", "words", "weights/minilm"),
+        ("text.encoder", "bert", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("text.encoder", "here/minilm", "there/mpnet"),
+        ("text.encoder", "glove:glove-wiki-gigaword-50", "glove:glove-wiki-gigaword-300"),
+        ("backbone.weights", "weights/a.safetensors", "weights/b.safetensors"),
+        ("data.text", "", "names"),
+        ("data.text", "cub_wikipedia.json", "cub_descriptors.json"),
+        ("model.initial_mu", 0.1, 2.0),
+    ],
+)
+def test_what_decides_the_number_is_compared(setting: str, there: Any, here: Any) -> None:
+    part, name = setting.split(".")
+    told = difference(config(**{part: {name: there}}), config(**{part: {name: here}}))
+    assert setting in told and repr(there) in told and repr(here) in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "there", "here"),
+    [
+        ("data.root", "data", "../shared/data"),
+        ("data.text", "data/texts.json", "/elsewhere/texts.json"),
+        ("text.encoder", "weights/minilm", "/elsewhere/minilm/"),
+        ("text.encoder", "weights/minilm-l6", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("text.encoder", "glove:weights/glove.gz", "glove:glove-wiki-gigaword-50"),
+        ("text.encoder", "bert", "bert-base-uncased"),
+        ("backbone.weights", "weights/resnet.safetensors", "C:\\weights\\resnet.safetensors"),
+        ("backbone.weights", "weights/resnet.safetensors", ""),
+        ("model.micro_batch", 0, 8),
+    ],
+)
+def test_what_another_machine_has_elsewhere_is_not(setting: str, there: Any, here: Any) -> None:
+    part, name = setting.split(".")
+    assert difference(config(**{part: {name: there}}), config(**{part: {name: here}})) == ""
+
+
+def test_a_setting_younger_than_the_file_has_its_default_there() -> None:
+    old = config()
+    del old["config"]["model"]["scale"]
+    assert difference(old, config()) == ""
+    assert "model.scale" in difference(old, config(model={"scale": 0.5}))
+    del old["config"]["train"]  # a part that this kind of result does not say
+    assert difference(old, config(train={"steps": 7})) == ""
+
+
+@pytest.mark.parametrize("adapt", ["classifier", "constant"])
+def test_the_scale_of_what_is_written_counts_only_where_layers_are_written(
+    adapt: str, make_n3: Callable[..., N3]
+) -> None:
+    there, here = ({"adapt": adapt, "initial_mu": value} for value in (0.1, 2.0))
+    assert difference(config(model=there), config(model=here)) == ""
+    states = []
+    for model in (there, here, {**there, "mu": "absolute"}):
+        torch.manual_seed(0)
+        states.append(make_n3(**model).state_dict())
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all(torch.equal(value, states[0][name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("setting", ["backbone.weights", "data.text", "text.encoder"])
+def test_files_of_one_name_that_are_here_are_compared_by_their_content(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prefix = "glove:" if setting == "text.encoder" else ""
+    for folder, content in (("a", "1"), ("b", "2"), ("c", "1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.txt").write_text(content)
+    section, name = setting.split(".")
+
+    def question(folder: str) -> dict[str, Any]:
+        return {"config": {section: {name: f"{prefix}{folder}/w.txt"}}}
+
+    assert setting in difference(question("a"), question("b"))
+    assert not difference(question("a"), question("c"))
+    assert not difference(question("elsewhere"), question("b"))  # of another machine: nobody can tell
+
+
+# The results of the book
+
+
+def test_the_searchs_result_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_world: ZeroShotDataset
+) -> None:
+    class Begun(Exception):
+        """The first trial is begun: nothing was refused."""
+
+    def begin(*_: object, **__: object) -> None:
+        raise Begun
+
+    monkeypatch.setattr(hyperparameters, "train", begin)
+    monkeypatch.setattr(hyperparameters, "load_data", lambda _: small_world)
+    command = shlex.split(read_json(RESULTS / "hyperparameters" / "aviary.json")["command"])
+    settings = [part for part in command if "=" in part]
+    write_json(tmp_path / "results" / "aviary.json", read_json(RESULTS / "hyperparameters" / "aviary.json"))
+
+    def again(*settings: str, name: str = "aviary", trials: int = 10) -> None:
+        where = {"folder": tmp_path / "runs" / name, "results": tmp_path / "results"}
+        hyperparameters.random_search(
+            ROOT / command[2], overrides=settings, trials=trials, log=lambda _: None, **where
+        )
+
+    with pytest.raises(N3Error, match=r"aviary.json.*train.steps is 120 there and 400 here.*another name"):
+        again()
+    with pytest.raises(N3Error, match=r"aviary.json.*searched"):
+        again(*settings, "--model.ridge=0.1")
+    with pytest.raises(N3Error, match=r"aviary.json.*10 trials"):
+        again(*settings, trials=3)
+    assert not (tmp_path / "runs").exists()
+    for name in ("aviary", "other"):
+        with pytest.raises(Begun):
+            again(*(settings if name == "aviary" else []), name=name)
+
+
+def test_the_results_of_saliency_are_their_own() -> None:
+    for path in sorted((RESULTS / "saliency").glob("*.json")):
+        result = read_json(path)
+        form = result["method"].removesuffix("-exemplar")
+        changes = N3_FORMS[{"n3-all": "n3", "n3-finetune": "finetune"}.get(form, form)]
+        changed = [f"--data.split={result['split']}", f"--seed={result['seed']}", *changes]
+        config = read_config(ROOT / "configs" / "benchmark.yaml", changed)
+        assert answered(path, {"study": "saliency", "seed": 1, "config": dataclasses.asdict(config)})

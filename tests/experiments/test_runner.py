@@ -1,19 +1,21 @@
 """Ablations: what is run, what is kept of it, and that nothing is run twice."""
 
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate
-from n3lib.experiments.experiment import Experiment
+from n3lib.experiments.experiment import Evaluation, Experiment
 from n3lib.experiments.layer_swaps import measure_swaps, swap_layers
 from n3lib.experiments.registry import EXPERIMENTS
-from n3lib.experiments.study_runs import curve, run_study
+from n3lib.experiments.runner import curve, run_experiment
 from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
+from n3lib.io.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.trainer import read_metrics
 
@@ -39,7 +41,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(folder: Path, **how: object) -> list[str]:
     told: list[str] = []
     places = {"folder": folder / "results", "configs": ROOT / "configs", "runs": folder / "runs"}
-    run_study("tiny", **places, told=told.append, **how)  # type: ignore[arg-type]
+    run_experiment("tiny", **places, log=told.append, **how)  # type: ignore[arg-type]
     return told
 
 
@@ -68,6 +70,28 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     assert len(run(tmp_path, seeds=[2], variants=["narrow"])) == 1 + 1
     found = TINY.measured(tmp_path / "results")
     assert [(r["variant"], r["seed"]) for r in found] == [("narrow", 1), ("narrow", 2), ("wide", 1)]
+
+
+def test_a_variant_can_have_several_results_of_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variants = {"sub/narrow": TINY.variants["narrow"], "wide": TINY.variants["wide"]}
+    evaluations = (Evaluation("-3way", 3), Evaluation("-all", 0, "shuffled", variants=("sub/narrow",)))
+    study = replace(TINY, variants=variants, evaluations=evaluations, folder="a/b")
+    monkeypatch.setitem(EXPERIMENTS, "tiny", study)
+    assert len(run(tmp_path, seeds=[1])) == 1 + 3
+    home = tmp_path / "results" / "a" / "b"
+    assert (home / "wide-seed1-3way.json").exists() and not (home / "wide-seed1-all.json").exists()
+    three, every = (read_json(home / "sub" / f"narrow-seed1-{end}.json") for end in ("3way", "all"))
+    told = Run.load(tmp_path / "runs" / "tiny" / "sub" / "narrow-seed1")
+    assert three["metrics"] == evaluate(told, ways=3)["metrics"]
+    assert (three["study"], three["text"], every["text"]) == ("main", "own", "shuffled")
+    assert three["command"] == "n3 study tiny --variant sub/narrow --seed 1"
+    assert run(tmp_path, seeds=[1]) == []
+    for name, other in {"ways": 4, "text": "shuffled", "permutations": 3, "tasks": "look-alikes"}.items():
+        write_json(home / "sub" / "narrow-seed1-3way.json", three | {name: other})
+        with pytest.raises(N3Error, match=f"narrow-seed1-3way.json.*{name} is"):
+            run(tmp_path, seeds=[1])
 
 
 def test_a_training_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,5 +174,38 @@ def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(N3Error, match="tiny has no variant 'tall'.*narrow, wide"):
         run(tmp_path, variants=["tall"])
     with pytest.raises(N3Error, match="there is no study 'depth'"):
-        run_study("depth", tmp_path)
+        run_experiment("depth", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+# The results of the book
+
+
+MOVED = [
+    "--data.root=",
+    "--text.encoder=../elsewhere/minilm-l6-bert",
+    "--backbone.weights=../elsewhere/resnet18_imagenet_bnfolded_conv1_to_layer3.safetensors",
+]
+
+
+def refuse(*_: object, **__: object) -> Any:
+    raise AssertionError("the result is there already")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_results_are_the_experiments_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("n3lib.experiments.runner.train", refuse)
+    experiment, there = EXPERIMENTS[name], dict[int, list[str]]()
+    home = experiment.home(ROOT / "results")
+    for path in home.rglob("*.json"):
+        found = re.fullmatch(r"(.*)-seed(\d)(.*).json", path.relative_to(home).as_posix())
+        assert found, path
+        there.setdefault(int(found[2]), []).append(found[1])
+    assert there
+    for seed, variants in there.items():
+        own = {"variants": sorted(set(variants)), "seeds": [seed], "configs": ROOT / "configs", "log": refuse}
+        moved = MOVED if experiment.config.startswith(("benchmark", "cub")) else MOVED[:1]
+        for settings in ([], moved)[: 1 if seed else 2]:
+            run_experiment(name, ROOT / "results", overrides=settings, **own)  # type: ignore[arg-type]
+        with pytest.raises(N3Error, match=r"seed\d.*json.*train.clip is 1.0 there and 2.0 here"):
+            run_experiment(name, ROOT / "results", overrides=["--train.clip=2"], **own)  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""Runs what an experiment lacks: every variant with every seed. A stopped experiment goes on."""
+
+import dataclasses
+import itertools
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from n3lib.config import RunConfig
+from n3lib.data import load_data
+from n3lib.evaluation import evaluate
+from n3lib.experiments.experiment import SEEDS, Evaluation, Experiment
+from n3lib.experiments.registry import find_experiment
+from n3lib.experiments.results import answered, write_result
+from n3lib.io.console import tell
+from n3lib.io.environment import environment
+from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.files import expand
+from n3lib.run import Run, train
+from n3lib.trainer import read_metrics
+
+POINTS = 40  # of a stored training curve
+PERMUTATIONS = 10  # of the query classes, or tasks drawn, in an evaluation
+
+
+def run_experiment(
+    name: str,
+    folder: Path,
+    configs: Path = Path("configs"),
+    overrides: Sequence[str] = (),
+    variants: Iterable[str] = (),
+    seeds: Iterable[int] = SEEDS,
+    runs: Path = Path("runs"),
+    log: Callable[[str], None] = tell,
+) -> None:
+    """Measure what an experiment still lacks; what is in `folder` already is left as it is.
+
+    Whether all that is there was made with these settings is checked before anything is run.
+
+    Args:
+        name: of the experiment.
+        folder: of all results; a file per variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
+            training that diverged has one too, with the reason instead of an accuracy.
+        configs: folder of the configurations.
+        overrides: of the configuration, for all variants; what a variant is about they do not change.
+        variants: some of the experiment's; all by default.
+        seeds: to run.
+        runs: folder of the run folders.
+        log: receives a line for what is lacking, and one for each result.
+
+    Raises:
+        N3Error: there is no such experiment or variant, or a file in `folder` was made with other settings.
+    """
+    experiment = find_experiment(name)
+    home, chosen = experiment.home(folder), list(variants) or list(experiment.variants)
+    for variant in chosen:
+        if variant not in experiment.variants:
+            known = ", ".join(experiment.variants)
+            raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {known}")
+    lacking = list[tuple[str, RunConfig, Evaluation | None, Path]]()
+    for seed, variant in itertools.product(seeds, chosen):
+        config = experiment.settings(variant, configs, overrides, seed)
+        for evaluation in experiment.evaluations or (None,):
+            if evaluation and evaluation.variants and variant not in evaluation.variants:
+                continue
+            path = home / f"{variant}-seed{seed}{evaluation.end if evaluation else ''}.json"
+            if not answered(path, _question(name, variant, config, evaluation), config.data):
+                lacking.append((variant, config, evaluation, path))
+    for _, config, _, _ in lacking:  # before hours of the others
+        network, weights = config.backbone.name, config.backbone.weights
+        if weights and not expand(weights).is_file():
+            make = f"n3 data backbone --name {network} -o {weights}"
+            raise N3Error(f"{name} needs {weights}", f"Make it: {make}")
+    if lacking:
+        log(f"{home}: {len(lacking)} results to measure")
+    for variant, config, asked, path in lacking:
+        run_folder = runs / name / f"{variant}-seed{config.seed}"
+        try:
+            run = train(config, run_folder)
+            if asked:
+                ways, control = asked.ways, asked.control
+                result = evaluate(run, ways=ways, permutations=PERMUTATIONS, control=control)
+            else:
+                result = _measure(experiment, variant, run)
+        except Diverged as error:  # a finding too
+            result = _unmeasured(config, error)
+        result |= {"study": "main" if asked else name, "variant": variant, "curve": curve(run_folder)}
+        command = ["n3", "study", name, "--variant", variant, "--seed", str(config.seed), *overrides]
+        result["command"] = shlex.join(command)
+        write_result(path, result)
+        accuracy = result["metrics"].get("per_class_accuracy")
+        log(f"{path}: {result['diverged'] if accuracy is None else f'{accuracy:.1f} %'}")
+
+
+def _question(name: str, variant: str, config: RunConfig, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What decides a result, under its names for it."""
+    asked = {"study": name, "variant": variant, "seed": config.seed, "config": dataclasses.asdict(config)}
+    if evaluation:
+        asked |= {"study": "main", "text": evaluation.control, "part": "test", "tasks": "random"}
+        asked |= {"permutations": PERMUTATIONS} | ({"ways": evaluation.ways} if evaluation.ways else {})
+    return asked
+
+
+def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
+    """The result of a training whose numbers were no longer finite: why, instead of a measurement."""
+    return {
+        "method": f"n3-{config.model.adapt}-{config.model.classifier}",
+        "dataset": config.data.name,
+        "seed": config.seed,
+        "metrics": {},
+        "diverged": error.problem.split(";")[0],
+        "config": dataclasses.asdict(config),
+        "environment": environment(load_data(config.data).hashes),
+    }
+
+
+def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
+    """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
+    data, part = load_data(run.config.data), experiment.part
+    bank, sizes = run.reader.bank(data.texts), [k for k in experiment.ways if k <= len(data.split.part(part))]
+    results = [
+        evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank)
+        for alike in ((False, True) if experiment.alike else (False,))
+        for ways in sizes
+    ]
+    more = experiment.also(variant, run, data, bank) if experiment.also else {}
+    kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
+    measured = [{name: result[name] for name in kept} for result in results]
+    return results[0] | more | {"measured": measured}
+
+
+def curve(folder: Path) -> dict[str, list[Any]]:
+    """A run's training in few numbers: the mean loss of up to 40 stretches, and what every checkpoint found.
+
+    Returns:
+        `step` and `loss` of each stretch (its last step, mean in nats); `checkpoint` steps, with `validation`
+        accuracy in percent and `change`, the mean over layers of the relative adaptation in percent.
+    """
+    lines = read_metrics(folder)
+    steps = [line for line in lines if "loss" in line]
+    stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps))) if steps else []
+    found = [line for line in lines if "adaptation" in line]
+
+    def change(line: dict[str, Any]) -> float:
+        return float(np.mean([layer["relative"] for layer in line["adaptation"].values()] or [0.0]))
+
+    return {
+        "step": [steps[some[-1]]["step"] for some in stretches],
+        "loss": [round(float(np.mean([steps[i]["loss"] for i in some])), 4) for some in stretches],
+        "checkpoint": [line["step"] for line in found],
+        "validation": [round(line["validation"], 2) for line in found if "validation" in line],
+        "change": [round(change(line), 4) for line in found],
+    }

@@ -1,0 +1,33 @@
+"""Chapter 3: N3 trained on the aviary and on photographs of birds, measured on classes never seen."""
+
+from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment
+
+_SHARED = ["--model.shared_mu=36", "--model.initial_mu=0.1"]
+
+TRAINING = Experiment(
+    "training",
+    "How well does N3 classify unseen species of the aviary?",
+    "aviary",
+    {
+        "aviary/all": [],
+        "aviary/classifier": ["--model.adapt=classifier"],
+        # A shared offset learns faster than the text-conditioned adaptation.
+        "aviary-shared/all": _SHARED,
+        "aviary-shared/constant": ["--model.adapt=constant", *_SHARED],
+    },
+    evaluations=(
+        Evaluation("-20way", 20),
+        Evaluation("-40way", 40),
+        Evaluation("-40way-shuffled", 40, "shuffled", variants=("aviary/all",)),
+    ),
+)
+
+PHOTOGRAPHS = Experiment(
+    "photographs",
+    "How well does N3 classify unseen species on photographs? (CUB, proposed split)",
+    "cub-ps",
+    {"all-exemplar": [], "frozen-ridge": FROZEN, "paper": []},
+    configs={"paper": "cub-ps-paper"},
+    evaluations=(Evaluation(),),
+    folder="benchmark/cub-ps",
+)
