@@ -285,6 +285,7 @@ def _bench(options: argparse.Namespace) -> None:
 def _saliency(options: argparse.Namespace) -> None:
     import dataclasses
 
+    from n3lib.experiments.fingerprints import stamp
     from n3lib.experiments.results import answered, write_result
     from n3lib.experiments.saliency import measure_boxes, question, result_path
     from n3lib.io.files import check_writable
@@ -297,7 +298,7 @@ def _saliency(options: argparse.Namespace) -> None:
     answered(output, asked, data)
     tell(f"the result goes to {output}")
     result = measure_boxes(run, data.root)
-    write_result(output, result | {"command": _command()})
+    write_result(output, stamp(result | {"command": _command()}))
     told = result["metrics"]
     tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
 

@@ -64,7 +64,7 @@ def agree(instance: str) -> bool:
 
 
 def stamp(result: dict[str, Any]) -> dict[str, Any]:
-    """A result with the fingerprint of the code that is running, which is computed where it is not known."""
+    """A result with the fingerprint of the code that is running."""
     found = [known()[name] if agree(name) else numbers(name) for name in instances(result)]
     return result | {"fingerprint": fingerprint(found)}
 

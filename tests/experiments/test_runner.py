@@ -19,6 +19,8 @@ from n3lib.io.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.trainer import read_metrics
 
+pytestmark = pytest.mark.usefixtures("known_code")
+
 ROOT = Path(__file__).parents[2]
 
 TINY = Experiment(
