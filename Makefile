@@ -115,8 +115,8 @@ results-cub: setup
 MINILM ?= sentence-transformers/all-MiniLM-L6-v2
 GLOVE ?= glove-wiki-gigaword-50
 FROZEN_ARGS := --model.adapt=classifier --train.steps=0
-MINILM_ARGS = --text.encoder="$(MINILM)" --text.lexical=false --model.ridge=0.3
-GLOVE_ARGS = --text.encoder="glove:$(GLOVE)" --text.lexical=false --model.ridge=1.0
+MINILM_ARGS = --text.encoder="$(MINILM)" --text.tfidf=false --model.ridge=0.3
+GLOVE_ARGS = --text.encoder="glove:$(GLOVE)" --text.tfidf=false --model.ridge=1.0
 results-text: setup
 	set -e; one() { out=results/text-encoders/$$1-seed$$2.json run=runs/text-$$1-$$2 seed=$$2 && shift 2 && \
 	  $(BIN)/n3 train configs/cub-ps.yaml --data-root "$(DATA)" -o $$run --seed=$$seed $(CUB_ARGS) "$$@" && \

@@ -19,7 +19,7 @@ from n3lib.io.files import read_text, sha256_file
 from n3lib.io.paths import expand
 from n3lib.io.ranges import LONG, SEED, Range, check_ranges
 from n3lib.model import N3Config
-from n3lib.text.reader import TextConfig
+from n3lib.text.pipeline import TextConfig
 from n3lib.trainer import TrainConfig
 
 _WRONG = (TypeError, ValueError, AttributeError)
@@ -28,6 +28,8 @@ MAX_FILE = 100_000  # bytes of YAML; those of the repository have some hundred
 _NO_MATTER = ("data.root", "model.micro_batch")
 # Scales of what is written into layers (`n3lib.model`): other networks have none.
 _WRITTEN_ALONE = ("model.mu", "model.initial_mu")
+# What saved runs and results call settings that have another name now.
+_RENAMED = {"text.lexical": "text.tfidf"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
     Raises:
         N3Error: no such setting, or a value of the wrong kind or outside its range.
     """
+    if isinstance(value, dict):
+        value = {part: _renamed(part, given) for part, given in value.items()}
     _check_plain(value, where)
     return _parse(lambda parser: parser.parse_object(dict(value)), where)
 
@@ -182,6 +186,13 @@ def _check_plain(value: Any, where: str) -> None:
                 )
 
 
+def _renamed(part: str, given: Any) -> Any:
+    if not isinstance(given, dict):
+        return given
+    names = {name: f"{part}.{name}" for name in given}
+    return {_RENAMED.get(full, full).removeprefix(f"{part}."): given[name] for name, full in names.items()}
+
+
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by their settings' names, such as `train.steps`, whatever part of a result they stand in."""
     found: dict[str, Any] = {}
@@ -190,7 +201,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             part = "" if not prefix and name in ("config", "training", "environment") else f"{prefix}{name}."
             found |= _flat(inner, part)
         else:
-            found[f"{prefix}{name}"] = inner
+            found[_RENAMED.get(f"{prefix}{name}", f"{prefix}{name}")] = inner
     return found
 
 

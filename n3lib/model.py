@@ -325,7 +325,7 @@ class N3(nn.Module):
             rows = [self.tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
             places = torch.tensor([place for part in parts for place in part], device=rows[0].device)
             c = torch.cat(rows)[places.argsort()]  # (K, d)
-        return c if self.lexical is None else c + self.lexical(self.weigh(text.lexical))
+        return c if self.lexical is None else c + self.lexical(self.weigh(text.tfidf))
 
     def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         """Eq. 3: every label embedding in the light of the others."""
@@ -362,7 +362,7 @@ class N3(nn.Module):
             s = slice(None) if support is None else support
             asked, known = [text.pooled], [self.seen_pooled[s]]
             if self.lexical is not None:
-                asked.append(self.weigh(text.lexical))
+                asked.append(self.weigh(text.tfidf))
                 known.append(self.weigh(self.seen_lexical[s]))
             rows = self.generator(asked, known, self.exemplars[s])
         else:
@@ -410,7 +410,7 @@ class N3(nn.Module):
         By these all are standardized beside a shared change.
         """
         self.seen_pooled.copy_(text.pooled)
-        self.seen_lexical.copy_(text.lexical)
+        self.seen_lexical.copy_(text.tfidf)
         c = self.labels(text)  # (C, d)
         if self.standardize:
             self.label_mean.copy_(c.mean(0))

@@ -17,7 +17,7 @@ from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
-from n3lib.data.texts import parse_classes
+from n3lib.data.texts import parse_classes, sentence_weights
 from n3lib.episodes import Episodes
 from n3lib.io.checkpoint import check_size, checkpoints
 from n3lib.io.environment import environment
@@ -28,7 +28,7 @@ from n3lib.metrics import extract, magnitude, metrics, predict
 from n3lib.model import N3, Adaptation
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import at_place, make_encoder
-from n3lib.text.reader import Reader
+from n3lib.text.pipeline import TextPipeline
 from n3lib.trainer import Progress, fit, load_trained, trained_state
 
 SCHEMA = 1  # of run.json
@@ -51,7 +51,7 @@ class Run:
     folder: Path
     config: RunConfig
     model: N3
-    reader: Reader
+    pipeline: TextPipeline
     image_size: int
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -80,8 +80,8 @@ class Run:
         reads = make_encoder(spec)
         if reads.revision != told["encoder_revision"]:
             raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", _MOVED)
-        reader = Reader.from_dict(read_json(folder / "reader.json"), reads, config.text)
-        sizes = (reads.width, len(reader.tfidf.vocabulary), told["seen"])
+        pipeline = TextPipeline.from_dict(read_json(folder / "reader.json"), reads, config.text)
+        sizes = (reads.width, len(pipeline.tfidf.vocabulary), told["seen"])
         weights = folder / "backbone.safetensors"
         if config.model.t2l_layers + config.model.l2a_layers > len(read_shapes(folder / "model.safetensors")):
             raise N3Error(f"{folder / 'config.json'} asks for more layers than there are", "Train again")
@@ -93,12 +93,12 @@ class Run:
         backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
         model = N3(backbone, *sizes, config.model, config.episodes.ways)
         load_trained(model, folder / "model.safetensors")
-        return cls(folder, config, model.eval(), reader, told["image_size"])
+        return cls(folder, config, model.eval(), pipeline, told["image_size"])
 
     def text(self, classes: Mapping[str, Any]) -> Text:
         """The descriptions of new classes, in any form of `parse_classes`, ready for the model."""
         classes = parse_classes(classes)
-        return self.reader.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
+        return self.pipeline.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
 
     @torch.no_grad()
     def read(self, classes: Mapping[str, Any]) -> Adaptation:
@@ -109,7 +109,7 @@ class Run:
         """
         classes = parse_classes(classes)
         text = self.text(classes)
-        keys = [tuple((line, getattr(line, "weight", 1.0)) for line in lines) for lines in classes.values()]
+        keys = [tuple(zip(lines, sentence_weights(lines), strict=True)) for lines in classes.values()]
         new = [place for place, key in enumerate(keys) if key not in self._labels]
         known = dict(self._labels)
         if new:
@@ -150,9 +150,9 @@ def train(
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone)
     encoder, place = make_encoder(config.text.encoder), at_place(config.text.encoder)
-    reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
-    bank = reader.bank(dataset.texts, names=dataset.classes)
-    sizes = (encoder.width, len(reader.tfidf.vocabulary), len(seen))
+    pipeline = TextPipeline.fit(encoder, [dataset.texts[c] for c in seen], config.text)
+    bank = pipeline.bank(dataset.texts, names=dataset.classes)
+    sizes = (encoder.width, len(pipeline.tfidf.vocabulary), len(seen))
     model = N3(backbone, *sizes, config.model, config.episodes.ways)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
 
@@ -176,7 +176,7 @@ def train(
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
         write_tensors(folder / "model.safetensors", trained_state(model))
-        write_json(folder / "reader.json", reader.to_dict())
+        write_json(folder / "reader.json", pipeline.to_dict())
         write_json(  # last: its presence says that the run is whole
             folder / "run.json",
             {

@@ -109,11 +109,11 @@ def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
 def words(run: Run, classes: Mapping[str, Any]) -> Table:
     """Which words of each description the run met in training, and which it did not.
 
-    See `n3lib.text.reader.Reader.met`.
+    See `n3lib.text.pipeline.TextPipeline.met`.
     """
     rows = []
     for name, text in parse_classes(classes).items():
-        met = run.reader.met(text)
+        met = run.pipeline.met(text)
         rows.append([name, *(", ".join(w for w, known in met.items() if known == k) for k in (True, False))])
     return Table(["class", "met in training", "never met"], rows)
 
@@ -228,7 +228,7 @@ class Form:
 
     def _mark_unknown_words(self) -> None:
         for row in self.rows:
-            met = self.run.reader.met(sentences(row.text.value))
+            met = self.run.pipeline.met(sentences(row.text.value))
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
 

@@ -26,7 +26,7 @@ from n3lib.model import N3
 from n3lib.run import Run
 from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader
+from n3lib.text.pipeline import TextPipeline
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,7 +126,7 @@ def changed(before: Sequence[str], after: Sequence[str]) -> str:
 def episodes(data: ZeroShotDataset, config: RunConfig) -> Episodes:
     """The tasks that a run of this configuration trains on."""
     seen = data.split.part(config.fit)
-    reader = Reader.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
+    reader = TextPipeline.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
     bank = reader.bank(data.texts)
     return Episodes(data, bank, seen, config.episodes, config.seed)
 
@@ -215,8 +215,8 @@ def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "position
         trained = run.model
         model = N3(
             trained.backbone,
-            run.reader.encoder.width,
-            len(run.reader.tfidf.vocabulary),
+            run.pipeline.encoder.width,
+            len(run.pipeline.tfidf.vocabulary),
             len(trained.exemplars),
             config,
         )

@@ -17,9 +17,9 @@ from n3lib.backbone import Backbone, BackboneConfig, load_backbone
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
 from n3lib.model import N3, Batch, Labels2Adaptation, LayerDecoder, N3Config
-from n3lib.text.bank import Text, TextBank
+from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.trainer import TrainConfig, move, optimizer_for
 
 CONFIG = TrainConfig()
@@ -220,10 +220,10 @@ def make_episodes(size: Size) -> Episodes:
         np.arange(4 * seen) % seen,
         Split("noise", tuple(range(seen)), (), (seen,)),
     )
-    config = TextConfig(f"words:{size.e}", lexical=size.vocabulary > 0)
-    reader = Reader.fit(make_encoder(config.encoder), texts, config)
+    config = TextConfig(f"words:{size.e}", tfidf=size.vocabulary > 0)
+    reader = TextPipeline.fit(make_encoder(config.encoder), texts, config)
     with TemporaryDirectory() as cache:
-        bank = TextBank(texts, reader, Path(cache))
+        bank = reader.bank(texts, Path(cache))
     how = EpisodeConfig(ways=size.ways, batch_size=size.batch, crop=size.pixels)
     return Episodes(data, bank, range(seen), how, 0)
 

@@ -61,7 +61,7 @@ def layer_swaps(
             " classes",
             f"Use 2 to {most} ways and at least 2 tasks",
         )
-    bank, model = bank or run.reader.bank(dataset.texts), run.model
+    bank, model = bank or run.pipeline.bank(dataset.texts), run.model
     similarity = bank.similarity(classes.tolist())
     groups = dataset.group_of(classes.tolist())
     found: dict[str, dict[str, list[float]]] = {}
@@ -120,7 +120,7 @@ def column_shares(run: Run, ways: int, tasks: int = 10) -> Table:
         that average: the median layer, the lowest and the highest. 0 where nothing changes.
     """
     dataset = load_data(run.config.data)
-    bank, rng = run.reader.bank(dataset.texts), np.random.default_rng([run.config.seed, 29])
+    bank, rng = run.pipeline.bank(dataset.texts), np.random.default_rng([run.config.seed, 29])
     drawn = [rng.choice(dataset.split.test, ways, replace=False).tolist() for _ in range(tasks)]
     written = [run.model.read(bank.batch(task)).deltas for task in drawn]
     shares: list[list[float]] = [[], []]
@@ -155,7 +155,7 @@ def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> 
     for name, texts in _left(dataset).items():
         accuracy = []
         for run in runs:
-            logits, labels = predict(run.model, dataset, run.reader.bank(texts), classes, run.config)
+            logits, labels = predict(run.model, dataset, run.pipeline.bank(texts), classes, run.config)
             accuracy.append(metrics(logits, labels)["per_class_accuracy"])
         words = statistics.mean(len(" ".join(texts[c]).split()) for c in classes)
         rows.append([name, f"{words:.0f}", mean_and_spread(accuracy)])
@@ -166,7 +166,7 @@ def which_words(runs: Sequence[Run], dataset: ZeroShotDataset | None = None) -> 
 def word_weights(run: Run, count: int = 8) -> dict[str, float]:
     """The words whose learned weight moved furthest from 1: half of them up, half of them down."""
     weights = run.model.log_word_weight.detach().exp().tolist()
-    ranked = sorted(zip(run.reader.tfidf.vocabulary, weights, strict=True), key=lambda pair: -pair[1])
+    ranked = sorted(zip(run.pipeline.tfidf.vocabulary, weights, strict=True), key=lambda pair: -pair[1])
     return dict([*ranked[:count], *ranked[-count:]])
 
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 _READING = (
     "text/bank",
     "text/encoders",
-    "text/reader",
+    "text/pipeline",
     "text/tfidf",
     "text/tokens",
     "text/words",

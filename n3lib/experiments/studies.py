@@ -115,7 +115,7 @@ def _ablation() -> dict[str, list[str]]:
         # The text.
         "fixed-words": ["--train.fast_lr=0"],
         "words-alone": ["--text.encoder=words"],
-        "encoder-alone": ["--text.lexical=false", "--model.ridge=0.3"],
+        "encoder-alone": ["--text.tfidf=false", "--model.ridge=0.3"],
         # The images.
         "no-mirror": ["--mirror=false"],
         "no-crop": ["--episodes.crop=0"],

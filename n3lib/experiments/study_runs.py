@@ -115,7 +115,7 @@ def _measure(study: Study, run: Any, swapped: tuple[int, int] | None) -> dict[st
     With `swapped`, also how much of the layers' change hangs on the task, and whether it matters.
     """
     data = load_data(run.config.data)
-    bank, results = run.reader.bank(data.texts), []
+    bank, results = run.pipeline.bank(data.texts), []
     for alike in (False, True)[: 2 if study.alike else 1]:
         for ways in study.ways:
             if ways <= len(data.split.part(study.part)):

@@ -25,7 +25,7 @@ from n3lib.metrics import extract, metrics
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tokens import Encoded, TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
@@ -120,7 +120,7 @@ def cached_files(encoder: TokenEncoder, descriptions: Sequence[Sequence[str]]) -
     return counts
 
 
-def heaviest(reader: Reader, sentences: Sequence[str], count: int = 12) -> dict[str, float]:
+def heaviest(reader: TextPipeline, sentences: Sequence[str], count: int = 12) -> dict[str, float]:
     """The words of a description that its TF-IDF row gives the largest weights; the row has unit length."""
     row = reader.tfidf.transform([sentences])[0]  # (V,)
     return {reader.tfidf.vocabulary[i]: float(row[i]) for i in np.argsort(-row, kind="stable")[:count]}
@@ -147,11 +147,11 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
 
     rows = []
     for name, text in readers.items():
-        reader = Reader.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
+        reader = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
         bank = reader.bank(data.texts)
         parts = [bank.whole_pooled]
-        if text.lexical:
-            parts.append(torch.from_numpy(bank.whole_lexical))
+        if text.tfidf:
+            parts.append(torch.from_numpy(bank.whole_tfidf))
 
         def accuracy(part: str, ridge: float, parts: list[torch.Tensor] = parts) -> float:
             ids, images, labels = asked[part]
@@ -192,9 +192,9 @@ def text_encoders(folder: str | Path) -> Table:
     missing = (
         "There are no results of text encoders yet. For each seed S and each encoder:"
         " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --seed=S --text.encoder=ENCODER"
-        " --text.lexical=false --model.ridge=RIDGE`, then"
+        " --text.tfidf=false --model.ridge=RIDGE`, then"
         " `n3 evaluate RUN -o results/text-encoders/NAME.json`."
-        " For words counted: `--text.encoder=words --text.lexical=true`; for the closed form:"
+        " For words counted: `--text.encoder=words --text.tfidf=true`; for the closed form:"
         " `--model.adapt=classifier --train.steps=0`; for class names alone: `--data.text=names`."
     )
     return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
@@ -203,9 +203,9 @@ def text_encoders(folder: str | Path) -> Table:
 def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
     """A result's place in the table, what read its text, and the paper's figure for the nearest encoder."""
     text, names = config["text"], config["data"].get("text") == "names"
-    spec = str(text["encoder"]).lower()
+    spec, counted = str(text["encoder"]).lower(), text.get("tfidf", text.get("lexical"))
     if spec.partition(":")[0] == "words":
-        kind, label = ("TF-IDF", "words counted (TF-IDF)") if text["lexical"] else ("words", "random vectors")
+        kind, label = ("TF-IDF", "words counted (TF-IDF)") if counted else ("words", "random vectors")
     elif spec.startswith("glove"):
         size = re.search(r"(\d+)d\b|-(\d+)$", spec)
         kind, label = "GloVe", f"GloVe {size[1] or size[2]}d" if size else "GloVe"
@@ -215,7 +215,7 @@ def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
         kind, label = "MiniLM", "MiniLM (BERT architecture)"
     else:
         kind, label = ("BERT", "BERT") if "bert" in spec else (spec, str(text["encoder"]))
-    if text["lexical"] and kind != "TF-IDF":
+    if counted and kind != "TF-IDF":
         label += ", and words counted"
     place = [*_NEAREST].index(kind) if kind in _NEAREST else len(_NEAREST)
     if names:

@@ -9,7 +9,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from n3lib.data.aviary.species import words_for
-from n3lib.data.dataset import Sentence
+from n3lib.data.texts import Sentence
 from n3lib.experiments.interpret import TOP, differentiable, evidence, hand_on, joined, top
 from n3lib.experiments.results import Table, mean_and_spread
 from n3lib.run import Run
@@ -68,7 +68,7 @@ def check_words(
             "nothing": [],
             "influence": reading.top("influence"),
             "gradient": reading.top("gradient"),
-            "idf": top(words, run.reader.token_idf(words), max),
+            "idf": top(words, run.pipeline.token_idf(words), max),
             "weight": heaviest(run, classes[truth]),
             "chance": rng.permutation(words)[:TOP].tolist(),
         }
@@ -89,10 +89,10 @@ def check_words(
 @torch.no_grad()
 def heaviest(run: Run, sentences: Sequence[str]) -> list[str]:
     """The words of a description that weigh most on the lexical path, whatever image or task."""
-    text, _, (encoded,) = differentiable(run.reader, [sentences])
-    weights = run.model.weigh(text.lexical)[0].tolist()
+    text, _, (encoded,) = differentiable(run.pipeline, [sentences])
+    weights = run.model.weigh(text.tfidf)[0].tolist()
     words = [joined(one.words) for one in encoded]
-    return top([w for s in words for w in s], hand_on(words, weights, run.reader.tfidf), sum)
+    return top([w for s in words for w in s], hand_on(words, weights, run.pipeline.tfidf), sum)
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from n3lib.data.dataset import check_sentences
 from n3lib.data.images import cache_dir
+from n3lib.data.texts import check_sentences
 from n3lib.io.console import printable
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_tensors, sha256, write_tensors

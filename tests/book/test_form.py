@@ -91,7 +91,7 @@ def test_words_that_training_never_met_are_listed(tiny_run: Run) -> None:
         ["a", "crown, wings, blue", "cerulean"],
         ["b", "", "zyx"],
     ]
-    assert tiny_run.reader.met([]) == {}
+    assert tiny_run.pipeline.met([]) == {}
 
 
 def shown_message(made: Form) -> str:

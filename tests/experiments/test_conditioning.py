@@ -68,7 +68,7 @@ def test_where_there_are_groups_the_other_task_is_of_another(
     data = load_data(moved.config.data)
     groups = tuple(c % 2 for c in range(len(data.classes)))
     asked: list[set[int]] = []
-    bank = moved.reader.bank(data.texts)
+    bank = moved.pipeline.bank(data.texts)
     batch = bank.batch
 
     def spy(classes: list[int]) -> Text:

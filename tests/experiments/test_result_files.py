@@ -273,8 +273,8 @@ def settings_of(path: Path) -> tuple[str, ...]:
     what, seed = path.stem.split("-seed")
     kind, frozen = what.removeprefix("frozen-"), tuple(FROZEN) if what.startswith("frozen") else ()
     own = {
-        "minilm": ("--text.lexical=false", "--model.ridge=0.3"),
-        "glove": ("--text.encoder=glove:any-50", "--text.lexical=false", "--model.ridge=1"),
+        "minilm": ("--text.tfidf=false", "--model.ridge=0.3"),
+        "glove": ("--text.encoder=glove:any-50", "--text.tfidf=false", "--model.ridge=1"),
         "tfidf": ("--text.encoder=words",),
         "names": ("--text.encoder=words", "--data.text=names"),
     }.get(kind, ())

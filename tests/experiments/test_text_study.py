@@ -11,7 +11,7 @@ from n3lib.data import load_data
 from n3lib.experiments import text_study
 from n3lib.io.files import write_json
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -46,7 +46,7 @@ def test_a_changed_word_misses_the_cache() -> None:
 
 def test_rare_words_are_heavy() -> None:
     texts = [["A red bird."], ["A blue bird."], ["A gray bird."]]
-    reader = Reader.fit(make_encoder("words"), texts, TextConfig())
+    reader = TextPipeline.fit(make_encoder("words"), texts, TextConfig())
     found = text_study.heaviest(reader, texts[0], 2)
     assert list(found) == ["red", "bird"]
     assert sum(weight**2 for weight in found.values()) == pytest.approx(1)
@@ -55,9 +55,9 @@ def test_rare_words_are_heavy() -> None:
 def test_readers_are_compared_without_training(tiny_config: RunConfig) -> None:
     data = load_data(tiny_config.data)
     readers = {
-        "sentence": TextConfig("words:32", lexical=False),
-        "paragraph": TextConfig("words:32", context="paragraph", lexical=False),
-        "counted": TextConfig("words:32", lexical=True),
+        "sentence": TextConfig("words:32", tfidf=False),
+        "paragraph": TextConfig("words:32", context="paragraph", tfidf=False),
+        "counted": TextConfig("words:32", tfidf=True),
     }
     table = text_study.closed_form(data, tiny_config, readers)
     shown = rows(table)
@@ -69,7 +69,8 @@ def test_readers_are_compared_without_training(tiny_config: RunConfig) -> None:
 
 def result(accuracy: float, seed: int, steps: int, adapt: str = "all", **text: Any) -> dict[str, Any]:
     data = {"text": text.pop("data_text", "")}
-    told = {"encoder": "words", "lexical": False, "context": "sentence", **text}
+    older = "lexical" in text  # as results were written before the setting had its name
+    told = {"encoder": "words", "context": "sentence", **({} if older else {"tfidf": False}), **text}
     config = {"data": data, "text": told, "train": {"steps": steps}, "model": {"adapt": adapt}}
     where = {"dataset": "cub", "split": "PS", "part": "test", "text": "own", "seed": seed}
     return {**where, "metrics": {"per_class_accuracy": accuracy}, "config": config}
@@ -83,7 +84,7 @@ def test_results_of_text_encoders_side_by_side(tmp_path: Path) -> None:
         result(14.0, 1, 400, encoder=glove),
         result(99.0, 0, 400, "constant", encoder=glove),  # another study
         result(20.0, 0, 0, "classifier", encoder=mini),
-        result(30.0, 0, 0, "classifier", lexical=True),
+        result(30.0, 0, 0, "classifier", tfidf=True),
         result(15.0, 0, 0, "classifier", lexical=True, data_text="names"),
         {**result(99.0, 0, 400, encoder=mini), "split": "SS"},
     ]
@@ -103,7 +104,7 @@ def test_results_of_text_encoders_side_by_side(tmp_path: Path) -> None:
         ({"encoder": "bert"}, "BERT", "17.6 (BERT)"),
         ({"encoder": "elmo", "context": "paragraph"}, "ELMo, paragraph", "4.1 (ELMo)"),
         ({"encoder": "elmo:FOLDER"}, "ELMo, sentence", "5.0 (ELMo)"),
-        ({"encoder": "glove:glove-wiki-gigaword-300", "lexical": True}, "GloVe 300d, and words counted",
+        ({"encoder": "glove:glove-wiki-gigaword-300", "tfidf": True}, "GloVe 300d, and words counted",
          "8.9 (GloVe)"),
         ({"encoder": "words:32"}, "random vectors", ""),
         ({"encoder": "some/encoder"}, "some/encoder", ""),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib.data.dataset import Sentence
+from n3lib.data.texts import Sentence
 from n3lib.io.errors import N3Error
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_texts
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tfidf import TfIdf
 from n3lib.text.tokens import TokenEncoder
 from n3lib.text.words import WordEncoder
@@ -24,8 +24,8 @@ TEXTS = [
 TFIDF = TfIdf.fit(TEXTS)
 
 
-def reader(encoder: TokenEncoder | None = None, **settings: object) -> Reader:
-    return Reader.fit(encoder or WordEncoder(8), TEXTS, TextConfig(**settings))
+def reader(encoder: TokenEncoder | None = None, **settings: object) -> TextPipeline:
+    return TextPipeline.fit(encoder or WordEncoder(8), TEXTS, TextConfig(**settings))
 
 
 def make(**settings: object) -> TextBank:
@@ -40,7 +40,7 @@ def test_a_batch_is_the_words_of_its_classes_in_order() -> None:
         expected = torch.cat([one.embeddings for one in encoder.encode(words)]).float()
         assert torch.equal(text.tokens[row, : len(words)], expected)
     assert text.tokens[1, 2:].eq(0).all()
-    np.testing.assert_allclose(text.lexical, TFIDF.transform([TEXTS[2], TEXTS[0]]), atol=1e-6)
+    np.testing.assert_allclose(text.tfidf, TFIDF.transform([TEXTS[2], TEXTS[0]]), atol=1e-6)
     assert len(text) == 2
 
 
@@ -66,7 +66,7 @@ def test_weighted_sentences_count_everywhere() -> None:
     assert text.weight[0].tolist() == [0.25] * 4 + [1] * 2  # relative to the heaviest
     assert text.weight[1].tolist() == [1] * 5 + [0]
     counts = TFIDF.counts(TEXTS[1]).toarray()
-    np.testing.assert_allclose(text.lexical[0], TFIDF.weights(np.array([[0.25, 1]]) @ counts)[0], atol=1e-6)
+    np.testing.assert_allclose(text.tfidf[0], TFIDF.weights(np.array([[0.25, 1]]) @ counts)[0], atol=1e-6)
     again = reader().bank([TEXTS[0], TEXTS[1][:1] + TEXTS[1][1:] * 4, TEXTS[2]]).batch([1])
     torch.testing.assert_close(text.pooled[0], again.pooled[0])  # one half and two are as one and four
     assert not torch.allclose(text.pooled[0], plain.pooled[0], atol=1e-3)
@@ -76,7 +76,7 @@ def test_weighted_sentences_count_everywhere() -> None:
 def test_a_common_factor_of_the_weights_changes_nothing(factor: float) -> None:
     scaled = [[Sentence(sentence, factor) for sentence in text] for text in TEXTS]
     one, other = (reader().bank(texts).batch([0, 1, 2]) for texts in (TEXTS, scaled))
-    assert torch.equal(one.lexical, other.lexical)
+    assert torch.equal(one.tfidf, other.tfidf)
     assert torch.equal(one.weight, other.weight)
     assert torch.equal(one.pooled, other.pooled)
 
@@ -84,7 +84,7 @@ def test_a_common_factor_of_the_weights_changes_nothing(factor: float) -> None:
 def test_the_lighter_a_sentence_the_less_its_words_count_down_to_nothing() -> None:
     def weighted(weight: float) -> np.ndarray:
         text = [TEXTS[1][0], *([Sentence(TEXTS[1][1], weight)] if weight else [])]
-        return reader().bank([TEXTS[0], text, TEXTS[2]]).batch([1]).lexical[0].numpy()
+        return reader().bank([TEXTS[0], text, TEXTS[2]]).batch([1]).tfidf[0].numpy()
 
     wing = TFIDF.vocabulary.index("wing")  # in the second sentence alone
     values = [weighted(weight)[wing] for weight in (0.0, 1e-6, 1e-3, 0.1, 0.3, 0.36, 0.37, 0.5, 1.0)]
@@ -96,23 +96,23 @@ def test_paragraphs_are_one_piece_and_take_no_weights() -> None:
     fitted = reader(context="paragraph")
     text = fitted.bank(TEXTS).batch([1])
     assert text.words == [["blue", "crown", "long", "bill", "red", "wing"]]
-    np.testing.assert_allclose(text.lexical, TFIDF.transform([TEXTS[1]]), atol=1e-6)
+    np.testing.assert_allclose(text.tfidf, TFIDF.transform([TEXTS[1]]), atol=1e-6)
     with pytest.raises(N3Error, match="sentences have weights.*text.context"):
         fitted.bank([["Red.", Sentence("Blue.", 2.0)]])
 
 
 def test_without_the_lexical_path_there_are_no_words_of_it() -> None:
-    assert make(lexical=False).batch([0, 1]).lexical.shape == (2, 0)
+    assert make(tfidf=False).batch([0, 1]).tfidf.shape == (2, 0)
 
 
 def test_a_stored_reader_reads_the_same() -> None:
     fitted = reader(ngrams=2)
     stored = json.loads(json.dumps(fitted.to_dict()))
-    again = Reader.from_dict(stored, fitted.encoder, fitted.config)
+    again = TextPipeline.from_dict(stored, fitted.encoder, fitted.config)
     one, other = (r.bank([["Red crown, tiny bill."]]).batch([0]) for r in (fitted, again))
-    assert torch.equal(one.pooled, other.pooled) and torch.equal(one.lexical, other.lexical)
+    assert torch.equal(one.pooled, other.pooled) and torch.equal(one.tfidf, other.tfidf)
     with pytest.raises(N3Error, match="stored word frequencies are damaged"):
-        Reader.from_dict(stored | {"idf": 3}, fitted.encoder, fitted.config)
+        TextPipeline.from_dict(stored | {"idf": 3}, fitted.encoder, fitted.config)
 
 
 def test_choose_is_a_batch_in_another_order() -> None:
@@ -136,7 +136,7 @@ def test_sentence_dropout_keeps_whole_sentences_and_at_least_one_that_speaks() -
         assert text.mask.any(1).all()
         words = text.words[1]
         found.add(" ".join(words))
-        np.testing.assert_allclose(text.lexical[1], TFIDF.transform([[" ".join(words)]])[0], atol=1e-6)
+        np.testing.assert_allclose(text.tfidf[1], TFIDF.transform([[" ".join(words)]])[0], atol=1e-6)
     sentences = ["green", "blue tail", "long crown"]
     kept = {" ".join(s for i, s in enumerate(sentences) if pick >> i & 1) for pick in range(1, 8)}
     assert found >= set(sentences)
@@ -161,7 +161,7 @@ def test_a_string_is_no_sequence_of_sentences(context: str) -> None:
     fitted = reader(context=context)
     for read in (
         lambda: fitted.bank(["A red bird.", "A blue bird."]),
-        lambda: Reader.fit(fitted.encoder, ["A red bird.", "A blue bird."], fitted.config),
+        lambda: TextPipeline.fit(fitted.encoder, ["A red bird.", "A blue bird."], fitted.config),
         lambda: encode_texts(fitted.encoder, ["A red bird."]),
     ):
         with pytest.raises(N3Error, match="string"):
