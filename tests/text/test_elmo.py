@@ -15,7 +15,7 @@ import yaml
 
 from n3lib.io.errors import N3Error
 from n3lib.text.cache import encode_cached
-from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, tokenize
+from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, batches, tokenize
 from n3lib.text.encoders import make_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -120,20 +120,21 @@ def in_elmos_environment(folder, out, work):
     found["small"] = elmo.ElmoEncoder(folder, batch=8).encode(sentences)
     found["long"] = encoder.encode([work["long"]])
     encode_cached(encoder, sentences, work["cache"])
+    from allennlp.modules import elmo as allennlp_elmo  # after the encoder: it prepares the import
 
     tensors = {f"{case} {i}": one.embeddings.numpy() for case in found for i, one in enumerate(found[case])}
-    characters = encoder._library.batch_to_ids([elmo.tokenize(sentences[0])])
+    files = f"{folder}/tiny_options.json", f"{folder}/tiny_weights.hdf5"
+    model = allennlp_elmo.Elmo(*files, num_output_representations=1, dropout=0.0).eval()
+    characters = allennlp_elmo.batch_to_ids([elmo.tokenize(sentences[0])])
     with torch.no_grad():
         for case in ("not reset", "carried over"):
-            tensors[case] = encoder._model(characters)["elmo_representations"][0][0].numpy()
+            tensors[case] = model(characters)["elmo_representations"][0][0].numpy()
     np.savez(out + ".npz", **tensors)
 
     elmo.LONGEST = 5
     told = {
         "words": {case: [one.words for one in found[case]] for case in found},
         "cut": elmo.ElmoEncoder(folder).encode(sentences)[0].words,
-        "batches": [list(encoder._batches([3, 0, 2000, 900, 900, 900, 4])), list(encoder._batches([0]))],
-        "none": encoder.encode([]),
         "revision": encoder.revision,
     }
     other = json.loads(json.dumps(work["options"]))
@@ -273,9 +274,9 @@ def test_cut_at_the_longest(there):
     assert there[3]["cut"] == ["The", "blue", "jay", "'s", "crest"]
 
 
-def test_batches(there):
-    assert there[3]["batches"] == [[[0, 6], [3, 4], [5], [2]], []]
-    assert there[3]["none"] == []
+def test_batches():
+    assert batches([3, 0, 2000, 900, 900, 900, 4], 2048) == [[0, 6], [3, 4], [5], [2]]
+    assert batches([0], 2048) == []
 
 
 def test_what_was_put_into_the_cache_there_is_read_here(there):
