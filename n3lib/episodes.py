@@ -114,7 +114,7 @@ class Episodes:
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
         classes = tuple(self.seen[p] for p in query)
-        text = self.bank.batch(classes, rng, self.config.sentence_dropout)
+        text = self.bank.batch(classes)
         images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
         mine = slice(rank, None, ranks)
         return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)

@@ -4,9 +4,8 @@ Three forms are read, and may be mixed in one file:
 
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
-- `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5], "visual": [1, 0]}}`: sentences, for each how much it
-  counts beside the others of its class (0: not at all), and a mark between 0 and 1 that says how far it
-  describes appearance. Weights and marks may be left out; other keys are ignored.
+- `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5]}}`: sentences, and how much each counts beside the
+  others of its class (0: not at all). Weights may be left out; other keys are ignored.
 """
 
 import math
@@ -31,7 +30,7 @@ _WEIGHTS = f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}"
 _FORMS = (
     'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'
 )
-_KEYS = {"sentences", "weights", "visual"}
+_KEYS = {"sentences", "weights"}
 _ABBREVIATIONS = frozenset(
     ["al", "approx", "ca", "cf", "cm", "dr", "e.g", "etc", "fig", "ft", "i.e", "incl", "kg", "lb", "mm", "mr"]
     + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
@@ -107,22 +106,20 @@ def sentences(text: str) -> tuple[str, ...]:
     return _tidied([*found, text[start:]])
 
 
-def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) -> tuple[tuple[str, ...], ...]:
+def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
     Args:
         path: a JSON file in one of the forms above; its keys are names in `classes` in any spelling, see
             `n3lib.data.names`.
         classes: class names, official or for people; the index in it is the class id.
-        visual: keep only sentences marked at least this much as visual; a class without marks, or without any
-            sentence marked so high, keeps all of them.
 
     Raises:
         N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
             classes without text.
     """
     path = expand(path)
-    found = _matched(path, classes, visual)
+    found = _matched(path, classes)
     texts = tuple(found.get(k, ()) for k in range(len(classes)))
     _refuse_silent(str(path), zip(classes, texts, strict=True))
     return texts
@@ -151,7 +148,7 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
 
     Args:
-        value: class name to running text, sentences, or sentences with weights and marks.
+        value: class name to running text, sentences, or sentences with weights.
         where: what errors name, such as the file.
 
     Raises:
@@ -176,11 +173,11 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     return classes
 
 
-def _matched(path: Path, classes: Sequence[str], visual: float = 0.0) -> dict[int, tuple[str, ...]]:
+def _matched(path: Path, classes: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The sentences of the classes that a file names, by class id."""
     value = _read_object(path)
     ids = ClassNames(classes).match(value, path)
-    return {k: _description(str(path), name, value[name], visual) for name, k in ids.items()}
+    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -190,36 +187,31 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tuple[str, ...]:
+def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
     """The sentences of one class in any of the three forms; empty if it says nothing."""
     if isinstance(value, str) and not isinstance(value, Sentence):
         return sentences(value)
-    weights = marks = None
+    weights = None
     if isinstance(value, dict):
         for key in value.keys() - _KEYS:
             if alike := get_close_matches(str(key), _KEYS):
                 raise N3Error(f"{where}: class {name!r} has {key!r}", f"Write {alike[0]!r}")
-        value, marks, weights = value.get("sentences"), value.get("visual"), value.get("weights")
+        value, weights = value.get("sentences"), value.get("weights")
     if not isinstance(value, list | tuple) or not all(isinstance(sentence, str) for sentence in value):
         raise N3Error(f"{where}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
-    for what, numbers in (("visual mark", marks), ("weight", weights)):
-        listed = isinstance(numbers, list | tuple) and len(numbers) == len(value)
-        if numbers is not None and not (listed and all(map(_is_finite, numbers))):
-            raise N3Error(
-                f"{where}: class {name!r} needs one {what} per sentence, a finite number without quotes",
-                f"Give a list of {len(value)}, or none",
-            )
-    if weights is not None:
-        for weight in weights:
-            if weight and not LIGHTEST <= weight <= HEAVIEST:
-                raise N3Error(
-                    f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS
-                )
-        marks = marks and [*compress(marks, weights)]
-        pairs = zip(compress(value, weights), filter(None, weights), strict=True)
-        value = [text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs]
-    kept = value if marks is None else [s for s, mark in zip(value, marks, strict=True) if mark >= visual]
-    return _tidied(kept) or _tidied(value)
+    if weights is None:
+        return _tidied(value)
+    listed = isinstance(weights, list | tuple) and len(weights) == len(value)
+    if not listed or not all(map(_is_finite, weights)):
+        raise N3Error(
+            f"{where}: class {name!r} needs one weight per sentence, a finite number without quotes",
+            f"Give a list of {len(value)}, or none",
+        )
+    for weight in weights:
+        if weight and not LIGHTEST <= weight <= HEAVIEST:
+            raise N3Error(f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS)
+    pairs = zip(compress(value, weights), filter(None, weights), strict=True)
+    return _tidied(text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs)
 
 
 def _is_finite(number: Any) -> bool:

@@ -213,12 +213,10 @@ def differentiable(
     read = encode_texts(reader.encoder, arranged(texts, reader.config))
     encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
     rows, counts = [], []
-    for sentences, described in zip(encoded, bank.descriptions, strict=True):
+    for sentences, weights in zip(encoded, bank.weights, strict=True):
         rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
         idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
-        counts.append(
-            torch.cat([w * i for w, i in zip(described.weights.tolist(), idf, strict=True)])
-        )  # (T,)
+        counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
     count = pad_sequence(counts, batch_first=True)  # (K, T)
     pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)

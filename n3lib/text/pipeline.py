@@ -12,7 +12,7 @@ import torch
 from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
 from n3lib.io.errors import N3Error
 from n3lib.io.ranges import Range, check_ranges
-from n3lib.text.bank import Description, TextBank
+from n3lib.text.bank import Text, TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 from n3lib.text.tokens import Encoded, TokenEncoder
@@ -101,11 +101,16 @@ class TextPipeline:
         for name, sentences in zip(names, pieces, strict=True):
             check_text(name, sentences)
         encoded = encode_texts(self.encoder, pieces, cache)
-        described = [self._described(*one) for one in zip(names, pieces, encoded, strict=True)]
-        return TextBank(described, self.tfidf, self.config.max_tokens)
+        read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
+        tokens, token_weights, words, sums, tfidf, weights = zip(*read, strict=True)
+        summed = torch.stack(sums)  # (K, e + 1)
+        pooled = summed[:, :-1] / summed[:, -1:]
+        text = Text([*tokens], [*token_weights], pooled, torch.from_numpy(np.stack(tfidf)), [*words])
+        return TextBank(text, [*weights])
 
-    def _described(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> Description:
-        # A sentence without any token would be an empty text once the others are left out.
+    def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
+        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
+        # Sentences without any token count nowhere.
         spoken = [s for s, one in enumerate(encoded) if one.words]
         if not spoken:
             raise N3Error(
@@ -113,20 +118,24 @@ class TextPipeline:
             )
         sentences, encoded = [sentences[s] for s in spoken], [encoded[s] for s in spoken]
         weights = np.array(sentence_weights(sentences))
-        sums = []
+        weights /= weights.max()  # (S,)
+        sums = []  # of each sentence: its embeddings by inverse document frequency, and this frequency
         for one in encoded:
             idf = torch.tensor(self.token_idf(one.words))  # (L,)
             sums.append(torch.cat([idf @ one.embeddings.float(), idf.sum()[None]]))
+        counts = self.tfidf.counts(sentences).T @ weights  # (V,)
         if self.config.pooling == "sentence":
             means = (one.embeddings.float().mean(0, keepdim=True).half() for one in encoded)
             encoded = [Encoded(mean, [text]) for mean, text in zip(means, sentences, strict=True)]
-        return Description(
-            torch.cat([one.embeddings for one in encoded]),
-            [word for one in encoded for word in one.words],
-            np.array([len(one.words) for one in encoded]),
-            weights / weights.max(),
-            torch.stack(sums),
-            self.tfidf.counts(sentences),
+        most = self.config.max_tokens
+        token_weights = np.repeat(weights, [len(one.words) for one in encoded])[:most]
+        return (
+            torch.cat([one.embeddings for one in encoded])[:most],
+            torch.from_numpy(token_weights).float(),
+            [word for one in encoded for word in one.words][:most],
+            torch.from_numpy(weights).float() @ torch.stack(sums),
+            self.tfidf.weights(counts[None])[0],
+            weights,
         )
 
     def token_idf(self, words: Sequence[str]) -> list[float]:

@@ -51,20 +51,11 @@ def test_no_word_is_lost():
     "names", [CLASSES, (JAY, ALBATROSS), (CLASSES[0], ALBATROSS), ("blue-jay", "Black-footed albatross")]
 )
 def test_three_forms_and_all_kinds_of_name(write, names):
-    value = {names[1]: {"sentences": ["Dark.", "Large."], "visual": [1.0, 0]}, names[0]: "Blue. Loud."}
+    value = {names[1]: {"sentences": ["Dark.", "Large."], "visual": [1.0, "x"]}, names[0]: "Blue. Loud."}
     assert read_texts(write(value), CLASSES) == (("Blue.", "Loud."), ("Dark.", "Large."))
     assert read_texts(write(value), (JAY, ALBATROSS)) == (("Blue.", "Loud."), ("Dark.", "Large."))
     value[names[0]] = ["Blue.", "  ", "Loud."]
     assert read_texts(write(value), CLASSES)[0] == ("Blue.", "Loud.")
-
-
-def test_visual_sentences_only(write):
-    value = {JAY: {"sentences": ["Blue.", "Loud.", "Crest."], "visual": [1, 0, 0.5]}, ALBATROSS: ["Dark."]}
-    path = write(value)
-    assert read_texts(path, CLASSES, visual=0.5) == (("Blue.", "Crest."), ("Dark.",))
-    assert read_texts(path, CLASSES, visual=1.0) == (("Blue.",), ("Dark.",))
-    value[JAY]["visual"] = [0, 0, 0]  # a class is never left without text
-    assert read_texts(write(value), CLASSES, visual=0.5)[0] == ("Blue.", "Loud.", "Crest.")
 
 
 def test_some_classes(write):
@@ -97,9 +88,6 @@ def test_every_class_without_text_is_counted(write):
         ({JAY: None}, "description of 'Blue Jay' is neither"),
         ({JAY: ["a", 1]}, "description of 'Blue Jay' is neither"),
         ({JAY: {"text": "a"}}, "description of 'Blue Jay' is neither"),
-        ({JAY: {"sentences": ["a", "b"], "visual": [1]}}, "one visual mark per sentence"),
-        ({JAY: {"sentences": ["a"], "visual": ["1"]}}, "one visual mark per sentence"),
-        ({JAY: {"sentences": ["a"], "visual": 1}}, "one visual mark per sentence"),
         ({JAY: {"sentences": ["a", "b"], "weights": [1]}}, "one weight per sentence"),
         ({JAY: {"sentences": ["a"], "weights": [True]}}, "one weight per sentence"),
         ({JAY: {"sentences": ["a", "b"], "weights": [1, -1]}}, "weight -1"),
@@ -118,11 +106,8 @@ def test_weights_stay_with_their_sentences(write):
     described = {
         "sentences": ["Blue.", " Noisy. ", "...", "Common."],
         "weights": [2, 0.5, 3, 0],
-        "visual": [1, 1, 1, 0],
     }
-    (jay, albatross) = read_texts(
-        write({"Blue Jay": described, ALBATROSS: "Large."}), [JAY, ALBATROSS], visual=0.5
-    )
+    (jay, albatross) = read_texts(write({"Blue Jay": described, ALBATROSS: "Large."}), [JAY, ALBATROSS])
     assert jay == ("Blue.", "Noisy.") and albatross == ("Large.",)
     assert [sentence.weight for sentence in jay] == [2.0, 0.5]
 

@@ -128,21 +128,6 @@ def test_long_texts_are_cut() -> None:
     assert text.tokens.shape == (2, 3, 8)
 
 
-def test_sentence_dropout_keeps_whole_sentences_and_at_least_one_that_speaks() -> None:
-    bank, rng, found = make(), np.random.default_rng(0), set()
-    for _ in range(60):
-        text = bank.batch([0, 2], rng, drop=0.8)
-        assert text.words[0] == ["red", "tail"]  # its other sentence says nothing
-        assert text.mask.any(1).all()
-        words = text.words[1]
-        found.add(" ".join(words))
-        np.testing.assert_allclose(text.tfidf[1], TFIDF.transform([[" ".join(words)]])[0], atol=1e-6)
-    sentences = ["green", "blue tail", "long crown"]
-    kept = {" ".join(s for i, s in enumerate(sentences) if pick >> i & 1) for pick in range(1, 8)}
-    assert found >= set(sentences)
-    assert found <= kept
-
-
 def test_one_token_a_sentence() -> None:
     text = make(pooling="sentence").batch([1])
     assert text.words == [["Blue crown, long bill.", "Red wing."]]

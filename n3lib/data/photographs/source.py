@@ -167,7 +167,7 @@ def read_text(
         names = tuple(map(human_name, index.classes))
         return tuple((name,) for name in names), sha256(*names)
     path = _find_text(source, root, index.folder, text)
-    return read_texts(path, index.classes, visual), sha256_file(path)
+    return read_texts(path, index.classes), sha256_file(path)
 
 
 def fetch(source: Source, root: Path | str, given: Path | None = None) -> list[str]:
