@@ -116,7 +116,7 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
 
     def make(moved: bool = True, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
-        model = N3(make_backbone(), small_bank.width, small_bank.whole_tfidf.shape[1], 8, config).eval()
+        model = N3(make_backbone(), small_bank.pooled.shape[1], small_bank.tfidf.shape[1], 8, config).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()

@@ -147,7 +147,7 @@ def _loader(sizes: Sizes, repeats: int) -> dict[str, Any]:
     """A step with `Episodes` in the loop beside one whose batch is there already."""
     size = sizes["small"]
     episodes = make_episodes(size)
-    size = replace(size, vocabulary=episodes.bank.whole_tfidf.shape[1], seen=len(episodes.seen))
+    size = replace(size, vocabulary=episodes.bank.tfidf.shape[1], seen=len(episodes.seen))
     step = stepper(make_n3(size, make_backbone(size).to(DEVICE)))
     ready = move(episodes(0), DEVICE)
     count = iter(range(10_000))

@@ -94,7 +94,7 @@ class Benchmark:
             reader = TextPipeline.fit(
                 make_encoder(self.config.text.encoder), [texts[c] for c in known], self.config.text
             )
-            rows = reader.bank(texts).whole_pooled.numpy()
+            rows = reader.bank(texts).pooled.numpy()
         else:
             pieces = arranged(texts, self.config.text)
             rows = TfIdf.fit([pieces[c] for c in known], self.config.text.ngrams).transform(pieces)

@@ -213,7 +213,7 @@ def differentiable(
     read = encode_texts(reader.encoder, arranged(texts, reader.config))
     encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
     rows, counts = [], []
-    for sentences, weights in zip(encoded, bank.weights, strict=True):
+    for sentences, weights in zip(encoded, bank.sentence_weights, strict=True):
         rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
         idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
         counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)

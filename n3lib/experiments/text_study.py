@@ -149,9 +149,9 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, readers: Mapping[str, 
     for name, text in readers.items():
         reader = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
         bank = reader.bank(data.texts)
-        parts = [bank.whole_pooled]
+        parts = [bank.pooled]
         if text.tfidf:
-            parts.append(torch.from_numpy(bank.whole_tfidf))
+            parts.append(bank.tfidf)
 
         def accuracy(part: str, ridge: float, parts: list[torch.Tensor] = parts) -> float:
             ids, images, labels = asked[part]

@@ -78,45 +78,25 @@ class Text:
         return len(self.pieces)
 
 
-@dataclass(frozen=True, eq=False)
-class TextBank:
-    """The encoded descriptions of a dataset's classes; a batch is a choice of classes.
+@dataclass
+class TextBank(Text):
+    """The encoded descriptions of all classes of a dataset; a batch is a choice of them.
 
     Attributes:
-        text: the descriptions of all classes.
-        weights: per class the weights of its sentences that have tokens, relative to the heaviest.
+        sentence_weights: per class the weights of its sentences that have tokens, relative to the heaviest.
     """
 
-    text: Text
-    weights: list[np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    @property
-    def width(self) -> int:
-        """Numbers per token, e."""
-        return self.whole_pooled.shape[1]
-
-    @property
-    def whole_pooled(self) -> Float[Tensor, "classes e"]:
-        """The mean embedding of each description, see `Text.pooled`."""
-        return self.text.pooled
-
-    @property
-    def whole_tfidf(self) -> Float[np.ndarray, "classes V"]:
-        """The TF-IDF features of each description."""
-        return self.text.tfidf.numpy()
+    sentence_weights: list[np.ndarray]
 
     def batch(self, classes: Sequence[int]) -> Text:
         """The texts of these classes, given as indices in the bank, in this order."""
-        return self.text.choose(classes)
+        return self.choose(classes)
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.
 
         Of the TF-IDF features, or of the mean embeddings where there is no vocabulary.
         """
-        rows = (self.text.tfidf if self.text.tfidf.shape[1] else self.text.pooled)[list(classes)]
+        rows = (self.tfidf if self.tfidf.shape[1] else self.pooled)[list(classes)]
         rows = torch.nn.functional.normalize(rows - rows.mean(0), dim=1)
         return rows @ rows.T

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -105,7 +106,7 @@ class ElmoEncoder:
         return mean
 
     @cached_property
-    def _model(self) -> torch.nn.Module:
+    def _model(self) -> Any:
         try:
             importlib.import_module("n3lib.io.torchvision")  # AllenNLP's modules import torchvision
             library = importlib.import_module("allennlp.modules.elmo")

@@ -12,7 +12,7 @@ import torch
 from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
 from n3lib.io.errors import N3Error
 from n3lib.io.ranges import Range, check_ranges
-from n3lib.text.bank import Text, TextBank
+from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 from n3lib.text.tokens import Encoded, TokenEncoder
@@ -102,11 +102,9 @@ class TextPipeline:
             check_text(name, sentences)
         encoded = encode_texts(self.encoder, pieces, cache)
         read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
-        tokens, token_weights, words, sums, tfidf, weights = zip(*read, strict=True)
-        summed = torch.stack(sums)  # (K, e + 1)
-        pooled = summed[:, :-1] / summed[:, -1:]
-        text = Text([*tokens], [*token_weights], pooled, torch.from_numpy(np.stack(tfidf)), [*words])
-        return TextBank(text, [*weights])
+        tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
+        summed, tfidf = torch.stack(sums), torch.from_numpy(np.stack(rows))  # (K, e + 1), (K, V)
+        return TextBank(tokens, token_weights, summed[:, :-1] / summed[:, -1:], tfidf, words, weights)
 
     def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
         """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""

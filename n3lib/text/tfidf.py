@@ -69,14 +69,13 @@ class TfIdf:
             return sparse.csr_matrix((len(sentences), 0), dtype=np.float32)
         return self._counter.transform(sentences)
 
-    def weights(self, counts: sparse.spmatrix | np.ndarray) -> Float32[np.ndarray, "K V"]:
+    def weights(self, counts: Float[np.ndarray, "K V"]) -> Float32[np.ndarray, "K V"]:
         """Unit rows of `(1 + ln tf) * idf` from the counts `(K, V)` of whole classes.
 
         Weighted sentences make tf a fraction. Below 1 the factor is tf itself: `1 + ln tf` is negative there;
         the two have the same value and slope at 1. A class without any known term stays a row of zeros.
         """
-        dense = counts if isinstance(counts, np.ndarray) else counts.toarray()
-        tf = dense.astype(np.float64)  # (K, V)
+        tf = counts.astype(np.float64)  # (K, V)
         weighted = np.where(tf > 1, 1 + np.log(np.maximum(tf, 1)), tf) * self.idf  # (K, V)
         length = np.linalg.norm(weighted, axis=1, keepdims=True)  # (K, 1)
         return (weighted / np.where(length > 0, length, 1)).astype(np.float32)

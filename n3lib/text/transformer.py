@@ -66,8 +66,7 @@ class TransformerEncoder:
         self.width = width
         positions = getattr(config, "max_position_embeddings", None)
         # Some architectures say -1 where any length will do.
-        limited = isinstance(positions, int) and positions > 0
-        self._longest = min(WINDOW, positions) if limited else WINDOW
+        self._longest = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:

@@ -23,9 +23,9 @@ def test_a_batch_is_the_words_of_its_classes_in_order(bank: TextBank) -> None:
         expected = torch.cat([one.embeddings for one in encoder.encode(words)]).float()
         assert torch.equal(text.tokens[row, : len(words)], expected)
     assert text.tokens[1, 2:].eq(0).all()
-    assert torch.equal(text.tfidf, torch.from_numpy(bank.whole_tfidf)[[1, 2]])
-    assert torch.equal(text.pooled, bank.whole_pooled[[1, 2]])
-    assert (len(text), len(bank), bank.width) == (2, 4, 8)
+    assert torch.equal(text.tfidf, bank.tfidf[[1, 2]])
+    assert torch.equal(text.pooled, bank.pooled[[1, 2]])
+    assert (len(text), len(bank)) == (2, 4)
 
 
 def test_choose_is_a_batch_in_another_order(bank: TextBank) -> None:
@@ -44,7 +44,7 @@ def test_parts_hold_every_description_once_and_few_tokens(bank: TextBank) -> Non
 @pytest.mark.parametrize("tfidf", [True, False])
 def test_similarity_is_the_cosine_of_centered_rows(tfidf: bool) -> None:
     bank = TextPipeline.fit(WordEncoder(8), TEXTS, TextConfig(tfidf=tfidf)).bank(TEXTS)
-    rows = torch.from_numpy(bank.whole_tfidf) if tfidf else bank.whole_pooled
+    rows = bank.tfidf if tfidf else bank.pooled
     found = bank.similarity([0, 1, 3])
     assert found.shape == (3, 3) and torch.allclose(found.diagonal(), torch.ones(3))
     a, b = (rows[k] - rows[[0, 1, 3]].mean(0) for k in (0, 3))

@@ -89,9 +89,8 @@ def test_counts_add_up_over_sentences():
     assert counts.dtype == np.float32 and counts.has_sorted_indices
     beak = tfidf.vocabulary.index("beak")
     assert counts.toarray()[:, beak].tolist() == [1, 1]
-    summed = sparse.vstack([sparse.csr_matrix(tfidf.counts(text).sum(axis=0)) for text in TEXTS]).tocsr()
+    summed = np.stack([tfidf.counts(text).toarray().sum(axis=0) for text in TEXTS])
     np.testing.assert_allclose(tfidf.weights(summed), tfidf.transform(TEXTS))
-    np.testing.assert_allclose(tfidf.weights(summed.toarray()), tfidf.transform(TEXTS))
 
 
 @pytest.mark.parametrize("tfidf", [TfIdf.fit(TEXTS), TfIdf.empty()], ids=["terms", "empty"])
