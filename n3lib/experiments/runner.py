@@ -121,7 +121,8 @@ def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
 def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
     """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
     data, part = load_data(run.config.data), experiment.part
-    bank, sizes = run.reader.bank(data.texts), [k for k in experiment.ways if k <= len(data.split.part(part))]
+    bank = run.pipeline.bank(data.texts)
+    sizes = [k for k in experiment.ways if k <= len(data.split.part(part))]
     results = [
         evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank)
         for alike in ((False, True) if experiment.alike else (False,))

@@ -121,7 +121,7 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     assert "swaps" not in constant
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
     data = load_data(told.config.data)
-    assert written["swaps"] == swap_layers(told, data, told.reader.bank(data.texts), 2, 3, "val")
+    assert written["swaps"] == swap_layers(told, data, told.pipeline.bank(data.texts), 2, 3, "val")
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 
