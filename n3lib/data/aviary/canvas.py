@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from n3lib.data.aviary.worlds import RGB, Point
 
@@ -73,10 +73,10 @@ class Canvas:
         rows, columns = pixels(y), pixels(x)
         return View(frame, (rows, columns), *frame.inverse(self.axis[None, columns], self.axis[rows, None]))
 
-    def ramp(self, distance: Array, frame: Frame, blur: float = 0.0) -> Array:
-        """Coverage: 1 inside, 0 outside, one pixel (or `blur` units of the frame, if more) in between."""
+    def ramp(self, distance: Array, frame: Frame, blur: float = 0.0, opacity: float = 1.0) -> Array:
+        """Coverage: `opacity` inside, 0 outside, one pixel (or `blur` units, if more) in between."""
         width = max(1.0 / (self.size * frame.scale), blur)
-        return np.clip(0.5 - distance / width, 0.0, 1.0)
+        return np.clip(0.5 - distance / width, 0.0, 1.0) * opacity
 
     def paint(self, view: View, distance: Array, color: Array, rim: float = 0.4) -> None:
         """Paint a part of the bird; `rim` is how dark its inked edge is."""
@@ -87,10 +87,8 @@ class Canvas:
         """Paint a thing that is no part of the bird and hides it."""
         self.cover[view.window] *= 1.0 - self._paint(view, distance, color, **look)
 
-    def _paint(
-        self, view: View, distance: Array, color: Array, rim: float = 0, opacity: float = 1, blur: float = 0
-    ) -> Array:
-        alpha = self.ramp(distance, view.frame, blur) * opacity
+    def _paint(self, view: View, distance: Array, color: Array, rim: float = 0.0, **edge: float) -> Array:
+        alpha = self.ramp(distance, view.frame, **edge)
         if rim:
             depth = np.clip(1.0 + distance * (view.frame.scale / 0.014), 0.0, 1.0)
             color = color * (1.0 - rim * depth * depth)
@@ -99,7 +97,7 @@ class Canvas:
         return alpha
 
 
-def rgb(color: ArrayLike) -> Array:
+def rgb(color: RGB | Array) -> Array:
     return np.array(color, np.float32).reshape(3, 1, 1)
 
 

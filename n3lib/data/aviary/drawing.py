@@ -30,16 +30,11 @@ def draw(
     The same `rng` state gives the same scene for any attributes and any size, so that one attribute can be
     edited with all else equal.
 
-    Args:
-        size: height and width in pixels.
-
     Returns:
-        uint8 array `(size, size, 3)`. Between platforms a value may differ by one level (the C library's
-        sines).
+        uint8 array `(size, size, 3)`, equal on all platforms to one level (of the C library's sines).
 
     Raises:
-        N3Error: an attribute is missing or not of this world, the size is not positive, or the world is
-            unknown.
+        N3Error: an attribute is missing or not of this world, `size` is not positive, or no such world.
     """
     return draw_with_mask(attributes, rng, size, world)[0]
 
@@ -50,11 +45,10 @@ def draw_with_mask(
     """The picture of `draw` and the bird's visible pixels, a boolean array `(size, size)`."""
     world = find_world(world)
     check_attributes(attributes)
-    for name in attributes:
+    for name, value in attributes.items():
         known = world.palette if name in COLOR_ATTRIBUTES else world.values[name]
-        if attributes[name] not in known:
-            problem = f"the world {world.name} has no {name} {attributes[name]!r}"
-            raise N3Error(problem, f"Use one of {', '.join(known)}")
+        if value not in known:
+            raise N3Error(f"the world {world.name} has no {name} {value!r}", f"Use one of {', '.join(known)}")
     if size < 1:
         raise N3Error(f"a picture cannot be {size} pixels wide", "Give a positive size")
     canvas = Canvas(size)
@@ -114,10 +108,8 @@ def _scene(canvas: Canvas, attributes: Mapping[str, str], world: World, rng: np.
     canvas.image *= 1.0 + canvas.cover * np.clip(0.20 * (x - y) - 0.04, -0.24, 0.16)
     if rng.random() < 0.3:  # a leaf near the lens
         leaf = PAGE.child(between(0.1, 0.9), between(0.62, 1.0), between(0.0, 360.0))
-        view = canvas.view(leaf, 0.11, 0.0, 0.13)
-        canvas.backdrop(
-            view, leaf_shape(view.u, view.v, 0.22, 0.035), pick(rng, world.foliage) * 0.8, rim=0.25
-        )
+        view, color = canvas.view(leaf, 0.11, 0.0, 0.13), pick(rng, world.foliage) * 0.8
+        canvas.backdrop(view, leaf_shape(view.u, view.v, 0.22, 0.035), color, rim=0.25)
     light, warmth, green = between(0.88, 1.1), between(-0.05, 0.05), between(-0.02, 0.02)
     canvas.image *= rgb((light * (1.0 + warmth), light * (1.0 + green), light * (1.0 - warmth)))
 
@@ -294,11 +286,8 @@ def _bill(canvas: Canvas, head: Frame, radius: float, shape: str, color: Array) 
     view = canvas.view(head.child(radius * 0.90, -0.02, 0.0), length / 2, -0.05, length * 0.75)
     _, _, u, v = view
     thickness = depth * (1.0 - (0.75 if shape == "hooked" else 1.0) * np.clip(u / length, 0.0, 1.0))
-    bent = v
-    if shape == "hooked":
-        bent = v + 6.5 * np.maximum(u - 0.13, 0.0) ** 2
-    elif shape == "decurved":
-        bent = v + 1.15 * u * u
+    bend = {"hooked": 6.5 * np.maximum(u - 0.13, 0.0) ** 2, "decurved": 1.15 * u * u}
+    bent = v + bend.get(shape, 0.0)
     outline = np.maximum(np.abs(bent) - thickness, np.maximum(-u - 0.05, u - length)) * 0.9
     canvas.paint(view, outline, color * (1.0 + 0.12 * np.sign(v)))
 

@@ -15,17 +15,6 @@ TRIES = 5
 PATIENCE = 60.0
 
 
-def check_address(url: str, remedy: str = "Correct it") -> httpx.URL:
-    """An address that can be asked; anything but http and https is refused."""
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise N3Error(f"{url!r} is no address: {error}", remedy) from None
-    if address.scheme not in ("http", "https") or not address.host:
-        raise N3Error(f"{url!r} is no http or https address", remedy)
-    return address
-
-
 class Passing(Exception):
     """A failure that may pass; `retry_after` is the server's `Retry-After`, empty if it gave none."""
 
@@ -34,15 +23,18 @@ class Passing(Exception):
         self.retry_after = retry_after
 
 
+def check_status(response: httpx.Response) -> None:
+    """Raise `Passing` where the server is busy or broken for now."""
+    if response.status_code == 429 or response.status_code >= 500:
+        retry_after = response.headers.get("Retry-After", "")
+        raise Passing(f"the server says {response.status_code}", retry_after)
+
+
 def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] | None = None) -> Retrying:
     """What calls a function again while it raises `Passing` or an error of the transport, `TRIES` times.
 
-    In between it waits 1, 2, 4, ... seconds, or as long as the server asks.
-
-    Args:
-        problem: what the error says if it fails for good.
-        kept: what is not lost then.
-        after: called with the state after each failure.
+    In between it waits 1, 2, 4, ... seconds, or as long as the server asks. Where it fails for good, the
+    error says `problem`, and that what is `kept` is not lost; `after` is called with each failure.
 
     Raises:
         N3Error: it failed `TRIES` times, or the server asks for more than `PATIENCE` seconds.

@@ -1,5 +1,6 @@
 """Articles of Wikipedia as plain text, cut into sections and sentences."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -47,8 +48,10 @@ def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
                 kept.append(section)
         return ALL, _clean(kept)
     for index in _ranked(sections, wanted):
-        if text := _clean(_with_children(sections, index)):
-            return sections[index].heading, text
+        level, heading, _ = sections[index]
+        below = itertools.takewhile(lambda one: one.level > level, sections[index + 1 :])
+        if text := _clean([sections[index], *below]):
+            return heading, text
     return "", ()
 
 
@@ -73,12 +76,6 @@ def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
                 ranked.append((rank, heading != word, match.start() > 0, section.level, index))
                 break
     return [index for *_, index in sorted(ranked)]
-
-
-def _with_children(sections: Sequence[_Section], index: int) -> Sequence[_Section]:
-    after = range(index + 1, len(sections))
-    end = next((i for i in after if sections[i].level <= sections[index].level), len(sections))
-    return sections[index:end]
 
 
 def _clean(sections: Iterable[_Section]) -> tuple[str, ...]:
