@@ -86,7 +86,7 @@ def find_source(name: str) -> Source:
 
 
 def find_photographs(name: str, root: str) -> tuple[Source, Path]:
-    """The dataset of this name and its folder; an N3Error if there is no such dataset or no folder is named."""
+    """The dataset of this name and its folder; an N3Error if there is none or no folder is named."""
     source = find_source(name)
     if not root:
         raise N3Error(

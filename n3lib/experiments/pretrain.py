@@ -26,9 +26,9 @@ RECIPES = {"aviary": (5, 0.1), "resnet18": (3, 0.1), "googlenet": (3, 0.1), "squ
 
 
 def pretrain_backbone(path: Path | None = None, name: str = "aviary") -> float:
-    """Train a network of `RECIPES` from scratch to name 200 species of the islands; write its folded features.
+    """Train a network of `RECIPES` from scratch to name 200 species of the islands.
 
-    They go to `path`, by default the package's own file, which only `aviary` may replace.
+    Its folded features go to `path`, by default the package's own file, which only `aviary` may replace.
 
     Returns:
         Accuracy on one held-out image in eight, in 0..1.

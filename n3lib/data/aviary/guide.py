@@ -55,4 +55,4 @@ def wordings(attribute: str, value: str) -> list[str]:
 
 
 def choose(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]

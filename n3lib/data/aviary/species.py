@@ -90,9 +90,8 @@ def make_species(count: int, seed: int = 0, world: str | World = "aviary") -> li
             )
         families.append(family)
         sentences = describe(attributes, np.random.default_rng([seed, world.stream, _TEXT, k, 0]))
-        names, rng = {one.name for one in result}, np.random.default_rng([seed, world.stream, _NAME, k])
-        while (name := _invent_name(rng)) in names:
-            pass
+        rng = np.random.default_rng([seed, world.stream, _NAME, k])
+        name = _invent_name(rng, {one.name for one in result})
         result.append(Species(name, family, attributes, tuple(sentences)))
     return result
 
@@ -130,10 +129,12 @@ def _draw_attributes(world: World, seed: int, family: int, rng: np.random.Genera
     return attributes
 
 
-def _invent_name(rng: np.random.Generator) -> str:
-    """A name whose kind is drawn apart from the family: names must not tell of looks."""
+def _invent_name(rng: np.random.Generator, used: set[str]) -> str:
+    """A name no other species has. The kind is drawn apart from the family: names must not tell of looks."""
     words = WORDS["names"]
-    place = "".join(choose(syllables, rng) for syllables in words["places"])
-    place += "'s" if rng.random() < 0.5 else ""
-    habit = choose(words["habits"], rng) + " " if rng.random() < 0.5 else ""
-    return f"{place} {habit}{choose(words['kinds'], rng)}"
+    while True:
+        place = "".join(choose(syllables, rng) for syllables in words["places"])
+        place += "'s" if rng.random() < 0.5 else ""
+        habit = choose(words["habits"], rng) + " " if rng.random() < 0.5 else ""
+        if (name := f"{place} {habit}{choose(words['kinds'], rng)}") not in used:
+            return name

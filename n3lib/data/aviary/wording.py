@@ -71,7 +71,7 @@ def _chunks(count: int, rng: np.random.Generator) -> list[int]:
 
 
 def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.random.Generator) -> str:
-    form = rng.integers(0, 5)
+    form = int(rng.integers(0, 5))
     if form == 4 and len(units) == 1 and units[0] in _PHRASES:
         form = 0  # "With a tufted head." is no sentence
     if form < 2:

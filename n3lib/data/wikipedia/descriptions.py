@@ -106,12 +106,13 @@ def describe(
     if fill is not None:
         entries |= {name: list(text) for name, text in read_some_texts(fill, names).items()}
     _write(path, names, entries)  # before anything is asked: a file that cannot be written shows now
-    by_hand = {name for name, entry in entries.items() if not _was_asked(entry)}
-    todo = [
-        name
-        for name in names
-        if name not in by_hand and (name not in entries or entries[name]["asked"] != asked[name])
-    ]
+    questions = {
+        name: entry["asked"]
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and {"asked", "by", "title"} <= entry.keys()
+    }
+    by_hand = entries.keys() - questions.keys()
+    todo = [name for name in names if name not in by_hand and questions.get(name) != asked[name]]
 
     missing: dict[str, str] = {}
     with closing(Courteous()) as transport:
@@ -152,8 +153,3 @@ def _says(entry: Any) -> bool:
 def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:
     with writing(path, "Choose a writable folder"):
         write_json(path, {name: entries[name] for name in names if name in entries})
-
-
-def _was_asked(entry: Any) -> bool:
-    """Whether an entry came from Wikipedia."""
-    return isinstance(entry, dict) and {"asked", "by", "title"} <= entry.keys()

@@ -1,6 +1,5 @@
 """Articles of Wikipedia as plain text, cut into sections and sentences."""
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -48,10 +47,10 @@ def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
                 kept.append(section)
         return ALL, _clean(kept)
     for index in _ranked(sections, wanted):
-        level, heading, _ = sections[index]
-        below = itertools.takewhile(lambda one: one.level > level, sections[index + 1 :])
-        if text := _clean([sections[index], *below]):
-            return heading, text
+        section, *after = sections[index:]
+        end = next((i for i, other in enumerate(after) if other.level <= section.level), None)
+        if text := _clean([section, *after[:end]]):
+            return section.heading, text
     return "", ()
 
 
