@@ -34,21 +34,18 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
 
     text = "fetch a dataset, check its hash, unpack it"
     download = action("download", _download, text, "cub --root DIR", goes_on=True)
-    download.add_argument(
-        "--from", dest="source", type=as_path, help="folder or archive that you have already"
-    )
+    text = "folder or archive that you have already"
+    download.add_argument("--from", dest="source", type=as_path, help=text)
 
     action("verify", _verify, "count and decode everything", "cub --root DIR")
 
     text = "collect the text of every class from Wikipedia; goes on where it stopped"
     example = "cub --root DIR --section all --contact you@example.org"
     describe = action("describe", _describe, text, example, goes_on=True)
-    describe.add_argument(
-        "--section", default="Description", help="a section (default: Description), or `all`"
-    )
-    describe.add_argument(
-        "--contact", required=True, help="your address, which Wikipedia asks of its readers"
-    )
+    text = "a section (default: Description), or `all`"
+    describe.add_argument("--section", default="Description", help=text)
+    text = "your address, which Wikipedia asks of its readers"
+    describe.add_argument("--contact", required=True, help=text)
     for flags, text in {
         ("--titles",): 'JSON file {"class": "title of its article"}',
         ("--fill",): "JSON file of descriptions for classes without an article",
@@ -68,9 +65,8 @@ def add_actions(data: argparse.ArgumentParser, command: Callable[..., argparse.A
     example = "n3 data backbone --name resnet18 -o runs/backbones/resnet18.safetensors"
     backbone = command("backbone", _backbone, "pretrain a network on generated birds", example, actions)
     backbone.add_argument("--name", default="aviary", help="aviary, resnet18, googlenet or squeezenet1_1")
-    backbone.add_argument(
-        "-o", "--output", type=as_path, help="where the weights go (default: in the package)"
-    )
+    text = "where the weights go (default: in the package)"
+    backbone.add_argument("-o", "--output", type=as_path, help=text)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -97,8 +93,7 @@ def _download(options: argparse.Namespace) -> None:
 
     source, root = find_photographs(options.name, options.root)
     odd = fetch_dataset(source, root, options.source)
-    lines = [f"{one}, but holds the whole dataset" for one in odd]
-    for line in (*lines, source.title, source.terms):
+    for line in (*(f"{one}, but holds the whole dataset" for one in odd), source.title, source.terms):
         tell(line)
     tell(f"in {options.root}; next: n3 data verify {source.name}")
 
