@@ -1,7 +1,5 @@
 """Features of the frozen network for every image of a dataset, computed once and kept on disk."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from jaxtyping import Float16, Float32
@@ -10,15 +8,14 @@ from tqdm import tqdm
 
 from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, cache_dir, sha256
+from n3lib.io.files import atomic, cache_dir, sha256, writing
 from n3lib.metrics import extract
 
 BATCH = 64
 
 
 def frozen_features(
-    backbone: Backbone, dataset: ZeroShotDataset, mirror: bool, cache: Path | str | None = None
+    backbone: Backbone, dataset: ZeroShotDataset, mirror: bool
 ) -> tuple[Float32[np.ndarray, "N f"], Float16[np.ndarray, "N c h w"]]:
     """Pooled features and last feature maps of all images, in image order.
 
@@ -26,7 +23,6 @@ def frozen_features(
         backbone: the network as it was pretrained.
         dataset: its images are hashed in `dataset.hashes`.
         mirror: average the pooled features with those of the mirror image; maps are of the image itself.
-        cache: see `n3lib.io.files.cache_dir`.
 
     Raises:
         N3Error: the cache cannot be written.
@@ -34,17 +30,15 @@ def frozen_features(
     weights = [t.contiguous().numpy().tobytes() for t in backbone.features.state_dict().values()]
     images = (dataset.name, str(dataset.images.shape), str(sorted(dataset.hashes.items())))
     how = (backbone.config.pool, str(mirror), *weights)
-    folder = cache_dir(cache) / "features" / sha256("features-1", *images, *how)
-    names = (folder / "pooled.npy", folder / "maps.npy")
-    if not all(name.is_file() for name in names):
-        pooled, maps = _compute(backbone, dataset, mirror)
-        try:
-            for name, array in zip(names, (pooled, maps), strict=True):
-                with atomic(name) as temporary, temporary.open("wb") as file:
+    folder = cache_dir() / "features" / sha256("features-1", *images, *how)
+    paths = (folder / "pooled.npy", folder / "maps.npy")
+    if not all(path.is_file() for path in paths):
+        arrays = _compute(backbone, dataset, mirror)
+        with writing(folder, "Set N3_CACHE to a writable folder"):
+            for path, array in zip(paths, arrays, strict=True):
+                with atomic(path) as temporary, temporary.open("wb") as file:
                     np.save(file, array)
-        except OSError as error:
-            raise N3Error(f"cannot write {folder}: {error}", "Set N3_CACHE to a writable folder") from None
-    pooled, maps = (np.load(name, mmap_mode="r", allow_pickle=False) for name in names)
+    pooled, maps = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
     return np.asarray(pooled), maps
 
 

@@ -9,32 +9,32 @@ size, validation accuracy was about two points lower. Sylvester equations are so
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import eigh
 
-from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot
+from n3lib.baselines.base import Array, Baseline, Seen, Writer, linear, one_hot, tuned
 
 STEPS = 5
 SMOOTH = 1e-4
 
 
-def lengths(b: Float64[np.ndarray, "a r"]) -> Float64[np.ndarray, " a"]:
+def lengths(b: Float64[Array, "a r"]) -> Float64[Array, " a"]:
     """Of rows, smoothed: `sqrt(|row|^2 + 1e-4)`."""
     return np.sqrt((b**2).sum(1) + SMOOTH)
 
 
 def alternate(
-    x: Float64[np.ndarray, "N f"],
-    y: Float64[np.ndarray, "N C"],
-    text: Float64[np.ndarray, "C a"],
+    x: Float64[Array, "N f"],
+    y: Float64[Array, "N C"],
+    text: Float64[Array, "C a"],
     visual: float,
     textual: float,
     rng: np.random.Generator,
-    steps: int = STEPS,
-) -> Iterator[tuple[Float64[np.ndarray, "f r"], Float64[np.ndarray, "a r"]]]:
-    """A, of orthonormal columns, and B after each half step.
+) -> Iterator[tuple[Float64[Array, "f r"], Float64[Array, "a r"]]]:
+    """A, of orthonormal columns, and B after each half step, without end.
 
     No half step raises, T being the texts and rows measured by `lengths`,
 
@@ -47,7 +47,7 @@ def alternate(
     xy = vectors.T @ (x.T @ y)
     # As in the original, as many dimensions as classes and a random B; here in the span of the texts.
     b = text.T @ rng.standard_normal((len(text), min(len(text), x.shape[1])))
-    for _ in range(steps):
+    while True:
         # A: gram A Q^T Q + textual A B^T D B = X^T Y Q with Q = T B. In coordinates in which B^T D B is the
         # identity and Q^T Q diagonal, that is one division. Directions in which B vanishes say nothing of A.
         q = text @ b
@@ -71,23 +71,16 @@ def alternate(
 
 @dataclass(frozen=True)
 class ZSLNS(Baseline):
-    """Labels 0 and 1, as many hidden dimensions as seen classes.
+    """Labels 0 and 1, as many hidden dimensions as seen classes."""
 
-    Attributes:
-        visual: penalty of the seen classes' classifiers, `|A B^T T^T|^2`.
-        textual: penalty of words.
-    """
+    visual: float = tuned(1e3, 1e2, 1e5)  # penalty of the seen classes' classifiers, `|A B^T T^T|^2`
+    textual: float = tuned(30.0, 1.0, 300.0)  # penalty of words
 
-    visual: float = 1e3
-    textual: float = 30.0
-
-    space = {"visual": Search(1e2, 1e5), "textual": Search(1.0, 300.0)}
-
-    def weight(self, x: Float64[np.ndarray, "N f"], seen: Seen) -> Float64[np.ndarray, "f a"]:
+    def weight(self, x: Float64[Array, "N f"], seen: Seen) -> Float64[Array, "f a"]:
         """`A B^T` from features x of the seen images."""
         y = one_hot(seen.labels, len(seen.text))
         rng = np.random.default_rng(self.seed)
-        *_, (a, b) = alternate(x, y, seen.text, self.visual, self.textual, rng)
+        *_, (a, b) = islice(alternate(x, y, seen.text, self.visual, self.textual, rng), 2 * STEPS)
         return a @ b.T
 
     def fit(self, seen: Seen) -> Writer:
