@@ -112,10 +112,11 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
 
 @torch.no_grad()
 def test_features_do_not_depend_on_the_batches(
-    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("n3lib.metrics.BATCH", 2)
     backbone, indices = make_n3().backbone, np.array([3, 1, 7, 20, 5])
-    one = extract(backbone, small_world.images, indices, mirror=True, batch_size=2)
+    one = extract(backbone, small_world.images, indices, mirror=True)
     images = backbone.preprocess(torch.from_numpy(small_world.images[indices]))
     torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
 

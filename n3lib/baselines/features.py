@@ -44,10 +44,9 @@ def frozen_features(
 
 def _compute(backbone: Backbone, dataset: ZeroShotDataset, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
     pooled, maps = list[Tensor](), list[Tensor]()
-    hook = backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half()))
     parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
-    for part in tqdm(parts, desc="frozen features", disable=None):
-        pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
-        del maps[len(pooled) :]  # of the mirror images
-    hook.remove()
+    with backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half())):
+        for part in tqdm(parts, desc="frozen features", disable=None):
+            pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
+            del maps[len(pooled) :]  # of the mirror images
     return torch.cat(pooled).numpy(), torch.cat(maps).numpy()

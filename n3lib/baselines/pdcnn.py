@@ -30,12 +30,9 @@ Loss = Literal["bce", "hinge"]
 
 
 class Network(nn.Module):
-    """Scores of images for classes from their texts.
+    """Scores of images for classes from their texts, in two parts: of 0 features or channels there is none.
 
-    Args:
-        text, features, channels: widths of what comes in; features or channels may be 0: no such part.
-        dropout: of the text's hidden units.
-        bias: start of what is added to all scores.
+    The bias, of all scores, starts as given.
     """
 
     def __init__(self, text: int, features: int, channels: int, dropout: float, bias: float) -> None:
@@ -50,10 +47,7 @@ class Network(nn.Module):
             self.filters = nn.Linear(HIDDEN, REDUCED * SIDE**2)
 
     def forward(
-        self,
-        text: Float[Tensor, "K r"],
-        pooled: Float[Tensor, "B f"],
-        maps: Float[Tensor, "B c h w"] | None,
+        self, text: Float[Tensor, "K r"], pooled: Float[Tensor, "B f"], maps: Float[Tensor, "B c h w"] | None
     ) -> Float[Tensor, "B K"]:
         hidden = self.hidden(text)
         scores = self.bias.expand(len(pooled), len(text))
@@ -102,8 +96,7 @@ class PDCNN(Baseline):
     fc: ClassVar[bool]  # whether it predicts weights; filters where the method `uses_maps`
 
     def fit(self, seen: Seen) -> Writer:
-        basis = seen.basis
-        maps = seen.images.maps if self.uses_maps else None
+        basis, maps = seen.basis, seen.images.maps if self.uses_maps else None
 
         def texts(text: Float64[Array, "K a"]) -> Tensor:
             return tensor(text @ basis.T * math.sqrt(len(basis)))  # of about unit variance

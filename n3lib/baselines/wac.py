@@ -25,10 +25,7 @@ LANDMARKS = 500
 
 
 def regress(
-    kernel: Float64[Array, "K C"],
-    gram: Float64[Array, "C C"],
-    targets: Float64[Array, "C g"],
-    noise: float,
+    kernel: Float64[Array, "K C"], gram: Float64[Array, "C C"], targets: Float64[Array, "C g"], noise: float
 ) -> tuple[Float64[Array, "K g"], Float64[Array, " K"]]:
     """Mean and variance of a Gaussian process around the targets' mean, for texts of unit length.
 
