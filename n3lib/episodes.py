@@ -59,18 +59,16 @@ class Episodes:
     ) -> None:
         self.dataset, self.bank, self.config, self.seed = dataset, bank, config, seed
         self.seen, self.groups = tuple(seen), dataset.group_of(seen)
-        wanted = config.ways + (max(config.support, 1) if config.kind == "zero-shot" else 0)
-        if wanted > len(seen):
+        ways, wanted = config.ways, max(config.support, 1) if config.kind == "zero-shot" else 0
+        if ways + wanted > len(seen):
             raise N3Error(
-                f"episodes of {config.ways} query and {config.support or 'any'} support classes cannot be"
+                f"episodes of {ways} query and {config.support or 'any'} support classes cannot be"
                 f" drawn from {len(seen)} training classes",
                 "Choose fewer ways than training classes",
             )
         smallest = min(np.unique(self.groups, return_counts=True)[1])
-        if config.ways > smallest:
-            raise N3Error(
-                f"tasks of {config.ways} classes, but there is a group of {smallest}", "Ask for fewer"
-            )
+        if ways > smallest:
+            raise N3Error(f"tasks of {ways} classes, but there is a group of {smallest}", "Ask for fewer")
         height, width = dataset.images.shape[1:3]
         if config.crop > min(height, width):
             raise N3Error(f"a crop of {config.crop} pixels does not fit images of {width}x{height}")

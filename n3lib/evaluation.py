@@ -16,8 +16,6 @@ from n3lib.metrics import class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
-TextControl = Literal["own", "shuffled"]
-
 
 def evaluate(
     run: Run,
@@ -25,7 +23,7 @@ def evaluate(
     part: str = "test",
     ways: int = 0,
     permutations: int = 10,
-    control: TextControl = "own",
+    control: Literal["own", "shuffled"] = "own",
     alike: bool = False,
     bank: TextBank | None = None,
 ) -> dict[str, Any]:
@@ -36,8 +34,7 @@ def evaluate(
     in each order and is measured once. With `ways` K, each permutation's first K classes are one task.
 
     Args:
-        run: the run.
-        dataset: its data, where it is loaded already.
+        dataset: the run's data, where they are loaded already.
         part: `test` or `val`.
         ways: K; 0 for all classes, or where a task's classes are of one group, for those of the smallest.
         permutations: orders, or tasks, drawn.
@@ -84,13 +81,7 @@ def evaluate(
 
 
 def question(
-    run: Run,
-    dataset: ZeroShotDataset,
-    part: str,
-    ways: int,
-    permutations: int,
-    control: TextControl,
-    alike: bool,
+    run: Run, dataset: ZeroShotDataset, part: str, ways: int, permutations: int, control: str, alike: bool
 ) -> dict[str, Any]:
     """What decides a result of `evaluate`, whose arguments and errors these are, as the result says it."""
     classes = dataset.split.part(part)

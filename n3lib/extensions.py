@@ -159,8 +159,8 @@ class Memory(nn.Module):
         return (c - self.label_mean) / self.label_std
 
     @torch.no_grad()
-    def remember_labels(self, text: Text, c: Float[Tensor, "C d"]) -> None:
-        """Store what the seen classes' texts say, c being their label embeddings."""
+    def remember_text(self, text: Text, c: Float[Tensor, "C d"]) -> None:
+        """Store what the seen classes' texts and their label embeddings say."""
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.lexical)
         if hasattr(self, "label_mean"):

@@ -44,12 +44,7 @@ def extract(
 
 @torch.no_grad()
 def renew_exemplars(
-    model: N3,
-    dataset: ZeroShotDataset,
-    bank: TextBank,
-    seen: Sequence[int],
-    config: RunConfig,
-    final: bool = False,
+    model: N3, dataset: ZeroShotDataset, bank: TextBank, seen: Sequence[int], config: RunConfig, final: bool
 ) -> None:
     """Recompute what the model remembers of the seen classes, under the network adapted to them.
 
@@ -57,7 +52,9 @@ def renew_exemplars(
     class, or in the `final` call, from all images.
     """
     device, exemplar = model.center.device, model.config.classifier == "exemplar"
-    c = model.remember_text(bank.batch(seen).to(device))  # (C, d)
+    text = bank.batch(seen).to(device)
+    c = model.labels(text)  # (C, d)
+    model.remember_text(text, c)
     rng, count = np.random.default_rng([config.seed, 7]), config.exemplar_images
     picks = [dataset.indices([class_id]) for class_id in seen]
     # Only exemplars gain from every image; the other classifiers' standardization must not move.
@@ -87,8 +84,7 @@ def predict(
     """Logits of all images of these K classes under the network adapted to them, and their labels.
 
     Args:
-        model: a trained N3.
-        dataset: where the images come from.
+        model, dataset: a trained N3, and where the images come from.
         bank: the encoded descriptions of the dataset's classes.
         classes: the K classes, in the order in which they are described.
         config: of the run; its `mirror` and precision are those of the exemplars.

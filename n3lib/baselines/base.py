@@ -8,13 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float16, Float64, Int
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
 
 Array = np.ndarray
 TINY = 1e-12
@@ -64,7 +61,7 @@ class Baseline(ABC):
     uses_maps: ClassVar[bool] = False
 
     @classmethod
-    def draw(cls, trial: "BaseTrial", seed: int) -> "Baseline":
+    def draw(cls, trial: Any, seed: int) -> "Baseline":
         """The method with its `tuned` hyperparameters from an Optuna trial."""
         drawn: dict[str, Any] = {}
         for name, how in ((one.name, one.metadata) for one in fields(cls) if one.metadata):
@@ -72,16 +69,14 @@ class Baseline(ABC):
                 drawn[name] = trial.suggest_categorical(name, how["values"])
             else:
                 whole = isinstance(how["values"][0], int)
-                suggest: Any = trial.suggest_int if whole else trial.suggest_float
+                suggest = trial.suggest_int if whole else trial.suggest_float
                 drawn[name] = suggest(name, *how["values"], log=how["log"])
         return cls(seed, **drawn)
 
     @abstractmethod
     def fit(self, seen: Seen) -> Writer:
-        """Learn from the seen classes; what is given back turns texts `(K, a)` into a classifier.
-
-        The texts must be centered as the seen ones were and have unit rows.
-        """
+        """Learn from the seen classes; what is given back turns texts `(K, a)` into a classifier, if they are
+        centered as the seen ones were and have unit rows."""
 
 
 def unit(x: Float[Array, "n m"]) -> Float[Array, "n m"]:
@@ -107,5 +102,6 @@ def moments(x: Float64[Array, "N f"]) -> tuple[Float64[Array, " f"], Float64[Arr
 
 
 def linear(weight: Float64[Array, "K f"]) -> Classifier:
-    """The classifier whose scores are linear in the pooled features."""
+    """The classifier whose scores are linear in the pooled features, be they fitted on these at unit length:
+    an image's length scales its scores alike, which changes no ranking of classes."""
     return lambda images: images.pooled @ weight.T

@@ -48,5 +48,4 @@ class DA(Baseline):
         # Exact, as |W|^2 keeps W in the span of the texts.
         basis = seen.basis
         w = asymmetric(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam, self.upper)
-        # Unit length of an image's features scales its scores alike, which changes no ranking of classes.
         return lambda text: linear(text @ basis.T @ w)

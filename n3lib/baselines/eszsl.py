@@ -27,5 +27,4 @@ class ESZSL(Baseline):
     def fit(self, seen: Seen) -> Writer:
         basis, y = seen.basis, one_hot(seen.labels, len(seen.text), off=-1.0)
         w = self.weight(unit(seen.images.pooled), y, seen.text @ basis.T)
-        # Unit length of an image's features scales its scores alike, which changes no ranking of classes.
         return lambda text: linear(text @ basis.T @ w.T)

@@ -9,9 +9,7 @@ from tqdm import tqdm
 from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io.files import atomic, cache_dir, sha256, writing
-from n3lib.metrics import extract
-
-BATCH = 64
+from n3lib.metrics import BATCH, extract
 
 
 def frozen_features(
@@ -19,10 +17,7 @@ def frozen_features(
 ) -> tuple[Float32[np.ndarray, "N f"], Float16[np.ndarray, "N c h w"]]:
     """Pooled features and last feature maps of all images, in image order.
 
-    Args:
-        backbone: the network as it was pretrained.
-        dataset: its images are hashed in `dataset.hashes`.
-        mirror: average the pooled features with those of the mirror image; maps are of the image itself.
+    With `mirror`, pooled features are averaged with those of the mirror image; maps are of the image itself.
 
     Raises:
         N3Error: the cache cannot be written.
@@ -33,20 +28,15 @@ def frozen_features(
     folder = cache_dir() / "features" / sha256("features-1", *images, *how)
     paths = (folder / "pooled.npy", folder / "maps.npy")
     if not all(path.is_file() for path in paths):
-        arrays = _compute(backbone, dataset, mirror)
+        pooled, maps = list[Tensor](), list[Tensor]()
+        parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
+        with backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half())):
+            for part in tqdm(parts, desc="frozen features", disable=None):
+                pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
+                del maps[len(pooled) :]  # of the mirror images
         with writing(folder, "Set N3_CACHE to a writable folder"):
-            for path, array in zip(paths, arrays, strict=True):
+            for path, batches in zip(paths, (pooled, maps), strict=True):
                 with atomic(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, array)
-    pooled, maps = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-    return np.asarray(pooled), maps
-
-
-def _compute(backbone: Backbone, dataset: ZeroShotDataset, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    pooled, maps = list[Tensor](), list[Tensor]()
-    parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
-    with backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half())):
-        for part in tqdm(parts, desc="frozen features", disable=None):
-            pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
-            del maps[len(pooled) :]  # of the mirror images
-    return torch.cat(pooled).numpy(), torch.cat(maps).numpy()
+                    np.save(file, torch.cat(batches).numpy())
+    kept = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+    return np.asarray(kept[0]), kept[1]

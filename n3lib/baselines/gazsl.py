@@ -148,8 +148,7 @@ class GAZSL(Baseline):
 class MEGAZSL(GAZSL):
     """GAZSL as the N3 paper compares it: text from a contextual encoder (BERT), no parts of birds.
 
-    The text comes with the problem, so the method is the same. Only the default of l2,1 is weaker: it is for
-    texts of words, many of which are useless.
+    The text comes with the problem. l2,1, which is for texts with many useless words, is weaker by default.
     """
 
     sparsity: float = tuned(1e-4, 1e-4, 1e-2)

@@ -104,11 +104,10 @@ class PDCNN(Baseline):
         moments = [tensor(x) for x in channel_moments(maps)] if maps is not None else []
 
         def pictures(images: Images, rows: Array) -> tuple[Tensor, Tensor | None]:
-            cells = None
-            if self.uses_maps:
-                assert images.maps is not None, "this method needs feature maps"
-                cells = (tensor(images.maps[rows]) - moments[0]) / moments[1]
-            return tensor(images.pooled[rows]), cells
+            if not self.uses_maps:
+                return tensor(images.pooled[rows]), None
+            assert images.maps is not None, "this method needs feature maps"
+            return tensor(images.pooled[rows]), (tensor(images.maps[rows]) - moments[0]) / moments[1]
 
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)

@@ -17,7 +17,7 @@ from sklearn.kernel_approximation import Nystroem
 
 from n3lib.baselines.base import Array, Baseline, Classifier, Images, Seen, Writer, one_hot, tuned, unit
 from n3lib.baselines.da import asymmetric
-from n3lib.baselines.sync import hinge_classifiers, with_one
+from n3lib.baselines.sync import SynCOVO, hinge_classifiers, with_one
 
 SVM = 1e-3  # penalty of the seen classifiers
 TRANSFER, UPPER = 1e-5, -1.0  # penalty and bound of the domain transfer
@@ -54,10 +54,10 @@ class WACLinear(Baseline):
         return lambda images: unit(images.pooled)
 
     def fit(self, seen: Seen) -> Writer:
-        features, classes = self.features(seen.images), len(seen.text)
+        features = self.features(seen.images)
         bare = features(seen.images)
-        x, y = with_one(bare), one_hot(seen.labels, classes, off=-1.0)
-        known = hinge_classifiers(x, y, np.full(classes, SVM), np.zeros((classes, x.shape[1])))
+        x, y = with_one(bare), one_hot(seen.labels, len(seen.text), off=-1.0)
+        known = SynCOVO(lam=SVM).classifiers(x, y)
         # Exact, as |W|^2 keeps W in the span of the texts. The bias is regressed, not transferred.
         basis = seen.basis
         w = asymmetric(bare, seen.labels, seen.text @ basis.T, TRANSFER, UPPER)
@@ -87,10 +87,8 @@ class WACKernel(WACLinear):
 
     def features(self, seen: Images) -> Callable[[Images], Float64[Array, "N g"]]:
         """Nystroem's coordinates, centered on the seen images."""
-        x = unit(seen.pooled)
-        landmarks = min(LANDMARKS, len(x))
+        x, landmarks = unit(seen.pooled), min(LANDMARKS, len(seen.pooled))
         nystroem = Nystroem(gamma=self.width**-2, n_components=landmarks, random_state=self.seed).fit(x)
         coordinates = nystroem.transform(x)
-        mean = coordinates.mean(0)
-        scale = np.sqrt(coordinates.var(0).sum())
+        mean, scale = coordinates.mean(0), np.sqrt(coordinates.var(0).sum())
         return lambda images: (nystroem.transform(unit(images.pooled)) - mean) / scale

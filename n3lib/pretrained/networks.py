@@ -73,11 +73,11 @@ def architecture(
 def _torchvision(name: str, published: bool) -> nn.Module:
     from n3lib.io.torchvision import models
 
-    settings: dict[str, Any] = {"weights": "IMAGENET1K_V1"} if published else {}
-    if name == "googlenet" and not published:
-        # As torchvision sets it up with its weights: it shuffles the input's channels itself.
-        settings = {"aux_logits": False, "transform_input": True, "init_weights": False}
-    return getattr(models, name)(**settings)
+    if published:
+        return getattr(models, name)(weights="IMAGENET1K_V1")
+    # GoogLeNet as torchvision sets it up with its weights: it shuffles the input's channels itself.
+    googlenet = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    return getattr(models, name)(**(googlenet if name == "googlenet" else {}))
 
 
 def _timm(name: str, published: bool) -> Any:
