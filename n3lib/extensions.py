@@ -130,10 +130,7 @@ class DeviationDecoder(nn.Module):
 
 
 class Memory(nn.Module):
-    """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images.
-
-    d is 0 where no `DeviationDecoder` reads label embeddings.
-    """
+    """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images."""
 
     label_mean: Tensor
     label_std: Tensor
@@ -145,7 +142,7 @@ class Memory(nn.Module):
 
     def __init__(self, seen: int, e: int, vocabulary: int, features: int, d: int) -> None:
         super().__init__()
-        if d:
+        if d:  # a `DeviationDecoder` reads label embeddings
             self.register_buffer("label_mean", torch.zeros(d))
             self.register_buffer("label_std", torch.ones(d))
         self.register_buffer("center", torch.zeros(features))

@@ -30,15 +30,12 @@ Loss = Literal["bce", "hinge"]
 
 
 class Network(nn.Module):
-    """Scores of images for classes from their texts, in two parts: of 0 features or channels there is none.
-
-    The bias, of all scores, starts as given.
-    """
+    """Scores of images for classes from texts, in two parts; of 0 features or channels there is none."""
 
     def __init__(self, text: int, features: int, channels: int, dropout: float, bias: float) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(text, HIDDEN), nn.ReLU(), nn.Dropout(dropout))
-        self.bias = nn.Parameter(torch.tensor(bias))
+        self.bias = nn.Parameter(torch.tensor(bias))  # of all scores
         self.features, self.channels = features, channels
         if features:
             self.f, self.g = nn.Linear(HIDDEN, PROJECTED), nn.Linear(features, PROJECTED)
@@ -71,9 +68,7 @@ def pair_loss(scores: Float[Tensor, "B C"], labels: Int[Tensor, " B"], kind: Los
     return losses.sum(1).mean()
 
 
-def channel_moments(
-    maps: Float16[Array, "N c h w"],
-) -> tuple[Float32[Array, "c 1 1"], Float32[Array, "c 1 1"]]:
+def channel_moments(maps: Float16[Array, "N c h w"]) -> list[Float32[Array, "c 1 1"]]:
     """Mean and standard deviation of each channel, over images and cells; in parts, to save memory."""
     sums = np.zeros((2, maps.shape[1]))
     for start in range(0, len(maps), BATCH):
@@ -81,7 +76,7 @@ def channel_moments(
         sums += x.sum((0, 2, 3)), (x**2).sum((0, 2, 3))
     mean, square = sums[:, :, None, None] / (maps.size / maps.shape[1])
     deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
-    return mean.astype(np.float32), deviation.astype(np.float32)
+    return [mean.astype(np.float32), deviation.astype(np.float32)]
 
 
 @dataclass(frozen=True)

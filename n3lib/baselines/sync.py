@@ -62,10 +62,8 @@ def similarities(
 
 @dataclass(frozen=True)
 class SynCOVO(Baseline):
-    """Classifiers `w = sum_r s_r v_r`, with s a class's similarities to the phantom classes.
-
-    The seen classifiers are one-versus-other, with squared hinge loss.
-    """
+    """Classifiers `w = sum_r s_r v_r`, with s a class's similarities to the phantom classes; those of the seen
+    classes are one-versus-other, with squared hinge loss."""
 
     sigma: float = tuned(0.2, 0.1, 3.0)  # width of the similarities
     lam: float = tuned(1e-3, 1e-4, 3e-2)  # penalty of the seen classifiers

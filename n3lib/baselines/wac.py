@@ -79,8 +79,7 @@ class WACLinear(Baseline):
 class WACKernel(WACLinear):
     """The same for `c(x) = sum_j b_j k(x, x_j) + bias`, k an RBF kernel and x_j landmarks, some seen images.
 
-    In the coordinates of Nystroem's method `|c|^2` is `b^T K b` and `c(x)` is linear. k is
-    `exp(-d^2 / width^2)` on features of unit length.
+    k is `exp(-d^2 / width^2)` on features of unit length; in Nystroem's coordinates, `|c|^2` is `b^T K b`.
     """
 
     width: float = 1.5  # two images' usual distance is the root of 2
