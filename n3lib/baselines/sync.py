@@ -62,7 +62,7 @@ def similarities(
 
 @dataclass(frozen=True)
 class SynCOVO(Baseline):
-    """Classifiers `w = sum_r s_r v_r`, with s a class's similarities to the phantom classes; those of the seen
+    """Classifiers `w = sum_r s_r v_r`, with s a class's similarities to the phantom classes. Those of seen
     classes are one-versus-other, with squared hinge loss."""
 
     sigma: float = tuned(0.2, 0.1, 3.0)  # width of the similarities
