@@ -1,7 +1,6 @@
 """A frozen network as columns of parameters, its adapted forward pass, and the plain network that comes out.
 
-The networks themselves are in `n3lib.pretrained.networks`. They come with batch norm folded: every layer is a
-weight and a bias.
+The networks themselves are in `n3lib.pretrained.networks`, with batch norm folded.
 """
 
 from collections.abc import Mapping
@@ -50,7 +49,7 @@ class Backbone(nn.Module):
     (paper, section 3.2, footnote), `M` columns of `N = C_in * kH * kW + 1` numbers.
 
     Args:
-        features: images `(B, 3, H, W)` to a feature map `(B, C, h, w)`, batch norm folded.
+        features: images `(B, 3, H, W)` to a feature map `(B, C, h, w)`; every layer has a weight and a bias.
         config: what the network is.
         mean, std: what pixel values in 0..1 are normalized with, per channel.
     """
@@ -86,15 +85,14 @@ class Backbone(nn.Module):
 
     def columns(self, layer: str) -> Float[Tensor, "M N"]:
         """A layer's parameters as a sequence of columns."""
-        return to_columns(self.features.get_submodule(layer))
+        weight, bias = (self.features.get_parameter(f"{layer}.{part}") for part in ("weight", "bias"))
+        return torch.cat([weight.flatten(1), bias[:, None]], 1)
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], columns: Mapping[str, Tensor] | None = None
     ) -> Float[Tensor, "B f"]:
         """Pooled features, with the columns of any layers replaced (paper, Eq. 6: Theta')."""
-        state: dict[str, Tensor] = {}
-        for layer, values in (columns or {}).items():
-            state |= from_columns(values, self.features.get_submodule(layer), layer + ".")
+        state = from_columns(columns or {}, self.features)
         return pool(functional_call(self.features, state, (images,)), self.config.pool)
 
 
@@ -116,14 +114,10 @@ def pool(maps: Float[Tensor, "B C h w"], how: Pool) -> Float[Tensor, "B f"]:
     return average if how == "avg" else torch.cat([average, maps.amax((2, 3))], 1)
 
 
-def to_columns(module: nn.Module) -> Float[Tensor, "M N"]:
-    """Weight and bias of a convolution or linear layer, one row an output channel."""
-    assert isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None
-    return torch.cat([module.weight.flatten(1), module.bias[:, None]], 1)
-
-
-def from_columns(columns: Float[Tensor, "M N"], module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
-    """The inverse of `to_columns`, as a state dict."""
-    assert isinstance(module, nn.Conv2d | nn.Linear)
-    weight = columns[:, :-1].reshape(module.weight.shape)
-    return {f"{prefix}weight": weight, f"{prefix}bias": columns[:, -1]}
+def from_columns(columns: Mapping[str, Tensor], features: nn.Module) -> dict[str, Tensor]:
+    """The inverse of `Backbone.columns`: these layers of `features` as a state dict of weights and biases."""
+    state: dict[str, Tensor] = {}
+    for layer, values in columns.items():
+        shape = features.get_parameter(f"{layer}.weight").shape
+        state |= {f"{layer}.weight": values[:, :-1].reshape(shape), f"{layer}.bias": values[:, -1]}
+    return state

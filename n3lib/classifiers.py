@@ -14,17 +14,11 @@ WITHIN_SHRINKAGE = 0.3  # share of the mean within-class variance added before w
 
 
 class Statistics(NamedTuple):
-    """What the seen images say about the feature space.
+    """What the seen images say about the feature space."""
 
-    Attributes:
-        center: mean feature, `(f,)`.
-        transform: map to standardized (and whitened) features, `(f, f)`.
-        exemplars: mean standardized feature of each class, `(C, f)`.
-    """
-
-    center: Tensor
-    transform: Tensor
-    exemplars: Tensor
+    center: Tensor  # (f,), mean feature
+    transform: Tensor  # (f, f), to standardized (and whitened) features
+    exemplars: Tensor  # (C, f), mean standardized feature of each class
 
 
 def feature_statistics(
@@ -33,19 +27,12 @@ def feature_statistics(
     """Standardize features, whiten them within classes, and average each class.
 
     With S_w the within-class covariance of the standardized features, the whitening is
-    `(S_w + 0.3 mean(diag S_w) I)^(-1/2)`. Computed in float64.
-
-    Args:
-        features: pooled features of the seen images.
-        labels: their classes, 0 to `classes - 1`, each present.
-        classes: C.
-        whiten: False to only divide by the standard deviation.
+    `(S_w + 0.3 mean(diag S_w) I)^(-1/2)`. Every class has features. Computed in float64.
     """
     f = features.double()
     center, scale = f.mean(0), f.std(0)
-    # A feature that is constant over the seen images is left as it is: divided by almost nothing, it would
-    # drown all others as soon as it varies.
-    scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))
+    # Divided by almost nothing, a constant feature would drown all others as soon as it varies.
+    scale = torch.where(scale > 1e-6, scale, 1.0)
     f = (f - center) / scale
     counts = torch.bincount(labels, minlength=classes).double()
     exemplars = torch.zeros(classes, f.shape[1], dtype=f.dtype, device=f.device)
@@ -62,32 +49,27 @@ def feature_statistics(
 
 
 def ridge(
-    kernel: Float[Tensor, "K S"],
-    gram: Float[Tensor, "S S"],
-    targets: Float[Tensor, "S f"],
-    strength: float,
+    kernel: Float[Tensor, "K S"], gram: Float[Tensor, "S S"], targets: Float[Tensor, "S f"], strength: float
 ) -> Float[Tensor, "K f"]:
-    """Kernel ridge regression: `kernel (gram + strength I)^-1 (targets - mean)`.
-
-    From label embeddings to exemplars, as predicted exemplars are (Changpinyo et al., 2017).
-    """
+    """Kernel ridge regression, `kernel (gram + strength I)^-1 (targets - mean)`: from label embeddings to
+    exemplars, as predicted exemplars are (Changpinyo et al., 2017)."""
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return kernel @ torch.linalg.solve(gram + strength * identity, targets - targets.mean(0))
 
 
 def fold(
-    rows: Float[Tensor, "K f"], statistics_center: Tensor, transform: Tensor
+    rows: Float[Tensor, "K f"], center: Float[Tensor, " f"], transform: Float[Tensor, "f f"]
 ) -> tuple[Float[Tensor, "K f"], Float[Tensor, " K"]]:
     """Rows over standardized features to weight and bias over raw ones."""
     weight = rows @ transform
-    return weight, -(weight @ statistics_center)
+    return weight, -(weight @ center)
 
 
 class Positional(nn.Module):
     """The paper's literal form: the classifier is one more layer, a sequence of at most `slots` columns.
 
-    Column k is decoded from query k, which attends to all encoded labels. The weights of a class depend on
-    its position in the list: permutations of the classes are distinct tasks.
+    Column k is decoded from query k, which attends to all encoded labels: a class's weights depend on its
+    position in the list, and permutations of the classes are distinct tasks.
     """
 
     def __init__(self, d: int, width: int, slots: int, heads: int) -> None:
@@ -102,8 +84,7 @@ class Positional(nn.Module):
         return c + self.places[: len(c)]
 
     def forward(self, h: Float[Tensor, "K d"]) -> tuple[Float[Tensor, "K f"], Float[Tensor, " K"]]:
-        queries = self.queries[: len(h)]
-        columns = self.out(self.decoder(queries[None], h[None])[0])  # (K, f + 1)
+        columns = self.out(self.decoder(self.queries[None, : len(h)], h[None])[0])  # (K, f + 1)
         return columns[:, :-1], columns[:, -1]
 
 
@@ -121,15 +102,10 @@ class Equivariant(nn.Module):
 class Exemplar(nn.Module):
     """Class k's weights from the exemplars of the seen classes, by kernel ridge on the label embeddings.
 
-    Support classes S have texts and exemplars, the K query classes only texts. Texts come in parts (mean
-    token embedding, and TF-IDF features where there is a vocabulary), each centered on the support classes
-    and brought to unit length; the kernel is their inner product weighted by `mix`. Nothing here can learn a
-    class by heart: a correction decoded from the encoded labels did (on the aviary, 40-way: 24 % with it,
-    47 % without).
-
-    Args:
-        strength: of the ridge regression.
-        lexical: whether texts have TF-IDF features.
+    The S support classes have texts and exemplars, the K query classes only texts. Texts come in parts (mean
+    token embedding, and with `lexical` TF-IDF features), each centered on the support classes and brought to
+    unit length; the kernel is their inner product weighted by `mix`. Nothing here can learn a class by heart:
+    a correction decoded from the encoded labels did (on the aviary, 40-way: 24 % with it, 47 % without).
     """
 
     def __init__(self, strength: float, lexical: bool) -> None:
@@ -143,12 +119,11 @@ class Exemplar(nn.Module):
     ) -> Float[Tensor, "K f"]:
         # Closed form in float32 even where the rest runs in bf16.
         with torch.autocast(exemplars.device.type, enabled=False):
-            x, seen = [], []
-            for share, part, part_seen in zip(self.mix.float().softmax(0), query, support, strict=True):
-                mean = part_seen.float().mean(0)
-                x.append(share.sqrt() * unit(part.float() - mean))
-                seen.append(share.sqrt() * unit(part_seen.float() - mean))
-            x_k, x_s = torch.cat(x, 1), torch.cat(seen, 1)  # (K, n), (S, n)
+            x = []
+            for share, *texts in zip(self.mix.float().softmax(0), query, support, strict=True):
+                mean = texts[1].float().mean(0)
+                x.append([share.sqrt() * unit(text.float() - mean) for text in texts])
+            x_k, x_s = (torch.cat(parts, 1) for parts in zip(*x, strict=True))  # (K, n), (S, n)
             return unit(ridge(x_k @ x_s.T, x_s @ x_s.T, exemplars.float(), self.strength))
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from n3lib.data.dataset import ZeroShotDataset
@@ -48,14 +48,7 @@ class EpisodeConfig:
 
 
 class Episodes:
-    """Draws the batch of any step.
-
-    Args:
-        dataset: images, labels and descriptions.
-        bank: the encoded descriptions, in class order.
-        seen: classes that may be drawn; their order numbers the exemplars.
-        config: how to draw.
-        seed: of everything drawn.
+    """Draws the batch of any step from the `seen` classes, whose order numbers the exemplars.
 
     Raises:
         N3Error: a task has more classes than there are, or a class has no images.
@@ -64,26 +57,23 @@ class Episodes:
     def __init__(
         self, dataset: ZeroShotDataset, bank: TextBank, seen: Sequence[int], config: EpisodeConfig, seed: int
     ) -> None:
-        wanted = config.ways + (max(config.support, 1) if config.kind == "zero-shot" else 0)
-        if wanted > len(seen):
+        self.dataset, self.bank, self.config, self.seed = dataset, bank, config, seed
+        self.seen, self.groups = tuple(seen), dataset.group_of(seen)
+        ways, wanted = config.ways, max(config.support, 1) if config.kind == "zero-shot" else 0
+        if ways + wanted > len(seen):
             raise N3Error(
-                f"episodes of {config.ways} query and {config.support or 'any'} support classes cannot be"
+                f"episodes of {ways} query and {config.support or 'any'} support classes cannot be"
                 f" drawn from {len(seen)} training classes",
                 "Choose fewer ways than training classes",
             )
+        smallest = min(np.unique(self.groups, return_counts=True)[1])
+        if ways > smallest:
+            raise N3Error(f"tasks of {ways} classes, but there is a group of {smallest}", "Ask for fewer")
         height, width = dataset.images.shape[1:3]
         if config.crop > min(height, width):
             raise N3Error(f"a crop of {config.crop} pixels does not fit images of {width}x{height}")
-        self.dataset, self.bank, self.config, self.seed = dataset, bank, config, seed
-        self.seen = tuple(seen)
         self.similarity = bank.similarity(self.seen) if config.alike else None
         self.by_class = [dataset.indices([c]) for c in self.seen]
-        self.groups = dataset.group_of(self.seen)
-        smallest = min(map(len, dataset.by_group(self.seen)))
-        if config.ways > smallest:
-            raise N3Error(
-                f"tasks of {config.ways} classes, but there is a group of {smallest}", "Ask for fewer"
-            )
         for c, indices in zip(self.seen, self.by_class, strict=True):
             if not len(indices):
                 raise N3Error(f"class {dataset.classes[c]!r} has no images", "Leave it out of the split")
@@ -101,21 +91,18 @@ class Episodes:
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
         classes = tuple(self.seen[p] for p in query)
-        text = self.bank.batch(classes)
-        images = self._augment(torch.from_numpy(self.dataset.images[picks]), rng)
-        mine = slice(rank, None, ranks)
+        images = torch.stack(
+            [self._augment(image, rng) for image in torch.from_numpy(self.dataset.images[picks])]
+        )
+        mine, text = slice(rank, None, ranks), self.bank.batch(classes)
         return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)
 
-    def _augment(self, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """Mirror half of the images and cut each at random (B, H, W, 3)."""
-        side, (height, width) = self.config.crop, images.shape[1:3]
-        out = []
-        for image in images:
-            if side:
-                y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-                image = image[y : y + side, x : x + side]
-            out.append(image.flip(1) if rng.random() < 0.5 else image)
-        return torch.stack(out)
+    def _augment(self, image: UInt8[Tensor, "H W 3"], rng: np.random.Generator) -> UInt8[Tensor, "h w 3"]:
+        """Cut at random, and mirror every other time."""
+        if side := self.config.crop:
+            y, x = (rng.integers(size - side + 1) for size in image.shape[:2])
+            image = image[y : y + side, x : x + side]
+        return image.flip(1) if rng.random() < 0.5 else image
 
 
 def draw_task(
@@ -127,12 +114,8 @@ def draw_task(
 ) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " R"]]:
     """The K classes of a task, all of one group, and the rest in random order, as indices of `groups`.
 
-    Args:
-        rng: source of the draw.
-        ways: K; a smaller group is taken whole.
-        groups: of each class.
-        similarity: to take the classes most similar to the first one drawn, instead of random ones.
-        alike: share of the tasks in which that is done; all by default.
+    A group of fewer than `ways` classes is taken whole. Given their similarity, the classes are those most
+    similar to the first one drawn: in a share `alike` of the tasks, or in all.
     """
     order = rng.permutation(len(groups))
     if similarity is not None and alike is not None and rng.random() >= alike:

@@ -3,7 +3,6 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +16,6 @@ from n3lib.metrics import class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
-TextControl = Literal["own", "shuffled"]
-# What every result says, besides `environment`.
-COMMON = {"study", "method", "dataset", "split", "seed", "config", "metrics"}
-
 
 def evaluate(
     run: Run,
@@ -28,31 +23,25 @@ def evaluate(
     part: str = "test",
     ways: int = 0,
     permutations: int = 10,
-    control: TextControl = "own",
+    control: Literal["own", "shuffled"] = "own",
     alike: bool = False,
     bank: TextBank | None = None,
 ) -> dict[str, Any]:
-    """A run's result on unseen classes.
+    """A finished run's result on unseen classes, ready for JSON.
 
     With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2): the
     median and the spread are over those. A network whose logits only permute with its classes is the same
     in each order and is measured once. With `ways` K, each permutation's first K classes are one task.
 
     Args:
-        run: a finished run.
-        dataset: its data, where it is loaded already.
+        dataset: the run's data, where they are loaded already.
         part: `test` or `val`.
         ways: K; 0 for all classes, or where a task's classes are of one group, for those of the smallest.
         permutations: orders, or tasks, drawn.
         control: `shuffled` gives every class the description of a class outside the task, or where there are
             too few, of one drawn from the task: accuracy must fall to chance.
-        alike: tasks of look-alikes: a class drawn at random, and those whose descriptions are nearest to its
-            own.
-        bank: the descriptions of the dataset's classes as the run's text pipeline encodes them, where they
-            are already.
-
-    Returns:
-        A result, ready for JSON: what was measured, its spread, and all that it was made with.
+        alike: tasks of look-alikes: a random class and those whose descriptions are nearest to its own.
+        bank: the descriptions of the dataset's classes, where the run's text pipeline has encoded them.
 
     Raises:
         N3Error: K larger than the number of classes, or a class that the run was trained on.
@@ -66,7 +55,7 @@ def evaluate(
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
-    scores, counts, tasks, described = [], list[Any](), [], []
+    scores, counts, tasks, described = [], [], [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
@@ -77,49 +66,24 @@ def evaluate(
         scores.append(class_metrics(logits, labels))
         tasks.append(order.tolist())
         described.append(texts.tolist())
-        counts = counts or confusion(logits, labels).tolist()
-    return result(
+        counts.append(confusion(logits, labels).tolist())
+    return {
         **asked,
-        chance=100 / ways,
-        metrics={name: statistics.median(s[name] for s in scores) for name in scores[0]},
-        spread={name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
-        orders_measured=len(scores),
-        adaptation=magnitude(run.model, map(bank.batch, described)),
-        confusion={"classes": tasks[0], "counts": counts},
-        hashes=dataset.hashes,
-        started=started,
-    )
-
-
-def result(*, hashes: Mapping[str, str], started: float | None = None, **fields: Any) -> dict[str, Any]:
-    """A result, ready for JSON: its fields in their order, then `environment` and `seconds`.
-
-    `hashes` are those of the data; `started` is the `time.perf_counter()` at which the work began, without
-    which there are no `seconds`.
-
-    Raises:
-        TypeError: a field of `COMMON` is missing.
-    """
-    if missing := COMMON - fields.keys():
-        raise TypeError(f"a result without {', '.join(sorted(missing))}")
-    seconds = {} if started is None else {"seconds": round(time.perf_counter() - started, 1)}
-    return {**fields, "environment": environment(hashes), **seconds}
+        "chance": 100 / ways,
+        "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
+        "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
+        "orders_measured": len(scores),
+        "adaptation": magnitude(run.model, map(bank.batch, described)),
+        "confusion": {"classes": tasks[0], "counts": counts[0]},
+        "environment": environment(dataset.hashes),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
 
 
 def question(
-    run: Run,
-    dataset: ZeroShotDataset,
-    part: str = "test",
-    ways: int = 0,
-    permutations: int = 10,
-    control: TextControl = "own",
-    alike: bool = False,
+    run: Run, dataset: ZeroShotDataset, part: str, ways: int, permutations: int, control: str, alike: bool
 ) -> dict[str, Any]:
-    """What decides a result of `evaluate`, whose arguments these are, as the result itself says it.
-
-    Raises:
-        N3Error: see `evaluate`.
-    """
+    """What decides a result of `evaluate`, whose arguments and errors these are, as the result says it."""
     classes = dataset.split.part(part)
     most = min(map(len, dataset.by_group(classes)))
     ways = ways or most

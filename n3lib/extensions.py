@@ -54,7 +54,7 @@ class N3Config:
             at first, 1 lets the loss begin far above chance.
         word_penalty: pull of the learned word weights towards 1.
         micro_batch: images that are classified at a time in training, 0 for all: the same gradient with
-            the memory of so many. The descriptions are read once, whatever it is.
+            the memory of so many.
     """
 
     d: int = 128
@@ -130,12 +130,7 @@ class DeviationDecoder(nn.Module):
 
 
 class Memory(nn.Module):
-    """What N3 keeps of the seen classes: with it, synthesis needs none of their texts and images.
-
-    Args:
-        seen, e, vocabulary, features: C, e, V and f.
-        d: width of the label embeddings; 0 where no `DeviationDecoder` reads them.
-    """
+    """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images."""
 
     label_mean: Tensor
     label_std: Tensor
@@ -147,7 +142,7 @@ class Memory(nn.Module):
 
     def __init__(self, seen: int, e: int, vocabulary: int, features: int, d: int) -> None:
         super().__init__()
-        if d:
+        if d:  # a `DeviationDecoder` reads label embeddings
             self.register_buffer("label_mean", torch.zeros(d))
             self.register_buffer("label_std", torch.ones(d))
         self.register_buffer("center", torch.zeros(features))
@@ -161,8 +156,8 @@ class Memory(nn.Module):
         return (c - self.label_mean) / self.label_std
 
     @torch.no_grad()
-    def remember_labels(self, text: Text, c: Float[Tensor, "C d"]) -> None:
-        """Store what the seen classes' texts say, c being their label embeddings."""
+    def remember_text(self, text: Text, c: Float[Tensor, "C d"]) -> None:
+        """Store what the seen classes' texts and their label embeddings say."""
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.tfidf)
         if hasattr(self, "label_mean"):
@@ -186,10 +181,7 @@ def tfidf_branch(vocabulary: int, d: int) -> nn.Linear | None:
 
 
 def in_passes(tokens2label: nn.Module, text: Text) -> Float[Tensor, "K d"]:
-    """Eq. 2 without gradients: descriptions of like length share a forward pass.
-
-    So one long description does not pad thousands of short ones.
-    """
+    """Eq. 2 without gradients, in passes of descriptions of like length: a long one pads no others."""
     parts = text.parts(PASS_TOKENS)
     rows = [tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
     order = torch.tensor([k for part in parts for k in part], device=rows[0].device)
@@ -201,13 +193,8 @@ def accumulate_gradients(
 ) -> Tensor:
     """The sum of several losses of one adaptation, with the memory of one of them at a time.
 
-    Each loss goes back to the adaptation only, where gradients add up, and its activations are freed. From
-    there the caller's `backward` of the result goes on into the meta-model, once. The gradient is that of the
-    sum.
-
-    Args:
-        adaptation: tensors that depend on what is trained.
-        losses: each gives a scalar loss of detached tensors in the order of `adaptation`.
+    Each loss, a function of the adaptation's tensors, goes back to these only, where gradients add up, and
+    its activations are freed. From there the caller's `backward` of the sum enters the meta-model, once.
     """
     leaves = [tensor.detach().requires_grad_() for tensor in adaptation]
     total = torch.zeros((), device=leaves[0].device)

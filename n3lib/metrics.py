@@ -1,12 +1,13 @@
 """What a network makes of images: features, logits, Eq. 7 and average precision, and how far it was moved."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -17,21 +18,22 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.model import N3, Adaptation
 from n3lib.text.bank import Text, TextBank
 
+BATCH = 64
+
 
 @torch.no_grad()
 def extract(
     backbone: Backbone,
-    images: np.ndarray,
-    indices: np.ndarray,
+    images: UInt8[np.ndarray, "N H W 3"],
+    indices: Int[np.ndarray, " B"],
     columns: Mapping[str, Tensor] | None = None,
     mirror: bool = False,
     bf16: bool = False,
-    batch_size: int = 64,
 ) -> Float[Tensor, "B f"]:
     """Pooled features of these images under replaced columns, averaged with their mirror images if asked."""
     out = []
-    for start in range(0, len(indices), batch_size):
-        batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + batch_size]]))
+    for start in range(0, len(indices), BATCH):
+        batch = backbone.preprocess(torch.from_numpy(images[indices[start : start + BATCH]]))
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
             features = backbone(batch, columns).float()
             if mirror:
@@ -42,37 +44,32 @@ def extract(
 
 @torch.no_grad()
 def renew_exemplars(
-    model: N3,
-    dataset: ZeroShotDataset,
-    bank: TextBank,
-    seen: Sequence[int],
-    config: RunConfig,
-    final: bool = False,
+    model: N3, dataset: ZeroShotDataset, bank: TextBank, seen: Sequence[int], config: RunConfig, final: bool
 ) -> None:
     """Recompute what the model remembers of the seen classes, under the network adapted to them.
 
-    Exemplars kept from the start go stale as the network learns; an adapted network is paired with the
-    exemplars that it gives itself. They are taken from `exemplar_images` per class, or in the `final` call,
-    from all images.
+    Exemplars kept from the start go stale as the network learns. They are taken from `exemplar_images` per
+    class, or in the `final` call, from all images.
     """
-    device = model.center.device
-    c = model.remember_text(bank.batch(seen).to(device))  # (C, d)
-    exemplar, count = model.config.classifier == "exemplar", config.exemplar_images
-    rng = np.random.default_rng([config.seed, 7])
-    picks = [dataset.indices([c]) for c in seen]
+    device, exemplar = model.center.device, model.config.classifier == "exemplar"
+    text = bank.batch(seen).to(device)
+    c = model.labels(text)  # (C, d)
+    model.remember_text(text, c)
+    rng, count = np.random.default_rng([config.seed, 7]), config.exemplar_images
+    picks = [dataset.indices([class_id]) for class_id in seen]
     # Only exemplars gain from every image; the other classifiers' standardization must not move.
     if not (final and exemplar):
         picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
-    features, chosen, bf16 = [], [], config.train.bf16
+    features, labels, columns = [], [], None
     for group in dataset.by_group(seen):
-        members, columns = np.flatnonzero(np.isin(seen, group)), None
+        members = np.flatnonzero(np.isin(seen, group))
         if exemplar:
             columns = model.columns(model.labels2adaptation(model.context(c[members])))
         indices = np.concatenate([picks[k] for k in members])
-        features.append(extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16))
-        chosen.append(indices)
-    labels = torch.from_numpy(dataset.labels_among(seen, np.concatenate(chosen))).to(device)
-    model.remember(feature_statistics(torch.cat(features), labels, len(seen), exemplar))
+        how = (columns, config.mirror, config.train.bf16)
+        features.append(extract(model.backbone, dataset.images, indices, *how))
+        labels.append(torch.from_numpy(dataset.labels_among(seen, indices)))
+    model.remember(feature_statistics(torch.cat(features), torch.cat(labels).to(device), len(seen), exemplar))
 
 
 @torch.no_grad()
@@ -84,15 +81,14 @@ def predict(
     config: RunConfig,
     texts: Sequence[int] | None = None,
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
-    """Logits of all images of these classes under the network written for them, and their labels.
+    """Logits of all images of these K classes under the network adapted to them, and their labels.
 
     Args:
-        model: a trained N3.
-        dataset: where the images come from.
+        model, dataset: a trained N3, and where the images come from.
         bank: the encoded descriptions of the dataset's classes.
         classes: the K classes, in the order in which they are described.
         config: of the run; its `mirror` and precision are those of the exemplars.
-        texts: whose descriptions to give in their place (a control); the classes' own by default.
+        texts: the classes whose descriptions are used instead of their own (a control).
     """
     adaptation = model.adapt(bank.batch(texts or classes).to(model.center.device))
     return score(model, dataset, classes, adaptation, config)
@@ -112,16 +108,13 @@ def score(
 
 def class_metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:
     """Per-class accuracy (Eq. 7), top-5 and average precision, each averaged over classes, in percent."""
-    measures, ways = _classification(), logits.shape[1]
-    per_class = measures.multiclass_accuracy(logits, labels, ways, average="macro")
-    top5 = measures.multiclass_accuracy(logits, labels, ways, average="macro", top_k=min(5, ways))
-    shares = logits.double().softmax(1)
-    precision = measures.multiclass_average_precision(shares, labels, ways, average="macro")
-    return {
-        "per_class_accuracy": 100 * per_class.item(),
-        "top5": 100 * top5.item(),
-        "average_precision": 100 * precision.item(),
+    measures, ways, shares = _classification(), logits.shape[1], logits.double().softmax(1)
+    found = {
+        "per_class_accuracy": measures.multiclass_accuracy(logits, labels, ways),
+        "top5": measures.multiclass_accuracy(logits, labels, ways, top_k=min(5, ways)),
+        "average_precision": measures.multiclass_average_precision(shares, labels, ways),
     }
+    return {name: 100 * value.item() for name, value in found.items()}
 
 
 def confusion(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> Int[Tensor, "K K"]:
@@ -140,11 +133,7 @@ def _classification() -> Any:
 
 @torch.no_grad()
 def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
-    """How far the layers are moved (appendix C), and the task-dependent fraction of that.
-
-    Args:
-        model: a trained N3.
-        tasks: the descriptions of each.
+    """How far tasks of these descriptions move the layers (appendix C), and the task-dependent fraction.
 
     Returns:
         For each layer `norm`, the L2 norm of its change (Fig. 6), root mean square over tasks; `relative`,
@@ -152,15 +141,12 @@ def magnitude(model: N3, tasks: Iterable[Text]) -> dict[str, dict[str, float]]:
         the task-dependent fraction: the distance of a task's change from the mean of all, root mean square,
         in percent of `norm`. It is 0 where the layer moves in one way whatever the query classes are.
     """
-    mean, square, count = dict[str, Tensor](), dict[str, float](), 0
-    for text in tasks:
-        count += 1
+    mean, square = defaultdict[str, Any](float), defaultdict[str, float](float)
+    for count, text in enumerate(tasks, start=1):
         h = model.context(model.labels(text.to(model.center.device)))
         for name, delta in model.labels2adaptation(h).items():
-            delta = delta.double()
-            around, length = mean.setdefault(name, torch.zeros_like(delta)), square.setdefault(name, 0.0)
-            mean[name] = around + (delta - around) / count
-            square[name] = length + (delta.square().sum().item() - length) / count
+            mean[name] = mean[name] + (delta.double() - mean[name]) / count
+            square[name] += (delta.double().square().sum().item() - square[name]) / count
     found = {}
     for name, around in mean.items():
         norm, base = math.sqrt(square[name]), model.backbone.columns(name).norm().item()

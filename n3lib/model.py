@@ -289,10 +289,3 @@ class N3(Memory):
             loss = loss_of(tensors, slice(None))  # ()
         penalty = self.config.word_penalty * self.log_word_weight.square().sum()  # ()
         return {"loss": loss + penalty, "accuracy": torch.cat(right).float().mean()}
-
-    @torch.no_grad()
-    def remember_text(self, text: Text) -> Float[Tensor, "C d"]:
-        """Store what the seen classes' texts say; return their label embeddings."""
-        c = self.labels(text)  # (C, d)
-        self.remember_labels(text, c)
-        return c

@@ -161,7 +161,7 @@ def train(
 
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
-        renew_exemplars(model, dataset, bank, seen, config)
+        renew_exemplars(model, dataset, bank, seen, config, final=False)
         tasks = dataset.by_group(dataset.split.val or seen[: config.episodes.ways])
         found: dict[str, Any] = {"adaptation": magnitude(model, map(bank.batch, tasks))}
         if config.fit == "trainval" or not dataset.split.val:

@@ -106,10 +106,8 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
         },
     }
     network = SynthesizedNetwork(load_backbone(backbone.config, pretrained=False), card)
-    state = dict(backbone.features.state_dict())
-    for layer, values in model.columns(adaptation.deltas).items():
-        state |= from_columns(values, backbone.features.get_submodule(layer), layer + ".")
-    network.features.load_state_dict(state)
+    columns = from_columns(model.columns(adaptation.deltas), backbone.features)
+    network.features.load_state_dict(backbone.features.state_dict() | columns)
     network.fc.load_state_dict({"weight": adaptation.weight, "bias": adaptation.bias})
     check_finite(network.state_dict(), "the network of these descriptions")
     return network

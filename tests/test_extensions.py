@@ -82,13 +82,13 @@ def test_labels_are_standardized_by_the_seen_classes_beside_a_shared_offset(
 ) -> None:
     seen, asked = small_bank.batch(range(6, 14)), small_bank.batch([0, 1, 2])
     model = make_n3()
-    model.remember_text(seen)
+    model.remember_text(seen, model.labels(seen))
     c, known = model.labels(asked).double().numpy(), model.labels(seen).double().numpy()
     standardized = torch.tensor((c - known.mean(0)) / known.std(0, ddof=1), dtype=torch.float32)
     expected = model.labels2adaptation.encoder(standardized[None])[0]
     assert torch.allclose(model.context(model.labels(asked)), expected, atol=1e-3)
     alone = make_n3(shared_mu=0.0)
-    alone.remember_text(seen)
+    alone.remember_text(seen, alone.labels(seen))
     for other in (alone, make_n3(adapt="constant"), make_n3(adapt="classifier")):
         assert "label_mean" not in other.state_dict()  # as in runs that were there before
     assert "label_mean" in model.state_dict()
@@ -100,7 +100,7 @@ def test_remembered_texts_and_statistics_come_back(make_n3: MakeN3, small_bank: 
     model, text = make_n3(), small_bank.batch(range(6, 14))
     f = model.backbone.width
     statistics = Statistics(torch.randn(f), torch.randn(f, f), torch.randn(8, f))
-    model.remember_text(text)
+    model.remember_text(text, model.labels(text))
     model.remember(statistics)
     assert torch.equal(model.center, statistics.center)
     assert torch.equal(model.transform, statistics.transform)

@@ -67,7 +67,7 @@ def test_predict_is_the_model_on_the_images_of_the_classes(
     assert [classes[k] for k in labels] == small_world.labels[indices].tolist()
     with torch.no_grad():
         images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
-        adaptation = model.read(small_bank.batch(classes))
+        adaptation = model.adapt(small_bank.batch(classes))
         expected = model.logits(images, adaptation)
         if mirror:
             expected = (expected + model.logits(images.flip(3), adaptation)) / 2
@@ -82,8 +82,9 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
 ) -> None:
     model, seen = make_n3(), small_world.split.train
     config = RunConfig(exemplar_images=2)
-    model.remember_text(small_bank.batch(seen))
-    adaptation = model.read(small_bank.batch(seen))  # the deltas depend on nothing else that is remembered
+    text = small_bank.batch(seen)
+    model.remember_text(text, model.labels(text))
+    adaptation = model.adapt(text)  # the deltas depend on nothing else that is remembered
     renew_exemplars(model, small_world, small_bank, seen, config, final=True)
     indices = np.concatenate([small_world.indices([c]) for c in seen])
     images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
@@ -97,25 +98,26 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     renew_exemplars(model, grouped, small_bank, seen, config, final=True)
     rows = torch.zeros_like(features)
     for group in (0, 1):
-        deltas = model.read(small_bank.batch([c for c in seen if groups[c] == group])).deltas
+        deltas = model.adapt(small_bank.batch([c for c in seen if groups[c] == group])).deltas
         mine = torch.tensor([groups[c] == group for c in small_world.labels[indices]])
         rows[mine] = model.backbone(images, model.columns(deltas))[mine]
     expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
     torch.testing.assert_close(model.exemplars, expected_by_group.exemplars, atol=1e-3, rtol=1e-3)
 
-    renew_exemplars(model, small_world, small_bank, seen, config)
+    renew_exemplars(model, small_world, small_bank, seen, config, final=False)
     few = model.exemplars.clone()
     assert not torch.allclose(few, expected.exemplars, atol=1e-3)  # two images per class
-    renew_exemplars(model, small_world, small_bank, seen, config)
+    renew_exemplars(model, small_world, small_bank, seen, config, final=False)
     assert torch.equal(model.exemplars, few)
 
 
 @torch.no_grad()
 def test_features_do_not_depend_on_the_batches(
-    make_n3: Callable[..., N3], small_world: ZeroShotDataset
+    make_n3: Callable[..., N3], small_world: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("n3lib.metrics.BATCH", 2)
     backbone, indices = make_n3().backbone, np.array([3, 1, 7, 20, 5])
-    one = extract(backbone, small_world.images, indices, mirror=True, batch_size=2)
+    one = extract(backbone, small_world.images, indices, mirror=True)
     images = backbone.preprocess(torch.from_numpy(small_world.images[indices]))
     torch.testing.assert_close(one, (backbone(images) + backbone(images.flip(3))) / 2)
 
@@ -138,7 +140,7 @@ def test_the_magnitude_of_the_adaptation_and_its_task_dependent_fraction(
     model = make_n3()
     told = magnitude(model, tasks)
     for name in model.backbone.layers:
-        deltas = np.stack([model.read(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
+        deltas = np.stack([model.adapt(text).deltas[name].detach().numpy() for text in tasks]).astype(float)
         norm = np.sqrt((deltas**2).sum((1, 2)).mean())
         apart = np.sqrt(((deltas - deltas.mean(0)) ** 2).sum((1, 2)).mean())
         base = np.linalg.norm(model.backbone.columns(name).numpy())

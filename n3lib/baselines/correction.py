@@ -16,7 +16,8 @@ from jaxtyping import Float32, Float64
 from scipy.linalg import solve
 from torch import Tensor, nn
 
-from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, linear, one_hot, unit
+from n3lib.baselines.base import Array, Baseline, Classifier, Seen, Writer, linear, one_hot, tuned, unit
+from n3lib.baselines.gradient import DEVICE, descend
 
 STEPS = 400
 HELD_OUT = 0.2
@@ -24,29 +25,11 @@ WIDTH = 512
 DECAY = 1e-2
 
 
-def targets(seen: Seen, gamma: float) -> Float64[np.ndarray, "C f"]:
-    """Each seen class's weights, less their mean over classes, brought to mean square 1 over all."""
-    x, y = unit(seen.images.pooled), one_hot(seen.labels, len(seen.text))
-    weights = solve(x.T @ x + gamma * np.eye(x.shape[1]), x.T @ y, assume_a="pos").T
-    weights = weights - weights.mean(0)
-    return weights / np.sqrt((weights**2).mean())
-
-
-def task_module(
-    text: Float64[np.ndarray, "C a"],
-    y: Float64[np.ndarray, "C f"],
-    query: Float64[np.ndarray, "K a"],
-    lam: float,
-) -> Float64[np.ndarray, "K f"]:
-    """y_hat of the query texts: kernel ridge regression from text to y."""
-    return query @ text.T @ solve(text @ text.T + lam * np.eye(len(text)), y, assume_a="pos")
-
-
 def inputs(
-    text: Float64[np.ndarray, "C a"],
-    y: Float64[np.ndarray, "C f"],
-    query: Float64[np.ndarray, "K a"],
-    y_hat: Float64[np.ndarray, "K f"],
+    text: Float64[Array, "C a"],
+    y: Float64[Array, "C f"],
+    query: Float64[Array, "K a"],
+    y_hat: Float64[Array, "K f"],
 ) -> Float32[Tensor, "K m"]:
     """What M reads: x and y_hat, then the training set of the task module as mean text and mean y."""
     mean_text, mean_y = (np.tile(part.mean(0), (len(query), 1)) for part in (text, y))
@@ -54,77 +37,62 @@ def inputs(
     return torch.from_numpy(np.hstack([scale * query, y_hat, scale * mean_text, mean_y])).float()
 
 
-def learn(
-    text: Float64[np.ndarray, "C a"],
-    y: Float64[np.ndarray, "C f"],
-    lam: float,
-    dropout: float,
-    rate: float,
-    seed: int,
-) -> nn.Module:
-    """The correction module M, by squared error over episodes in which a fifth of the classes is held out."""
-    rng = np.random.default_rng(seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    held = max(1, round(HELD_OUT * len(text)))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        last = nn.Linear(WIDTH, y.shape[1])
-        nn.init.zeros_(last.weight)  # training starts at the task module
-        nn.init.zeros_(last.bias)
-        # Few classes and many numbers: without dropout of its inputs, M learns the classes by heart.
-        module = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(2 * (text.shape[1] + y.shape[1]), WIDTH),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            last,
-        ).to(device)
-        optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=DECAY)
-        for _ in range(STEPS):
-            order = rng.permutation(len(text))
-            new, rest = order[:held], order[held:]
-            y_hat = task_module(text[rest], y[rest], text[new], lam)
-            given = inputs(text[rest], y[rest], text[new], y_hat).to(device)
-            residual = torch.from_numpy(y[new] - y_hat).float().to(device)
-            loss = (module(given) - residual).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return module.eval().cpu()
-
-
 @dataclass(frozen=True)
 class CorrectionNetwork(Baseline):
-    """Scores `x^T w` with w = y_hat + M(text, y_hat, seen classes) at unit length.
+    """Scores `x^T w` with w = y_hat + M(text, y_hat, seen classes) at unit length."""
 
-    Attributes:
-        gamma: penalty of the visual side of the task module.
-        lam: penalty of its text side.
-        dropout: share of M's inputs and hidden units left out in training.
-        rate: learning rate of M.
-    """
+    gamma: float = tuned(10.0, 1.0, 1e2)  # penalty of the visual side of the task module
+    lam: float = tuned(0.3, 1e-1, 1e1)  # penalty of its text side
+    dropout: float = tuned(0.8, 0.5, 0.9, log=False)  # share of M's inputs and hidden units left out
+    rate: float = tuned(3e-4, 1e-4, 1e-3)  # learning rate of M
 
-    gamma: float = 10.0
-    lam: float = 0.3
-    dropout: float = 0.8
-    rate: float = 3e-4
+    def targets(self, seen: Seen) -> Float64[Array, "C f"]:
+        """y: each seen class's weights, less their mean over classes, brought to mean square 1 over all."""
+        x, y = unit(seen.images.pooled), one_hot(seen.labels, len(seen.text))
+        weights = solve(x.T @ x + self.gamma * np.eye(x.shape[1]), x.T @ y, assume_a="pos").T
+        weights = weights - weights.mean(0)
+        return weights / np.sqrt((weights**2).mean())
 
-    space = {
-        "gamma": Search(1.0, 1e2),
-        "lam": Search(1e-1, 1e1),
-        "dropout": Search(0.5, 0.9, log=False),
-        "rate": Search(1e-4, 1e-3),
-    }
+    def predict(
+        self, text: Float64[Array, "C a"], y: Float64[Array, "C f"], query: Float64[Array, "K a"]
+    ) -> Float64[Array, "K f"]:
+        """The task module's y_hat of the query texts: kernel ridge regression from text to y."""
+        return query @ text.T @ solve(text @ text.T + self.lam * np.eye(len(text)), y, assume_a="pos")
+
+    def learn(self, text: Float64[Array, "C a"], y: Float64[Array, "C f"]) -> nn.Module:
+        """M, by squared error over episodes in which a fifth of the classes is held out."""
+        rng, held = np.random.default_rng(self.seed), max(1, round(HELD_OUT * len(text)))
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            last = nn.Linear(WIDTH, y.shape[1])
+            nn.init.zeros_(last.weight)  # training starts at the task module
+            nn.init.zeros_(last.bias)
+            # Few classes and many numbers: without dropout of its inputs, M learns the classes by heart.
+            module = nn.Sequential(
+                nn.Dropout(self.dropout),
+                nn.Linear(2 * (text.shape[1] + y.shape[1]), WIDTH),
+                nn.ReLU(),
+                nn.Dropout(self.dropout),
+                last,
+            ).to(DEVICE)
+            optimizer = torch.optim.AdamW(module.parameters(), self.rate, weight_decay=DECAY)
+            for _ in range(STEPS):
+                order = rng.permutation(len(text))
+                new, rest = order[:held], order[held:]
+                y_hat = self.predict(text[rest], y[rest], text[new])
+                given = inputs(text[rest], y[rest], text[new], y_hat).to(DEVICE)
+                residual = torch.from_numpy(y[new] - y_hat).float().to(DEVICE)
+                descend(optimizer, (module(given) - residual).square().mean())
+        return module.eval().cpu()
 
     def fit(self, seen: Seen) -> Writer:
         # The task module reads no more of a text than its part in the span of the seen ones; nor does M.
-        basis = seen.basis
-        text, y = seen.text @ basis.T, targets(seen, self.gamma)
-        module = learn(text, y, self.lam, self.dropout, self.rate, self.seed)
+        text, y = seen.text @ seen.basis.T, self.targets(seen)
+        module = self.learn(text, y)
 
-        def write(query: Float64[np.ndarray, "K a"]) -> Classifier:
-            own = query @ basis.T
-            y_hat = task_module(text, y, own, self.lam)
+        def write(query: Float64[Array, "K a"]) -> Classifier:
+            own = query @ seen.basis.T
+            y_hat = self.predict(text, y, own)
             with torch.no_grad():
                 correction = module(inputs(text, y, own, y_hat)).double().numpy()
             return linear(unit(y_hat + correction))

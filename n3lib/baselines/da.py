@@ -1,7 +1,7 @@
 """DA (Kulis, Saenko and Darrell, 2011): an asymmetric metric between texts and features, learned from pairs.
 
 The original draws pairs at random; here all pairs of an image and a seen class count, matching pairs as much
-as the others together. Its kernel form is not needed: texts are few, so `span` does as well.
+as the others together. Its kernel form is not needed: texts are few, so `Seen.basis` does as well.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,14 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.optimize import minimize
 
-from n3lib.baselines.base import Baseline, Search, Seen, Writer, linear, one_hot, unit
+from n3lib.baselines.base import Array, Baseline, Seen, Writer, linear, one_hot, tuned, unit
 
 ITERATIONS = 100
 
 
 def asymmetric(
-    x: Float64[np.ndarray, "N f"],
-    labels: Int[np.ndarray, " N"],
-    t: Float64[np.ndarray, "C a"],
-    lam: float,
-    upper: float,
-) -> Float64[np.ndarray, "a f"]:
+    x: Float64[Array, "N f"], labels: Int[Array, " N"], t: Float64[Array, "C a"], lam: float, upper: float
+) -> Float64[Array, "a f"]:
     """The W that minimizes `lambda |W|^2 + mean max(0, 1 - t^T W x)^2 + mean max(0, t^T W x - upper)^2`.
 
     The first mean is over the pairs of an image and its own class, the second over all others.
@@ -30,7 +26,7 @@ def asymmetric(
     sign, margin = 1 - 2 * same, np.where(same, -1.0, upper)  # slack is sign * score - margin
     weight = np.where(same, 1.0, 1 / (len(t) - 1)) / len(x)
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+    def objective(flat: Array) -> tuple[float, Array]:
         w = flat.reshape(t.shape[1], x.shape[1])
         slack = np.maximum(sign * (x @ (t @ w).T) - margin, 0)  # (N, C)
         value = lam * (w**2).sum() + (weight * slack**2).sum()
@@ -43,21 +39,13 @@ def asymmetric(
 
 @dataclass(frozen=True)
 class DA(Baseline):
-    """Scores `t^T W x`, above 1 for an image's own class and below a bound for all others.
+    """Scores `t^T W x`, above 1 for an image's own class and below a bound for all others."""
 
-    Attributes:
-        lam: penalty of the metric.
-        upper: the bound.
-    """
-
-    lam: float = 1e-5
-    upper: float = -1.0
-
-    space = {"lam": Search(1e-6, 1e-3), "upper": Search(-1.0, 0.5, log=False)}
+    lam: float = tuned(1e-5, 1e-6, 1e-3)  # penalty of the metric
+    upper: float = tuned(-1.0, -1.0, 0.5, log=False)  # the bound
 
     def fit(self, seen: Seen) -> Writer:
         # Exact, as |W|^2 keeps W in the span of the texts.
         basis = seen.basis
         w = asymmetric(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam, self.upper)
-        # Unit length of an image's features scales its scores alike, which changes no ranking of classes.
         return lambda text: linear(text @ basis.T @ w)

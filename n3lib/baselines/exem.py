@@ -6,30 +6,21 @@ means whitened within classes, so that the classifier is one linear map. It is N
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float64
 from sklearn.metrics.pairwise import rbf_kernel
 
-from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, linear, unit
+from n3lib.baselines.base import Array, Baseline, Classifier, Seen, Writer, linear, tuned, unit
 from n3lib.classifiers import feature_statistics, ridge
 
 
 @dataclass(frozen=True)
 class EXEM(Baseline):
-    """Scores are inner products with predicted exemplars of unit length, in the whitened space.
+    """Scores are inner products with predicted exemplars of unit length, in the whitened space."""
 
-    Attributes:
-        strength: of the ridge regression.
-    """
+    strength: float = tuned(0.1, 1e-2, 1.0)  # of the ridge regression
 
-    strength: float = 0.1
-
-    space = {"strength": Search(1e-2, 1.0)}
-
-    def kernel(
-        self, s: Float64[np.ndarray, "m a"], t: Float64[np.ndarray, "n a"]
-    ) -> Float64[np.ndarray, "m n"]:
+    def kernel(self, s: Float64[Array, "m a"], t: Float64[Array, "n a"]) -> Float64[Array, "m n"]:
         """The inner products of two sets of texts."""
         return s @ t.T
 
@@ -38,7 +29,7 @@ class EXEM(Baseline):
         _, transform, exemplars = feature_statistics(pooled, labels, len(seen.text), whiten=True)
         gram = torch.from_numpy(self.kernel(seen.text, seen.text))
 
-        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(text: Float64[Array, "K a"]) -> Classifier:
             query = torch.from_numpy(self.kernel(text, seen.text))
             rows = unit(ridge(query, gram, exemplars, self.strength).numpy())
             # The features' mean is zero already.
@@ -49,18 +40,10 @@ class EXEM(Baseline):
 
 @dataclass(frozen=True)
 class EXEMRBF(EXEM):
-    """The same with a Gaussian kernel.
+    """The same with a Gaussian kernel, `exp(-|s - t|^2 / (2 width^2))` on texts of unit length."""
 
-    Attributes:
-        width: of the kernel `exp(-|s - t|^2 / (2 width^2))` on texts of unit length.
-    """
+    width: float = tuned(1.5, 0.7, 3.0)
 
-    width: float = 1.5
-
-    space = {"strength": Search(1e-2, 1.0), "width": Search(0.7, 3.0)}
-
-    def kernel(
-        self, s: Float64[np.ndarray, "m a"], t: Float64[np.ndarray, "n a"]
-    ) -> Float64[np.ndarray, "m n"]:
+    def kernel(self, s: Float64[Array, "m a"], t: Float64[Array, "n a"]) -> Float64[Array, "m n"]:
         """How near two sets of texts are."""
         return rbf_kernel(s, t, gamma=0.5 / self.width**2)

@@ -1,7 +1,5 @@
 """Features of the frozen network for every image of a dataset, computed once and kept on disk."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from jaxtyping import Float16, Float32
@@ -10,23 +8,16 @@ from tqdm import tqdm
 
 from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, cache_dir, sha256
-from n3lib.metrics import extract
-
-BATCH = 64
+from n3lib.io.files import atomic, cache_dir, sha256, writing
+from n3lib.metrics import BATCH, extract
 
 
 def frozen_features(
-    backbone: Backbone, dataset: ZeroShotDataset, mirror: bool, cache: Path | str | None = None
+    backbone: Backbone, dataset: ZeroShotDataset, mirror: bool
 ) -> tuple[Float32[np.ndarray, "N f"], Float16[np.ndarray, "N c h w"]]:
     """Pooled features and last feature maps of all images, in image order.
 
-    Args:
-        backbone: the network as it was pretrained.
-        dataset: its images are hashed in `dataset.hashes`.
-        mirror: average the pooled features with those of the mirror image; maps are of the image itself.
-        cache: see `n3lib.io.files.cache_dir`.
+    With `mirror`, pooled features are averaged with those of the mirror image; maps are of the image itself.
 
     Raises:
         N3Error: the cache cannot be written.
@@ -34,26 +25,18 @@ def frozen_features(
     weights = [t.contiguous().numpy().tobytes() for t in backbone.features.state_dict().values()]
     images = (dataset.name, str(dataset.images.shape), str(sorted(dataset.hashes.items())))
     how = (backbone.config.pool, str(mirror), *weights)
-    folder = cache_dir(cache) / "features" / sha256("features-1", *images, *how)
-    names = (folder / "pooled.npy", folder / "maps.npy")
-    if not all(name.is_file() for name in names):
-        pooled, maps = _compute(backbone, dataset, mirror)
-        try:
-            for name, array in zip(names, (pooled, maps), strict=True):
-                with atomic(name) as temporary, temporary.open("wb") as file:
-                    np.save(file, array)
-        except OSError as error:
-            raise N3Error(f"cannot write {folder}: {error}", "Set N3_CACHE to a writable folder") from None
-    pooled, maps = (np.load(name, mmap_mode="r", allow_pickle=False) for name in names)
-    return np.asarray(pooled), maps
-
-
-def _compute(backbone: Backbone, dataset: ZeroShotDataset, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    pooled, maps = list[Tensor](), list[Tensor]()
-    hook = backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half()))
-    parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
-    for part in tqdm(parts, desc="frozen features", disable=None):
-        pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
-        del maps[len(pooled) :]  # of the mirror images
-    hook.remove()
-    return torch.cat(pooled).numpy(), torch.cat(maps).numpy()
+    folder = cache_dir() / "features" / sha256("features-1", *images, *how)
+    paths = (folder / "pooled.npy", folder / "maps.npy")
+    if not all(path.is_file() for path in paths):
+        pooled, maps = list[Tensor](), list[Tensor]()
+        parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
+        with backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half())):
+            for part in tqdm(parts, desc="frozen features", disable=None):
+                pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
+                del maps[len(pooled) :]  # of the mirror images
+        with writing(folder, "Set N3_CACHE to a writable folder"):
+            for path, batches in zip(paths, (pooled, maps), strict=True):
+                with atomic(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, torch.cat(batches).numpy())
+    kept = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+    return np.asarray(kept[0]), kept[1]

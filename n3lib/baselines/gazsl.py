@@ -3,7 +3,7 @@
 A Wasserstein GAN with gradient penalty; an image is of the class most of whose imagined features are near it.
 
 Departures: widths of 64 (code of the text), 64 (noise) and 256 (hidden units) for 1000, 100 and 4096; a
-minibatch is 8 images of each of 16 classes for 1000 images; Adam's rate is searched, as 1e-4 is too slow for
+minibatch is 8 images of each of 16 classes for 1000 images; Adam's rate is tuned, as 1e-4 is too slow for
 the few hundred steps we take; texts are lengthened, or noise would drown their first codes; the output is
 linear, as features are standardized; features are of whole images, not of a bird's parts; the number of steps
 is a hyperparameter, where the published code keeps the best one on the test classes.
@@ -17,7 +17,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer, class_means, unit
+from n3lib.baselines.base import Array, Baseline, Classifier, Images, Seen, Writer, class_means, tuned, unit
+from n3lib.baselines.gradient import DEVICE, descend, tensor
 
 CODE, NOISE, HIDDEN = 64, 64, 256
 LENGTH = 10.0  # of a text
@@ -71,9 +72,7 @@ def visual_pivot(imagined: Float[Tensor, "K n f"], centroids: Float[Tensor, "K f
     return (imagined.mean(1) - centroids).square().sum(1).mean()
 
 
-def votes(
-    x: Float64[np.ndarray, "B f"], imagined: Float64[np.ndarray, "K n f"]
-) -> Float64[np.ndarray, "B K"]:
+def votes(x: Float64[Array, "B f"], imagined: Float64[Array, "K n f"]) -> Float64[Array, "B K"]:
     """How many of the nearest features by cosine are of each class.
 
     The mean cosine to all of a class's features, halved to be less than one vote, decides between equals.
@@ -87,33 +86,14 @@ def votes(
 
 @dataclass(frozen=True)
 class GAZSL(Baseline):
-    """Text of TF-IDF, whose useless words l2,1 suppresses.
+    """Text of TF-IDF, whose useless words l2,1 suppresses."""
 
-    Attributes:
-        steps: of the generator.
-        rate: of learning.
-        pivot: weight of the visual pivots.
-        sparsity: weight of l2,1.
-    """
-
-    steps: int = 300
-    rate: float = 1e-3
-    pivot: float = 1.0
-    sparsity: float = 1e-3
-
-    space = {
-        "steps": Search(100, 300),
-        "rate": Search(5e-4, 5e-3),
-        "pivot": Search(3e-1, 10.0),
-        "sparsity": Search(1e-4, 1e-2),
-    }
+    steps: int = tuned(300, 100, 300)  # of the generator
+    rate: float = tuned(1e-3, 5e-4, 5e-3)  # of learning
+    pivot: float = tuned(1.0, 3e-1, 10.0)  # weight of the visual pivots
+    sparsity: float = tuned(1e-3, 1e-4, 1e-2)  # weight of l2,1
 
     def fit(self, seen: Seen) -> Writer:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-
-        def tensor(x: np.ndarray) -> Tensor:
-            return torch.from_numpy(x).to(device).float()
-
         classes, rng = len(seen.text), np.random.default_rng(self.seed)
         text, features = tensor(seen.text), tensor(seen.images.pooled)
         centroids = tensor(class_means(seen.images.pooled, seen.labels, classes))
@@ -125,14 +105,14 @@ class GAZSL(Baseline):
 
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            generator = Generator(text.shape[1], features.shape[1]).to(device)
-            critic = Critic(features.shape[1], classes).to(device)
+            generator = Generator(text.shape[1], features.shape[1]).to(DEVICE)
+            critic = Critic(features.shape[1], classes).to(DEVICE)
         adam = [torch.optim.Adam(m.parameters(), self.rate, BETAS) for m in (generator, critic)]
         for _ in range(self.steps):
             for _ in range(CRITIC_STEPS):
                 chosen = rng.permutation(classes)[:ways]
                 rows = np.concatenate([rng.choice(members[c], SHOTS) for c in chosen])
-                labels = torch.from_numpy(np.repeat(chosen, SHOTS)).to(device)
+                labels = torch.from_numpy(np.repeat(chosen, SHOTS)).to(DEVICE)
                 with torch.no_grad():
                     fake = generator(text[chosen], noise(ways, SHOTS)).flatten(0, 1)
                 real = features[rows]
@@ -141,21 +121,21 @@ class GAZSL(Baseline):
                 loss = said_fake.mean() - said_real.mean() + PENALTY * gradient_penalty(critic, between)
                 loss = loss + functional.cross_entropy(named_real, labels) / 2
                 loss = loss + functional.cross_entropy(named_fake, labels) / 2
-                step(adam[1], loss)
+                descend(adam[1], loss)
             imagined = generator(text[chosen], noise(ways, SHOTS))
             said, named = critic(imagined.flatten(0, 1))
             loss = functional.cross_entropy(named, labels) - said.mean()
             loss = loss + self.pivot * visual_pivot(imagined, centroids[chosen])
-            step(adam[0], loss + self.sparsity * l21(generator.encode.weight.T))
+            descend(adam[0], loss + self.sparsity * l21(generator.encode.weight.T))
 
         same = noise(1, IMAGINED)  # for every class, so that the order of the classes does not matter
 
-        def write(query: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(query: Float64[Array, "K a"]) -> Classifier:
             with torch.no_grad():
                 imagined = generator(tensor(query), same.expand(len(query), -1, -1))
             points = np.asarray(imagined.double().cpu())
 
-            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
+            def classify(images: Images) -> Float64[Array, "B K"]:
                 parts = np.array_split(images.pooled, len(images.pooled) // 1024 + 1)  # to save memory
                 return np.concatenate([votes(x, points) for x in parts])
 
@@ -164,19 +144,11 @@ class GAZSL(Baseline):
         return write
 
 
-def step(optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
-    """One step down the slope of the loss."""
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
 @dataclass(frozen=True)
 class MEGAZSL(GAZSL):
     """GAZSL as the N3 paper compares it: text from a contextual encoder (BERT), no parts of birds.
 
-    The text comes with the problem, so the method is the same. Only the default of l2,1 is weaker: it is for
-    texts of words, many of which are useless.
+    The text comes with the problem. l2,1, which is for texts with many useless words, is weaker by default.
     """
 
-    sparsity: float = 1e-4
+    sparsity: float = tuned(1e-4, 1e-4, 1e-2)

@@ -2,24 +2,17 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Float64
 from sklearn.linear_model import Ridge
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer, unit
+from n3lib.baselines.base import Array, Baseline, Classifier, Seen, Writer, tuned, unit
 
 
 @dataclass(frozen=True)
 class NearestText(Baseline):
-    """Ridge regression from features to the text of the class; then the class of the nearest text.
+    """Ridge regression from features to the text of the class; then the class of the nearest text."""
 
-    Attributes:
-        strength: of the ridge regression, a multiple of the number of images.
-    """
-
-    strength: float = 0.1
-
-    space = {"strength": Search(1e-4, 10.0)}
+    strength: float = tuned(0.1, 1e-4, 10.0)  # of the ridge regression, a multiple of the number of images
 
     def fit(self, seen: Seen) -> Writer:
         # Every prediction lies in the span of the seen texts.
@@ -27,12 +20,8 @@ class NearestText(Baseline):
         target = (seen.text @ basis.T)[seen.labels]
         mapping = Ridge(self.strength * len(seen.labels)).fit(seen.images.pooled, target)
 
-        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(text: Float64[Array, "K a"]) -> Classifier:
             rows = unit(text) @ basis.T  # the length of a text counts in full, also outside of the span
-
-            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
-                return unit(mapping.predict(images.pooled)) @ rows.T
-
-            return classify
+            return lambda images: unit(mapping.predict(images.pooled)) @ rows.T
 
         return write

@@ -16,7 +16,8 @@ from jaxtyping import Float, Float16, Float32, Float64, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n3lib.baselines.base import Baseline, Classifier, Images, Search, Seen, Writer
+from n3lib.baselines.base import Array, Baseline, Classifier, Images, Seen, Writer, tuned
+from n3lib.baselines.gradient import DEVICE, descend, tensor
 
 BATCH = 64
 RATE = {"bce": 1e-3, "hinge": 3e-3}  # of learning, for each loss
@@ -29,18 +30,12 @@ Loss = Literal["bce", "hinge"]
 
 
 class Network(nn.Module):
-    """Scores of images for classes from their texts.
-
-    Args:
-        text, features, channels: widths of what comes in; features or channels may be 0: no such part.
-        dropout: of the text's hidden units.
-        bias: start of what is added to all scores.
-    """
+    """Scores of images for classes from texts, in two parts; of 0 features or channels there is none."""
 
     def __init__(self, text: int, features: int, channels: int, dropout: float, bias: float) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(text, HIDDEN), nn.ReLU(), nn.Dropout(dropout))
-        self.bias = nn.Parameter(torch.tensor(bias))
+        self.bias = nn.Parameter(torch.tensor(bias))  # of all scores
         self.features, self.channels = features, channels
         if features:
             self.f, self.g = nn.Linear(HIDDEN, PROJECTED), nn.Linear(features, PROJECTED)
@@ -49,10 +44,7 @@ class Network(nn.Module):
             self.filters = nn.Linear(HIDDEN, REDUCED * SIDE**2)
 
     def forward(
-        self,
-        text: Float[Tensor, "K r"],
-        pooled: Float[Tensor, "B f"],
-        maps: Float[Tensor, "B c h w"] | None,
+        self, text: Float[Tensor, "K r"], pooled: Float[Tensor, "B f"], maps: Float[Tensor, "B c h w"] | None
     ) -> Float[Tensor, "B K"]:
         hidden = self.hidden(text)
         scores = self.bias.expand(len(pooled), len(text))
@@ -76,9 +68,7 @@ def pair_loss(scores: Float[Tensor, "B C"], labels: Int[Tensor, " B"], kind: Los
     return losses.sum(1).mean()
 
 
-def channel_moments(
-    maps: Float16[np.ndarray, "N c h w"],
-) -> tuple[Float32[np.ndarray, "c 1 1"], Float32[np.ndarray, "c 1 1"]]:
+def channel_moments(maps: Float16[Array, "N c h w"]) -> list[Float32[Array, "c 1 1"]]:
     """Mean and standard deviation of each channel, over images and cells; in parts, to save memory."""
     sums = np.zeros((2, maps.shape[1]))
     for start in range(0, len(maps), BATCH):
@@ -86,53 +76,33 @@ def channel_moments(
         sums += x.sum((0, 2, 3)), (x**2).sum((0, 2, 3))
     mean, square = sums[:, :, None, None] / (maps.size / maps.shape[1])
     deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
-    return mean.astype(np.float32), deviation.astype(np.float32)
+    return [mean.astype(np.float32), deviation.astype(np.float32)]
 
 
 @dataclass(frozen=True)
 class PDCNN(Baseline):
-    """What the three variants share.
+    """What the three variants share."""
 
-    Attributes:
-        loss: binary cross entropy or hinge.
-        steps: of Adam.
-        dropout: of the text's hidden units.
-        decay: of the weights.
-    """
-
-    loss: Loss = "bce"
-    steps: int = 800
-    dropout: float = 0.5
-    decay: float = 0.01
+    loss: Loss = tuned("bce", "bce", "hinge")  # binary cross entropy or hinge
+    steps: int = tuned(800, 200, 1000)  # of Adam
+    dropout: float = tuned(0.5, 0.0, 0.7, log=False)  # of the text's hidden units
+    decay: float = tuned(0.01, 1e-3, 1.0)  # of the weights
 
     fc: ClassVar[bool]  # whether it predicts weights; filters where the method `uses_maps`
 
-    space = {
-        "loss": ("bce", "hinge"),
-        "steps": Search(200, 1000),
-        "dropout": Search(0.0, 0.7, log=False),
-        "decay": Search(1e-3, 1.0),
-    }
-
     def fit(self, seen: Seen) -> Writer:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        basis = seen.basis
-        maps = seen.images.maps if self.uses_maps else None
+        basis, maps = seen.basis, seen.images.maps if self.uses_maps else None
 
-        def tensor(x: np.ndarray) -> Tensor:
-            return torch.from_numpy(x).to(device).float()
-
-        def texts(text: Float64[np.ndarray, "K a"]) -> Tensor:
+        def texts(text: Float64[Array, "K a"]) -> Tensor:
             return tensor(text @ basis.T * math.sqrt(len(basis)))  # of about unit variance
 
         moments = [tensor(x) for x in channel_moments(maps)] if maps is not None else []
 
-        def pictures(images: Images, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
-            cells = None
-            if self.uses_maps:
-                assert images.maps is not None, "this method needs feature maps"
-                cells = (tensor(images.maps[rows]) - moments[0]) / moments[1]
-            return tensor(images.pooled[rows]), cells
+        def pictures(images: Images, rows: Array) -> tuple[Tensor, Tensor | None]:
+            if not self.uses_maps:
+                return tensor(images.pooled[rows]), None
+            assert images.maps is not None, "this method needs feature maps"
+            return tensor(images.pooled[rows]), (tensor(images.maps[rows]) - moments[0]) / moments[1]
 
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -142,23 +112,21 @@ class PDCNN(Baseline):
                 0 if maps is None else maps.shape[1],
                 self.dropout,
                 -math.log(len(seen.text) - 1) if self.loss == "bce" else -1.0,  # as few pairs belong
-            ).to(device)
+            ).to(DEVICE)
             optimizer = torch.optim.AdamW(network.parameters(), RATE[self.loss], weight_decay=self.decay)
             text, rng = texts(seen.text), np.random.default_rng(self.seed)
             for _ in range(self.steps):
                 rows = rng.integers(len(seen.labels), size=BATCH)
-                labels = torch.from_numpy(seen.labels[rows]).to(device)
+                labels = torch.from_numpy(seen.labels[rows]).to(DEVICE)
                 loss = pair_loss(network(text, *pictures(seen.images, rows)), labels, self.loss)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+                descend(optimizer, loss)
         network.eval()
 
-        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(text: Float64[Array, "K a"]) -> Classifier:
             query = texts(text)
 
             @torch.no_grad()
-            def classify(images: Images) -> Float64[np.ndarray, "B K"]:
+            def classify(images: Images) -> Float64[Array, "B K"]:
                 parts = np.array_split(np.arange(len(images.pooled)), len(images.pooled) // 256 + 1)
                 scores = torch.cat([network(query, *pictures(images, rows)) for rows in parts])
                 return np.asarray(scores.double().cpu())

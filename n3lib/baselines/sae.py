@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.linalg import solve_sylvester
 
-from n3lib.baselines.base import Baseline, Classifier, Search, Seen, Writer, class_means, unit
-
-Direction = Literal["text", "features"]
+from n3lib.baselines.base import Array, Baseline, Classifier, Seen, Writer, class_means, tuned, unit
 
 
 def autoencoder(
-    x: Float64[np.ndarray, "N f"], labels: Int[np.ndarray, " N"], s: Float64[np.ndarray, "C a"], lam: float
-) -> Float64[np.ndarray, "a f"]:
+    x: Float64[Array, "N f"], labels: Int[Array, " N"], s: Float64[Array, "C a"], lam: float
+) -> Float64[Array, "a f"]:
     """The W that minimizes `|X - W^T S|^2 + lambda |W X - S|^2`, a column of X and S for each image.
 
     It solves the Sylvester equation `A W + W B = C` with `A = S S^T`, `B = lambda X X^T` and
@@ -30,17 +28,10 @@ def autoencoder(
 
 @dataclass(frozen=True)
 class SAE(Baseline):
-    """Scores are cosines, of encoded features with texts or of features with decoded texts.
+    """Scores are cosines: `cos(W x, s)` in the space of texts, or `cos(x, W^T s)` in that of features."""
 
-    Attributes:
-        lam: weight of the encoder against the decoder.
-        direction: the space of the cosines, "text" for `cos(W x, s)` or "features" for `cos(x, W^T s)`.
-    """
-
-    lam: float = 10.0
-    direction: Direction = "features"
-
-    space = {"lam": Search(1e-1, 1e4), "direction": ("text", "features")}
+    lam: float = tuned(10.0, 1e-1, 1e4)  # weight of the encoder against the decoder
+    direction: Literal["text", "features"] = tuned("features", "text", "features")  # that space
 
     def fit(self, seen: Seen) -> Writer:
         # Exact: A and C hold nothing outside the span of the texts, so the part P W of the solution out there
@@ -48,7 +39,7 @@ class SAE(Baseline):
         basis = seen.basis
         w = autoencoder(unit(seen.images.pooled), seen.labels, seen.text @ basis.T, self.lam)
 
-        def write(text: Float64[np.ndarray, "K a"]) -> Classifier:
+        def write(text: Float64[Array, "K a"]) -> Classifier:
             codes = text @ basis.T
             if self.direction == "features":
                 decoded = unit(codes @ w)

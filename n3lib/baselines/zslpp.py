@@ -8,18 +8,17 @@ words in each part apart, `sum_p |B A_p^T|_2,1`, by L-BFGS; here in all parts to
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
-from n3lib.baselines.base import Images, Search, Seen, Writer, moments
+from n3lib.baselines.base import Array, Images, Seen, Writer, moments, tuned
 from n3lib.baselines.zslns import ZSLNS
 
 GRID = 2
 
 
-def parts(images: Images) -> list[Float64[np.ndarray, "N _"]]:
+def parts(images: Images) -> list[Float64[Array, "N _"]]:
     """The features `(N, c)` of each cell, then the pooled ones `(N, f)`."""
     assert images.maps is not None, "the method uses maps"
     rows = np.array_split(images.maps, GRID, axis=2)
@@ -29,19 +28,11 @@ def parts(images: Images) -> list[Float64[np.ndarray, "N _"]]:
 
 @dataclass(frozen=True)
 class ZSLPP(ZSLNS):
-    """Scores `sum_p (A_p^T x_p)^T (B^T t)`: with the parts side by side, those of ZSLNS.
+    """Scores `sum_p (A_p^T x_p)^T (B^T t)`: with the parts side by side, those of ZSLNS."""
 
-    Attributes:
-        visual: penalty of the seen classes' classifiers, all parts together.
-        textual: penalty of words.
-    """
+    visual: float = tuned(1e4, 3e2, 3e5)  # of all parts together
 
-    visual: float = 1e4
-    textual: float = 30.0
-
-    uses_maps: ClassVar[bool] = True
-
-    space = {"visual": Search(3e2, 3e5), "textual": Search(1.0, 300.0)}
+    uses_maps = True
 
     def fit(self, seen: Seen) -> Writer:
         x = np.hstack(parts(seen.images))

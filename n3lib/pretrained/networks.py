@@ -1,12 +1,10 @@
 """Architectures and published weights; batch norm is folded into the convolutions.
 
-After folding, every layer of a CNN is a weight and a bias, so that "adapt every layer" (paper, section 3) has
-one meaning for every architecture, and the trouble that the paper has with batch normalization (its appendix
-A) is gone.
+Every layer of a CNN is then a weight and a bias: "adapt every layer" (paper, section 3) has one meaning for
+every architecture, and the paper's trouble with batch normalization (its appendix A) is gone.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,7 @@ CUT = {"resnet18": "layer{stages}", "googlenet": "inception5b", "squeezenet1_1":
 
 
 def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
-    """Build a backbone with its pretrained weights.
-
-    Args:
-        config: which network.
-        pretrained: False for the bare architecture, whose weights the caller loads.
+    """Build a backbone with its pretrained weights, or without them where the caller loads others.
 
     Raises:
         N3Error: an unknown name, a missing weights file, or one of another network.
@@ -41,8 +35,8 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
     weights = config.weights or (str(AVIARY_WEIGHTS) if config.name == "aviary" else "")
     if pretrained and weights:
         tensors, _ = read_tensors(expand(weights))
-        folded = not any(key.endswith("running_mean") for key in tensors)
-        features = fold_batchnorm(features) if folded else features
+        if not any(key.endswith("running_mean") for key in tensors):  # they are folded already
+            features = fold_batchnorm(features)
         _load(features, tensors, weights)
     return Backbone(fold_batchnorm(features), config, mean, std)
 
@@ -50,11 +44,9 @@ def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
 def architecture(
     config: BackboneConfig, published: bool = False
 ) -> tuple[fx.GraphModule, tuple[float, ...], tuple[float, ...]]:
-    """A network up to its last feature map, batch norms and all, with what its pixels are normalized with.
+    """A network up to its last feature map, batch norms and all, and the mean and deviation of its pixels.
 
-    Args:
-        config: which network; a weights file that it names is not read.
-        published: with the published weights instead of random ones; not for `aviary`.
+    Its weights are random, or where asked the published ones (but for `aviary`); no weights file is read.
 
     Raises:
         N3Error: an unknown name, or weights that cannot be downloaded.
@@ -63,25 +55,29 @@ def architecture(
     if config.pool not in ("avg", "avg+max"):
         raise N3Error(f"unknown pooling {config.pool!r}", "Use avg or avg+max")
     if name == "aviary":
-        return trace(SmallResNet().eval()), *HALF
-    if name in CUT:
-        network = _torchvision(name, published)
-        return trace(network.eval(), CUT[name].format(stages=config.stages)), *IMAGENET
-    if name.startswith("timm:"):
-        network = _timm(name.removeprefix("timm:"), published)
-        return trace(network.eval()), network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+        return trace(SmallResNet()), *HALF
+    try:
+        if name in CUT:
+            return trace(_torchvision(name, published), CUT[name].format(stages=config.stages)), *IMAGENET
+        if name.startswith("timm:"):
+            network = _timm(name.removeprefix("timm:"), published)
+            return trace(network), network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+    except OSError as error:  # URLError and the hub's errors are kinds of OSError
+        raise N3Error(
+            f"the published weights of {name} could not be downloaded: {error}",
+            "Connect to the internet once, or name a local file with --backbone.weights",
+        ) from None
     raise N3Error(f"unknown backbone {name!r}", "Use aviary, resnet18, googlenet, squeezenet1_1 or timm:NAME")
 
 
 def _torchvision(name: str, published: bool) -> nn.Module:
     from n3lib.io.torchvision import models
 
-    settings: dict[str, Any] = {"weights": "IMAGENET1K_V1"} if published else {}
-    if name == "googlenet" and not published:
-        # As torchvision sets it up with its weights: it shuffles the input's channels itself.
-        settings = {"aux_logits": False, "transform_input": True, "init_weights": False}
-    with _published_weights(name):
-        return getattr(models, name)(**settings)
+    if published:
+        return getattr(models, name)(weights="IMAGENET1K_V1")
+    # GoogLeNet as torchvision sets it up with its weights: it shuffles the input's channels itself.
+    googlenet = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    return getattr(models, name)(**(googlenet if name == "googlenet" else {}))
 
 
 def _timm(name: str, published: bool) -> Any:
@@ -93,64 +89,35 @@ def _timm(name: str, published: bool) -> Any:
         raise N3Error("timm is not installed", "pip install 'n3lib[timm]'") from None
     if name not in timm.list_models():
         raise N3Error(f"timm has no model {name!r}", "See timm.list_models()")
-    with _published_weights(f"timm:{name}"):
-        return timm.create_model(name, pretrained=published, num_classes=0, global_pool="")
-
-
-@contextmanager
-def _published_weights(name: str) -> Iterator[None]:
-    """Say in one line that weights could not be had, whatever the library underneath calls it."""
-    try:
-        yield
-    except OSError as error:  # URLError and the hub's errors are kinds of OSError
-        raise N3Error(
-            f"the published weights of {name} could not be downloaded: {error}",
-            "Connect to the internet once, or name a local file with --backbone.weights",
-        ) from None
+    return timm.create_model(name, pretrained=published, num_classes=0, global_pool="")
 
 
 def _load(module: nn.Module, tensors: Mapping[str, Tensor], path: str) -> None:
     """Load what the module has; the file may hold more (a classifier), never less or of another shape."""
-    wanted = module.state_dict()
-    missing = [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]
-    wrong = [k for k in wanted if k in tensors and tensors[k].shape != wanted[k].shape]
-    if missing or wrong:
-        what = f"lacks {missing[0]}" if missing else f"has another shape for {wrong[0]}"
+    state = module.state_dict()
+    wrong = [f"lacks {k}" for k in state if k not in tensors and not k.endswith("num_batches_tracked")]
+    common = (k for k in state if k in tensors)
+    wrong += [f"has another shape for {k}" for k in common if state[k].shape != tensors[k].shape]
+    if wrong:
         raise N3Error(
-            f"{path} holds weights of another network: it {what}", "Check --backbone.name, stages and weights"
+            f"{path} holds weights of another network: it {wrong[0]}",
+            "Check --backbone.name, stages and weights",
         )
-    with torch.no_grad():
-        for key, value in wanted.items():
-            if key in tensors:
-                value.copy_(tensors[key])  # converts half precision too
+    module.load_state_dict(tensors, strict=False)  # converts half precision too
 
 
 class _Tracer(fx.Tracer):
-    """Traces a network down to its layers, remembering where it is to be cut."""
-
-    def __init__(self, cut: str) -> None:
-        super().__init__()
-        self.cut, self.node = cut, None
-
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         # timm derives its own classes from these two; they are layers all the same.
         return isinstance(m, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
 
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        out = super().call_module(m, forward, args, kwargs)
-        if self.cut and self.path_of_module(m) == self.cut:
-            self.node = out.node
-        return out
-
 
 def trace(model: nn.Module, cut: str = "") -> fx.GraphModule:
-    """The network as a graph that ends behind module `cut`, without the modules that are then unused."""
-    tracer = _Tracer(cut)
-    graph = tracer.trace(model)
+    """The network in evaluation mode as a graph that ends behind module `cut`, without unused modules."""
+    graph = _Tracer().trace(model.eval())
     if cut:
-        assert tracer.node is not None, f"no module {cut} in {type(model).__name__}"
-        output = next(node for node in graph.nodes if node.op == "output")
-        output.args = (tracer.node,)
+        *_, last = (node for node in graph.nodes if cut in node.meta.get("nn_module_stack", ()))
+        graph.output_node().args = (last,)
     module = fx.GraphModule(model, graph)
     graph.eliminate_dead_code()
     module.recompile()
@@ -165,7 +132,7 @@ def fold_batchnorm(module: fx.GraphModule) -> fx.GraphModule:
     """
     module.eval()
     modules = dict(module.named_modules())
-    for node in list(module.graph.nodes):
+    for node in module.graph.nodes:
         if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
             continue
         before, norm = node.args[0], modules[node.target]
@@ -191,8 +158,6 @@ def fold_batchnorm(module: fx.GraphModule) -> fx.GraphModule:
 class SmallResNet(nn.Module):
     """The aviary's own network: a stem and three residual blocks, 0.3 M parameters, 1/8 resolution."""
 
-    # Any below: a tensor, or the proxy with which the graph is traced.
-
     def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
@@ -201,7 +166,7 @@ class SmallResNet(nn.Module):
         self.layer2 = ResidualBlock(widths[0], widths[1], 2)
         self.layer3 = ResidualBlock(widths[1], widths[2], 2)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # a tensor, or the proxy with which the graph is traced
         x = torch.relu(self.bn1(self.conv1(x)))  # (B, 32, H/2, W/2)
         return self.layer3(self.layer2(self.layer1(x)))  # (B, 128, H/8, W/8)
 
@@ -217,9 +182,8 @@ class ResidualBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width_out)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or width_in != width_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
-            )
+            widen = nn.Conv2d(width_in, width_out, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(widen, nn.BatchNorm2d(width_out))
 
     def forward(self, x: Any) -> Any:
         y = torch.relu(self.bn1(self.conv1(x)))

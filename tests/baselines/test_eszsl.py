@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from n3lib.baselines.base import one_hot
-from n3lib.baselines.eszsl import ESZSL, bilinear
+from n3lib.baselines.eszsl import ESZSL
 
 
 def test_the_closed_form_is_where_the_gradient_of_the_objective_vanishes() -> None:
@@ -14,7 +14,7 @@ def test_the_closed_form_is_where_the_gradient_of_the_objective_vanishes() -> No
     x, s = rng.standard_normal((30, 5)), rng.standard_normal((6, 4))
     y = one_hot(rng.integers(6, size=30), 6, off=-1.0)
     gamma, lam = 0.7, 0.3
-    w = torch.tensor(bilinear(x, y, s, gamma, lam), requires_grad=True)
+    w = torch.tensor(ESZSL(0, gamma, lam).weight(x, y, s), requires_grad=True)
     x, y, s = (torch.from_numpy(a) for a in (x, y, s))
     fit = (x @ w @ s.T - y).square().sum()
     penalties = gamma * (w @ s.T).square().sum() + lam * (x @ w).square().sum()
@@ -26,7 +26,8 @@ def test_the_span_of_the_texts_loses_nothing(linear_world: Callable) -> None:
     world = linear_world()
     x, y = world.seen.images.pooled, one_hot(world.seen.labels, 40, off=-1.0)
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
-    w = bilinear(x, y, world.seen.text, 2.0, 0.5)  # texts as they are, not in their span
+    method = ESZSL(gamma=2.0, lam=0.5)
+    w = method.weight(x, y, world.seen.text)  # texts as they are, not in their span
     expected = world.images.pooled @ w @ world.text.T
-    got = ESZSL(gamma=2.0, lam=0.5).fit(world.seen)(world.text)(world.images)
+    got = method.fit(world.seen)(world.text)(world.images)
     np.testing.assert_allclose(got, expected, atol=1e-8)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import optuna
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
@@ -114,9 +113,3 @@ def test_same_seed_same_scores_and_order_of_classes(dense: bool, linear_world: C
     assert np.array_equal(scores, again(text)(world.images))
     assert not np.allclose(scores, other(text)(world.images))
     np.testing.assert_allclose(first(text[order])(world.images), scores[:, order], atol=1e-5)
-
-
-@pytest.mark.parametrize("method", [GAZSL, MEGAZSL])
-def test_search_space(method: type[GAZSL]) -> None:
-    trial = optuna.trial.FixedTrial({"steps": 200, "rate": 1e-3, "pivot": 2.0, "sparsity": 1e-3})
-    assert method.draw(trial, 7) == method(7, 200, 1e-3, 2.0, 1e-3)

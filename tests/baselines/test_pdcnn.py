@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import optuna
 import pytest
 import torch
 from scipy.signal import correlate2d
@@ -89,8 +88,3 @@ def test_same_seed_same_scores_and_order_of_classes(method: type[PDCNN], linear_
     assert np.array_equal(scores, again(world.text)(world.images))
     assert not np.allclose(scores, other(world.text)(world.images))
     np.testing.assert_allclose(first(world.text[order])(world.images), scores[:, order], atol=1e-5)
-
-
-def test_search_space() -> None:
-    trial = optuna.trial.FixedTrial({"loss": "hinge", "steps": 500, "dropout": 0.1, "decay": 0.02})
-    assert PDCNNBoth.draw(trial, 7) == PDCNNBoth(7, "hinge", 500, 0.1, 0.02)

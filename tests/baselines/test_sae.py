@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from n3lib.baselines.base import span, unit
+from n3lib.baselines.base import unit
 from n3lib.baselines.sae import SAE, autoencoder
 
 LAM = 3.0
@@ -26,7 +26,7 @@ def test_solution_satisfies_the_sylvester_equation_and_minimizes_the_objective(l
 
 def test_span_is_exact(linear_world) -> None:
     seen = linear_world().seen
-    x, basis = unit(seen.images.pooled), span(seen.text)
+    x, basis = unit(seen.images.pooled), seen.basis
     inside = autoencoder(x, seen.labels, seen.text @ basis.T, LAM)
     np.testing.assert_allclose(basis.T @ inside, autoencoder(x, seen.labels, seen.text, LAM), atol=1e-9)
 

@@ -30,7 +30,7 @@ def test_hinge_classifiers_are_at_the_minimum(linear_world) -> None:
 def test_fast_classifiers_solve_the_normal_equation(linear_world) -> None:
     seen = linear_world().seen
     x, y = with_one(unit(seen.images.pooled)), one_hot(seen.labels, len(seen.text), off=-1.0)
-    w = SynCFast(lam=0.01).classifiers(x, seen.labels, len(seen.text))
+    w = SynCFast(lam=0.01).classifiers(x, y)
     np.testing.assert_allclose(x.T @ (x @ w.T - y) + 0.01 * len(x) * w.T, 0, atol=1e-9)
 
 
@@ -46,8 +46,8 @@ def test_similarities_are_shares_and_fall_with_the_distance(linear_world) -> Non
 @BOTH
 def test_phantom_classes_give_the_seen_classifiers_back(linear_world, method) -> None:
     seen = linear_world().seen
-    x = with_one(unit(seen.images.pooled))
-    w = method().classifiers(x, seen.labels, len(seen.text))
+    x, y = with_one(unit(seen.images.pooled)), one_hot(seen.labels, len(seen.text), off=-1.0)
+    w = method().classifiers(x, y)
     np.testing.assert_allclose(method().fit(seen)(seen.text)(seen.images), x @ w.T, atol=1e-9)
 
 

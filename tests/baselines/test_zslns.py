@@ -1,9 +1,12 @@
 """ZSLNS: each half step against its normal equation, the objective, and which words remain."""
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 
 from n3lib.baselines.base import one_hot, unit
-from n3lib.baselines.zslns import alternate, lengths
+from n3lib.baselines.zslns import ZSLNS, lengths
 
 VISUAL, TEXTUAL = 20.0, 3.0
 
@@ -17,7 +20,7 @@ def objective(x, y, text, a, b):
 def test_objective_never_rises_and_steps_solve_their_equations(linear_world) -> None:
     seen = linear_world().seen
     x, y, t = seen.images.pooled, one_hot(seen.labels, len(seen.text)), seen.text
-    steps = list(alternate(x, y, t, VISUAL, TEXTUAL, np.random.default_rng(0), steps=8))
+    steps = list(islice(ZSLNS(0, VISUAL, TEXTUAL).alternate(x, seen), 16))
     values = [objective(x, y, t, a, b) for a, b in steps]
     assert np.all(np.diff(values) <= 1e-9 * values[0])
     assert values[-1] < 0.999 * values[0]
@@ -39,10 +42,10 @@ def test_useless_words_are_suppressed(linear_world) -> None:
     noise = np.random.default_rng(1).standard_normal(seen.text.shape)
     noise *= np.linalg.norm(seen.text) / np.linalg.norm(noise)
     text = unit(np.hstack([seen.text, noise - noise.mean(0)]))
-    x, y = seen.images.pooled, one_hot(seen.labels, len(text))
+    x, noisy = seen.images.pooled, replace(seen, text=text)
     shares = []
     for textual in (1e-3, 1.0, 10.0):
-        *_, (_, b) = alternate(x, y, text, VISUAL, textual, np.random.default_rng(0), steps=20)
+        *_, (_, b) = islice(ZSLNS(0, VISUAL, textual).alternate(x, noisy), 40)
         rows = np.linalg.norm(b, axis=1)
         shares.append(rows[30:].mean() / rows[:30].mean())
     assert shares[2] < 0.5
