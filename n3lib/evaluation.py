@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,10 @@ from n3lib.metrics import class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
+TextControl = Literal["own", "shuffled"]
+# What every result says, besides `environment`.
+COMMON = {"study", "method", "dataset", "split", "seed", "config", "metrics"}
+
 
 def evaluate(
     run: Run,
@@ -23,7 +28,7 @@ def evaluate(
     part: str = "test",
     ways: int = 0,
     permutations: int = 10,
-    control: Literal["own", "shuffled"] = "own",
+    control: TextControl = "own",
     alike: bool = False,
     bank: TextBank | None = None,
 ) -> dict[str, Any]:
@@ -67,17 +72,32 @@ def evaluate(
         tasks.append(order.tolist())
         described.append(texts.tolist())
         counts.append(confusion(logits, labels).tolist())
-    return {
+    return result(
         **asked,
-        "chance": 100 / ways,
-        "metrics": {name: statistics.median(s[name] for s in scores) for name in scores[0]},
-        "spread": {name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
-        "orders_measured": len(scores),
-        "adaptation": magnitude(run.model, map(bank.batch, described)),
-        "confusion": {"classes": tasks[0], "counts": counts[0]},
-        "environment": environment(dataset.hashes),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+        chance=100 / ways,
+        metrics={name: statistics.median(s[name] for s in scores) for name in scores[0]},
+        spread={name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
+        orders_measured=len(scores),
+        adaptation=magnitude(run.model, map(bank.batch, described)),
+        confusion={"classes": tasks[0], "counts": counts[0]},
+        hashes=dataset.hashes,
+        started=started,
+    )
+
+
+def result(*, hashes: Mapping[str, str], started: float | None = None, **fields: Any) -> dict[str, Any]:
+    """A result, ready for JSON: its fields in their order, then `environment` and `seconds`.
+
+    `hashes` are those of the data; `started` is the `time.perf_counter()` at which the work began, without
+    which there are no `seconds`.
+
+    Raises:
+        TypeError: a field of `COMMON` is missing.
+    """
+    if missing := COMMON - fields.keys():
+        raise TypeError(f"a result without {', '.join(sorted(missing))}")
+    seconds = {} if started is None else {"seconds": round(time.perf_counter() - started, 1)}
+    return {**fields, "environment": environment(hashes), **seconds}
 
 
 def question(

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import importlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.evaluation import evaluate
+from n3lib.evaluation import evaluate, result
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
@@ -145,3 +146,14 @@ def _seeded(run: Run, seed: int) -> Run:
     other = copy.copy(run)
     other.config = dataclasses.replace(run.config, seed=seed)
     return other
+
+
+def test_a_result_has_what_every_result_has() -> None:
+    told = {"study": "main", "method": "n3", "dataset": "cub", "split": "PS", "seed": 0, "config": {}}
+    made = result(**told, metrics={}, more=3, hashes={"text": "0"}, started=time.perf_counter() - 2)
+    assert [*made] == [*told, "metrics", "more", "environment", "seconds"]
+    assert made["environment"]["data_hashes"] == {"text": "0"}
+    assert 2 <= made["seconds"] < 60
+    assert "seconds" not in result(**told, metrics={}, hashes={})
+    with pytest.raises(TypeError, match="metrics"):
+        result(**told, hashes={})
