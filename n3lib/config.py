@@ -21,7 +21,7 @@ from n3lib.io.errors import N3Error
 from n3lib.io.files import expand, read_text, sha256_file
 from n3lib.io.ranges import LONG, SEED, Range, check_ranges
 from n3lib.model import N3Config
-from n3lib.text.reader import TextConfig
+from n3lib.text.pipeline import TextConfig
 from n3lib.trainer import TrainConfig
 
 MAX_FILE = 100_000  # bytes of YAML; those of the repository have a few hundred

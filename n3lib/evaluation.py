@@ -62,7 +62,7 @@ def evaluate(
     dataset = dataset or load_data(config.data)
     asked = question(run, dataset, part, ways, permutations, control, alike)
     classes, ways = np.array(dataset.split.part(part)), asked["ways"]
-    bank = bank or run.reader.bank(dataset.texts, names=dataset.classes)
+    bank = bank or run.pipeline.bank(dataset.texts, names=dataset.classes)
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None

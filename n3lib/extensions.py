@@ -164,7 +164,7 @@ class Memory(nn.Module):
     def remember_labels(self, text: Text, c: Float[Tensor, "C d"]) -> None:
         """Store what the seen classes' texts say, c being their label embeddings."""
         self.seen_pooled.copy_(text.pooled)
-        self.seen_lexical.copy_(text.lexical)
+        self.seen_lexical.copy_(text.tfidf)
         if hasattr(self, "label_mean"):
             self.label_mean.copy_(c.mean(0))
             self.label_std.copy_(c.std(0).clamp_min(1e-6))

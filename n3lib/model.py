@@ -214,7 +214,7 @@ class N3(Memory):
             c = self.tokens2label(text.tokens, text.weight)  # (K, d)
         else:
             c = in_passes(self.tokens2label, text)  # (K, d)
-        return c if self.lexical is None else c + self.lexical(self.weigh(text.lexical))  # (K, d)
+        return c if self.lexical is None else c + self.lexical(self.weigh(text.tfidf))  # (K, d)
 
     def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         """Eq. 3: every label embedding in the light of the others."""
@@ -248,7 +248,7 @@ class N3(Memory):
             s = slice(None) if support is None else support
             query, known = [text.pooled], [self.seen_pooled[s]]  # (K, e), (S, e)
             if self.lexical is not None:
-                query.append(self.weigh(text.lexical))  # (K, V)
+                query.append(self.weigh(text.tfidf))  # (K, V)
                 known.append(self.weigh(self.seen_lexical[s]))  # (S, V)
             rows = self.generator(query, known, self.exemplars[s])  # (K, f)
         else:

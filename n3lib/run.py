@@ -26,7 +26,7 @@ from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text
 from n3lib.text.encoders import MOVED, at_place, find_encoder, make_encoder
-from n3lib.text.reader import Reader
+from n3lib.text.pipeline import TextPipeline
 from n3lib.trainer import Progress, fit
 
 SCHEMA = 1  # of run.json
@@ -43,7 +43,7 @@ class Run:
     folder: Path
     config: RunConfig
     model: N3
-    reader: Reader
+    pipeline: TextPipeline
     image_size: int
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -76,7 +76,7 @@ class Run:
         reads = make_encoder(spec)
         if reads.revision != saved["encoder_revision"]:
             raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", MOVED)
-        reader = Reader.from_dict(read_json(folder / "reader.json"), reads, config.text)
+        reader = TextPipeline.from_dict(read_json(folder / "reader.json"), reads, config.text)
         sizes = (reads.width, len(reader.tfidf.vocabulary), saved["seen"])
         weights, trained = folder / "backbone.safetensors", folder / "model.safetensors"
         shapes = read_shapes(trained)
@@ -120,7 +120,7 @@ class Run:
         return self.model.adapt(text, c=torch.stack([known[key] for key in keys]))
 
     def _encoded(self, classes: Mapping[str, Sequence[str]]) -> Text:
-        return self.reader.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
+        return self.pipeline.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
 
 
 def train(
@@ -148,9 +148,9 @@ def train(
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone)
     encoder, place = make_encoder(config.text.encoder), at_place(config.text.encoder)
-    reader = Reader.fit(encoder, [dataset.texts[c] for c in seen], config.text)
-    bank = reader.bank(dataset.texts, names=dataset.classes)
-    sizes = (encoder.width, len(reader.tfidf.vocabulary), len(seen))
+    pipeline = TextPipeline.fit(encoder, [dataset.texts[c] for c in seen], config.text)
+    bank = pipeline.bank(dataset.texts, names=dataset.classes)
+    sizes = (encoder.width, len(pipeline.tfidf.vocabulary), len(seen))
     model = N3(backbone, *sizes, config.model, config.episodes.ways)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
 
@@ -183,7 +183,7 @@ def train(
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
         write_tensors(folder / "model.safetensors", trained_state(model))
-        write_json(folder / "reader.json", reader.to_dict())
+        write_json(folder / "reader.json", pipeline.to_dict())
         write_json(folder / "run.json", card)  # last: its presence says that the run is whole
     return Run.load(folder)
 

@@ -14,9 +14,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns
-from n3lib.data.dataset import Sentence
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
-from n3lib.data.texts import parse_classes
+from n3lib.data.texts import Sentence, parse_classes, sentence_weights
 from n3lib.io.checkpoint import check_size
 from n3lib.io.errors import N3Error
 from n3lib.io.files import expand, read_json, read_record, sha256, sha256_file, write_json, writing
@@ -128,7 +127,7 @@ def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
     same = "the same description: no image tells these classes apart"
     found = [(names, same) for names in alike.values() if len(names) > 1]
-    strange = [name for name, text in classes.items() if not any(run.reader.met(text).values())]
+    strange = [name for name, text in classes.items() if not any(run.pipeline.met(text).values())]
     if strange:
         found.append((strange, "no word of the training texts: answers about these classes mean nothing"))
     return [f"{', '.join(names)}: {what}" for names, what in found]
@@ -139,7 +138,7 @@ def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
     plain = [str(sentence) for sentence in sentences]
     if not any(isinstance(sentence, Sentence) for sentence in sentences):
         return plain
-    return {"sentences": plain, "weights": [getattr(sentence, "weight", 1.0) for sentence in sentences]}
+    return {"sentences": plain, "weights": sentence_weights(sentences)}
 
 
 def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:

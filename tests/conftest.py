@@ -21,7 +21,7 @@ from n3lib.model import N3, N3Config
 from n3lib.pretrained.networks import SmallResNet, fold_batchnorm, trace
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.words import WordEncoder
 from n3lib.trainer import TrainConfig
 
@@ -80,7 +80,7 @@ def small_world() -> ZeroShotDataset:
 @pytest.fixture(scope="session")
 def small_bank(small_world: ZeroShotDataset) -> TextBank:
     seen = [small_world.texts[c] for c in small_world.split.train]
-    return Reader.fit(WordEncoder(8), seen, TextConfig()).bank(small_world.texts)
+    return TextPipeline.fit(WordEncoder(8), seen, TextConfig()).bank(small_world.texts)
 
 
 def shake_norms(network: nn.Module) -> nn.Module:
@@ -117,12 +117,12 @@ def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Cal
 
     def make(moved: bool = True, ways: int = 14, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
-        sizes = (small_bank.width, len(small_bank.reader.tfidf.vocabulary), 8)
+        sizes = (small_bank.pooled.shape[1], small_bank.tfidf.shape[1], 8)
         model = N3(make_backbone(), *sizes, config, ways).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()
-            model.seen_lexical.copy_(small_bank.batch(range(6, 14)).lexical)
+            model.seen_lexical.copy_(small_bank.batch(range(6, 14)).tfidf)
             model.transform.add_(torch.randn_like(model.transform), alpha=0.1)
             if moved:
                 for parameter in model.parameters():
@@ -192,3 +192,10 @@ def unseen(tiny_run: Run) -> dict[str, tuple[str, ...]]:
     """Five classes (training had tasks of four) that the tiny run never saw."""
     data = load_data(tiny_run.config.data)
     return {data.classes[c]: data.texts[c] for c in data.split.test[:5]}
+
+
+@pytest.fixture
+def known_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results get their fingerprint without the seconds that computing it takes."""
+    fingerprints = importlib.import_module("n3lib.experiments.fingerprints")
+    monkeypatch.setattr(fingerprints, "numbers", lambda name: fingerprints.known().get(name, [0.0]))

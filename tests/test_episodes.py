@@ -188,7 +188,7 @@ def test_look_alikes_are_those_nearest_by_text(
     small_world: ZeroShotDataset, small_bank: TextBank, episodes: Callable[..., Episodes]
 ) -> None:
     draw, seen = episodes(alike=1.0), list(small_world.split.train)
-    rows = small_bank.whole_lexical[seen]
+    rows = small_bank.tfidf.numpy()[seen]
     rows = rows - rows.mean(0)
     cosine = rows @ rows.T / np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(rows, axis=1))
     drawn = set()

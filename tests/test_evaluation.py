@@ -104,7 +104,7 @@ def test_tasks_of_look_alikes_are_nearest_by_text(tiny_run: Run, tiny_data: Zero
     assert result["tasks"] == "look-alikes"
     first, *others = result["confusion"]["classes"]
     classes = list(tiny_data.split.test)
-    rows = tiny_run.reader.bank(tiny_data.texts).whole_lexical[classes]
+    rows = tiny_run.pipeline.bank(tiny_data.texts).tfidf.numpy()[classes]
     rows = rows - rows.mean(0)
     cosine = rows @ rows.T / np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(rows, axis=1))
     near = cosine[classes.index(first)]

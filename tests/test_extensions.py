@@ -106,7 +106,7 @@ def test_remembered_texts_and_statistics_come_back(make_n3: MakeN3, small_bank: 
     assert torch.equal(model.transform, statistics.transform)
     assert torch.equal(model.exemplars, statistics.exemplars)
     assert torch.equal(model.seen_pooled, text.pooled)
-    assert torch.equal(model.seen_lexical, text.lexical)
+    assert torch.equal(model.seen_lexical, text.tfidf)
 
 
 def test_the_accumulated_gradient_is_that_of_the_sum() -> None:

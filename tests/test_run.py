@@ -177,7 +177,7 @@ def test_an_encoder_folder_is_found_from_another_working_directory(
     there = Run.load(read_by_folder)
     monkeypatch.chdir(tmp_path / "elsewhere")
     run = Run.load(read_by_folder)
-    assert run.reader.encoder.revision == there.reader.encoder.revision
+    assert run.pipeline.encoder.revision == there.pipeline.encoder.revision
     assert run.config.text.encoder == "encoders/bert"
     assert str(tmp_path) not in json.dumps(read_json(read_by_folder / "config.json")["text"])
 
@@ -192,8 +192,8 @@ def test_an_encoder_folder_that_has_moved_is_named_anew(
     for missing in ("", "encoders/bert"):
         with pytest.raises(N3Error, match="--encoder"):
             Run.load(read_by_folder, missing)
-    assert Run.load(read_by_folder, moved).reader.encoder.name == "bert"
-    assert Run.load(read_by_folder, "../there/encoders/bert").reader.encoder.name == "bert"
+    assert Run.load(read_by_folder, moved).pipeline.encoder.name == "bert"
+    assert Run.load(read_by_folder, "../there/encoders/bert").pipeline.encoder.name == "bert"
     with (moved / "config.json").open("a") as file:
         file.write("\n")
     with pytest.raises(N3Error, match="--encoder"):

@@ -214,7 +214,7 @@ class Form:
 
     def _mark_unknown_words(self) -> None:
         for row in self.rows:
-            met = self.run.reader.met(sentences(row.text.value))
+            met = self.run.pipeline.met(sentences(row.text.value))
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
 

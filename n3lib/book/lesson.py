@@ -23,7 +23,7 @@ from n3lib.experiments.results import Table, load_results, table
 from n3lib.model import N3
 from n3lib.run import Run
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader
+from n3lib.text.pipeline import TextPipeline
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,8 +106,8 @@ def fill(sentences: Sequence[str], width: int = 70) -> str:
 def episodes(data: ZeroShotDataset, config: RunConfig) -> Episodes:
     """The tasks that a run of this configuration trains on."""
     seen = data.split.part(config.fit)
-    reader = Reader.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
-    return Episodes(data, reader.bank(data.texts), seen, config.episodes, config.seed)
+    pipeline = TextPipeline.fit(make_encoder(config.text.encoder), [data.texts[c] for c in seen], config.text)
+    return Episodes(data, pipeline.bank(data.texts), seen, config.episodes, config.seed)
 
 
 def ways(data: ZeroShotDataset, *wanted: int) -> list[int]:
@@ -127,9 +127,9 @@ def counts(data: ZeroShotDataset) -> Table:
 
 def untrained(run: Run, classifier: Literal["exemplar", "equivariant", "positional"]) -> N3:
     """An N3 before its first step, with what a run remembers of the seen classes."""
-    trained, reader = run.model, run.reader
+    trained, pipeline = run.model, run.pipeline
     config = dataclasses.replace(run.config.model, classifier=classifier)
-    sizes = (reader.encoder.width, len(reader.tfidf.vocabulary), len(trained.exemplars))
+    sizes = (pipeline.encoder.width, len(pipeline.tfidf.vocabulary), len(trained.exemplars))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = N3(trained.backbone, *sizes, config, ways=len(trained.exemplars))

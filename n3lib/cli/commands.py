@@ -99,13 +99,14 @@ def _evaluate(run: Path, encoder: str, data_root: str, output: Path | None, **ho
 def _saliency(run: Path, encoder: str, data_root: str, output: Path | None) -> None:
     import dataclasses
 
+    from n3lib.experiments.fingerprints import stamp
     from n3lib.experiments.saliency import measure_boxes, question, result_path
     from n3lib.run import Run
 
     opened = Run.load(run, encoder)
     data = dataclasses.replace(opened.config.data, root=data_root or opened.config.data.root)
-    place = output or result_path(opened)
-    told = _answer(place, question(opened), data, lambda: measure_boxes(opened, data.root))["metrics"]
+    path = output or result_path(opened)
+    told = _answer(path, question(opened), data, lambda: stamp(measure_boxes(opened, data.root)))["metrics"]
     tell(f"{told['inside']:.1f} % in the boxes, which cover {told['even']:.1f} % of the pictures")
 
 

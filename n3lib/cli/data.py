@@ -79,7 +79,7 @@ def _embed(dataset: str, root: str, encoder: str, context: Any, text: str) -> No
     from n3lib.io.files import cache_dir, check_writable
     from n3lib.text.cache import encode_texts
     from n3lib.text.encoders import make_encoder
-    from n3lib.text.reader import TextConfig, arranged
+    from n3lib.text.pipeline import TextConfig, arranged
 
     check_writable(cache_dir() / "text", True, "Set N3_CACHE to a writable folder")
     encodes = make_encoder(encoder)

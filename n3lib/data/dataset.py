@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
 from n3lib.data.images import check_pixels
-from n3lib.io.errors import N3Error
-
-# Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
-LIGHTEST, HEAVIEST = 1e-6, 1e6
+from n3lib.data.texts import check_text
+from n3lib.io.errors import N3Error, choose
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Split:
     """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
 
     Raises:
-        N3Error: a class stands in two parts, or train or test is empty.
+        N3Error: a class is in two parts, or train or test is empty.
     """
 
     name: str
@@ -27,11 +26,10 @@ class Split:
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "val": self.val, "test": self.test}
-        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-            both = sorted(set(parts[first]) & set(parts[second]))
-            if both:
+        for (first, one), (second, other) in combinations(parts.items(), 2):
+            if both := sorted({*one} & {*other}):
                 raise N3Error(
-                    f"split {self.name}: classes {both[:5]} stand in both {first} and {second}",
+                    f"split {self.name}: classes {both[:5]} are in both {first} and {second}",
                     "Give every class to one part only",
                 )
         for part, ids in parts.items():
@@ -42,11 +40,9 @@ class Split:
 
     def part(self, name: str) -> tuple[int, ...]:
         """The class ids of `train`, `val`, `trainval` or `test`."""
-        if name == "trainval":
-            return self.train + self.val
-        if name not in ("train", "val", "test"):
-            raise N3Error(f"a split has no part {name!r}", "Use train, val, trainval or test")
-        return getattr(self, name)
+        both = self.train + self.val
+        parts = {"train": self.train, "val": self.val, "trainval": both, "test": self.test}
+        return choose(name, parts, "a split has no part")
 
 
 @dataclass(frozen=True)
@@ -112,48 +108,3 @@ class ZeroShotDataset:
     def group_of(self, classes: Sequence[int]) -> np.ndarray:
         """The group of each of these classes; one and the same where there are no groups."""
         return np.array(self.groups or (0,) * len(self.classes))[list(classes)]
-
-
-class Sentence(str):
-    """A sentence with a weight; plain strings weigh 1.
-
-    Only the ratios of the weights within a description count: a common factor changes nothing.
-
-    Attributes:
-        weight: `LIGHTEST` to `HEAVIEST`.
-
-    Raises:
-        N3Error: another weight.
-    """
-
-    weight: float
-
-    def __new__(cls, text: str, weight: float) -> "Sentence":
-        """A string with a weight."""
-        if not LIGHTEST <= weight <= HEAVIEST:
-            raise N3Error(
-                f"a sentence has the weight {weight:g}: {text[:40]!r}",
-                f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
-            )
-        made = super().__new__(cls, text)
-        made.weight = weight
-        return made
-
-
-def check_text(name: str, sentences: Sequence[str]) -> None:
-    """Refuse a class whose description is missing, says nothing, or is a string instead of sentences."""
-    check_sentences(name, sentences)
-    if not sentences:
-        raise N3Error(f"class {name!r} has no text", "Give it a description")
-    if not any(any(character.isalnum() for character in sentence) for sentence in sentences):
-        raise N3Error(f"class {name!r} has an empty description", "Write at least one word about it")
-
-
-def check_sentences(name: str, sentences: Sequence[str]) -> None:
-    """Refuse what is no list of sentences: a string is a sequence of strings too, and a dict of its keys."""
-    if isinstance(sentences, str | dict):
-        what = "one string" if isinstance(sentences, str) else "a dict"
-        raise N3Error(
-            f"the description of {name!r} is {what}, not a list of sentences",
-            "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
-        )

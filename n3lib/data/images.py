@@ -46,7 +46,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
         # Not by its path: Pillow then maps a gray TIFF that is to be turned upright with its sides swapped.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path)
+                raise Image.DecompressionBombError
             rgb = _upright_rgb(image, path)
             if size is not None:
                 # Cutting and resizing in one step: a long, thin picture is never blown up as a whole.
@@ -61,17 +61,17 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
         raise N3Error(f"image {path} is locked: you may not read it", "Change its permissions") from None
     except UnidentifiedImageError:
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise N3Error(
-            f"image {path} cannot be read as {known}",
-            "Save it as 8-bit JPEG or PNG; if it is one already, copy or download it again",
-        ) from None
+        remedy = "Save it as 8-bit JPEG or PNG; if it is one already, copy or download it again"
+        raise N3Error(f"image {path} cannot be read as {known}", remedy) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(path) from None
+        most = f"{MAX_PIXELS // 1_000_000} million pixels"
+        raise N3Error(f"image {path} has more than {most}", "Make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
-        problem = " ".join(f"image {path} cannot be read: {error}".split())
-        if isinstance(error, OSError) and error.errno:  # not from a decoder
-            raise N3Error(problem, "Check the path and the disk") from None
-        raise N3Error(problem, "Copy or download it again, or save it as JPEG or PNG") from None
+        ours = isinstance(error, OSError) and error.errno  # not from a decoder
+        remedy = (
+            "Check the path and the disk" if ours else "Copy or download it again, or save it as JPEG or PNG"
+        )
+        raise N3Error(f"image {path} cannot be read: {error}", remedy) from None
 
 
 def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:
@@ -121,10 +121,12 @@ def image_array(
     Raises:
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
-    name = sha256("images-1", key, str(size), *(str(path) for path in paths))
-    return cached_images(
-        name, len(paths), size, lambda i: load_image(paths[i], size), "decoding images", cache
-    )
+    name = sha256("images-1", key, str(size), *map(str, paths))
+
+    def make(index: int) -> np.ndarray:
+        return load_image(paths[index], size)
+
+    return cached_images(name, len(paths), size, make, "decoding images", cache)
 
 
 def cached_images(
@@ -147,11 +149,9 @@ def cached_images(
     """
     shape = (count, size, size, 3)
     kept = cache_dir(cache) / "images" / f"{name}.npy"
-    array = _open(kept, shape)
-    if array is None:
+    if _open(kept, shape) is None:
         _make(make, shape, task, kept)
-        array = _open(kept, shape)
-    if array is None:
+    if (array := _open(kept, shape)) is None:
         raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")
     return array
 
@@ -231,9 +231,3 @@ def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
     return upright.convert("RGB")
-
-
-def _too_large(path: Path) -> N3Error:
-    return N3Error(
-        f"image {path} has more than {MAX_PIXELS // 1_000_000} million pixels", "Make it smaller first"
-    )

@@ -4,29 +4,32 @@ Three forms are read, and may be mixed in one file:
 
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
-- `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5], "visual": [1, 0]}}`: sentences, for each how much it
-  counts beside the others of its class (0: not at all), and a mark between 0 and 1 that says how far it
-  describes appearance. Weights and marks may be left out; other keys are ignored.
+- `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5]}}`: sentences, and how much each counts beside the
+  others of its class (0: not at all). Weights may be left out; other keys are ignored.
 """
 
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import compress
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from n3lib.data.dataset import HEAVIEST, LIGHTEST, Sentence
 from n3lib.data.names import ClassNames, class_name
 from n3lib.io.errors import N3Error
 from n3lib.io.files import expand, read_json
 
+# Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
+LIGHTEST, HEAVIEST = 1e-6, 1e6
+
+_WEIGHTS = f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}"
 _FORMS = (
     'Write {"class": "text"}, {"class": [SENTENCE, ...]} or {"class": {"sentences": [...], "weights": [...]}}'
 )
-_KEYS = {"sentences", "weights", "visual"}
+_KEYS = {"sentences", "weights"}
 _ABBREVIATIONS = frozenset(
     ["al", "approx", "ca", "cf", "cm", "dr", "e.g", "etc", "fig", "ft", "i.e", "incl", "kg", "lb", "mm", "mr"]
     + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
@@ -36,6 +39,52 @@ _ABBREVIATIONS = frozenset(
 _BREAK = re.compile(r"""(?<=[.!?])(["'”’)\]]*)\s+|(?<!\s)\s*\n\s*""")
 _LONGEST = 2 + max(map(len, _ABBREVIATIONS))  # characters that tell an abbreviation
 _LAST_WORD = re.compile(r"([\w.]*)\.$")
+
+
+class Sentence(str):
+    """A sentence with a weight; plain strings weigh 1.
+
+    Only the ratios of the weights within a description count: a common factor changes nothing.
+
+    Attributes:
+        weight: `LIGHTEST` to `HEAVIEST`.
+
+    Raises:
+        N3Error: another weight.
+    """
+
+    weight: float
+
+    def __new__(cls, text: str, weight: float) -> "Sentence":
+        """A string with a weight."""
+        if not LIGHTEST <= weight <= HEAVIEST:
+            raise N3Error(f"a sentence has the weight {weight:g}: {text[:40]!r}", _WEIGHTS)
+        made = super().__new__(cls, text)
+        made.weight = weight
+        return made
+
+
+def sentence_weights(sentences: Sequence[str]) -> list[float]:
+    """The weight of each sentence."""
+    return [sentence.weight if isinstance(sentence, Sentence) else 1.0 for sentence in sentences]
+
+
+def check_sentences(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a string where its sentences are expected: it is a sequence of strings too, of characters."""
+    if isinstance(sentences, str):
+        raise N3Error(
+            f"the description of {name!r} is one string, not a list of sentences",
+            "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
+        )
+
+
+def check_text(name: str, sentences: Sequence[str]) -> None:
+    """Refuse a class whose description is missing, says nothing, or is a string instead of sentences."""
+    check_sentences(name, sentences)
+    if not sentences:
+        raise N3Error(f"class {name!r} has no text", "Give it a description")
+    if not any(map(_speaks, sentences)):
+        raise N3Error(f"class {name!r} has an empty description", "Write at least one word about it")
 
 
 def sentences(text: str) -> tuple[str, ...]:
@@ -53,36 +102,33 @@ def sentences(text: str) -> tuple[str, ...]:
             continue
         found.append(text[start:end])
         start = match.end()
-    found.append(text[start:])
-    return _speaking(found)
+    return _tidied([*found, text[start:]])
 
 
-def read_texts(path: Path | str, classes: Sequence[str], visual: float = 0.0) -> tuple[tuple[str, ...], ...]:
+def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
     Args:
         path: a JSON file in one of the forms above; its keys are names in `classes` in any spelling, see
             `n3lib.data.names`.
-        classes: class names, official or for people; the place in it is the class id.
-        visual: keep only sentences marked at least this much as visual; a class without marks, or without any
-            sentence marked so high, keeps all of them.
+        classes: class names, official or for people; the index in it is the class id.
 
     Raises:
         N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
             classes without text.
     """
     path = expand(path)
-    found = _matched(path, classes, visual)
-    texts = tuple(found.get(place, ()) for place in range(len(classes)))
-    _refuse_silent(str(path), dict(zip(classes, texts, strict=True)))
+    found = _matched(path, classes)
+    texts = tuple(found.get(k, ()) for k in range(len(classes)))
+    _refuse_silent(str(path), zip(classes, texts, strict=True))
     return texts
 
 
 def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Read the descriptions of those classes that a file describes; else as `read_texts`."""
     path = expand(path)
-    texts = {classes[place]: text for place, text in _matched(path, classes).items()}
-    _refuse_silent(str(path), texts)
+    texts = {classes[k]: text for k, text in _matched(path, classes).items()}
+    _refuse_silent(str(path), texts.items())
     return texts
 
 
@@ -101,7 +147,7 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
 
     Args:
-        value: class name to running text, sentences, or sentences with weights and marks.
+        value: class name to running text, sentences, or sentences with weights.
         where: what errors name, such as the file.
 
     Raises:
@@ -122,15 +168,15 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
         classes[name] = _description(where, name, description)
     if len(classes) < 2:
         raise N3Error(f"{where}: a classifier needs at least two classes", "Describe another class")
-    _refuse_silent(where, classes)
+    _refuse_silent(where, classes.items())
     return classes
 
 
-def _matched(path: Path, classes: Sequence[str], visual: float = 0.0) -> dict[int, tuple[str, ...]]:
+def _matched(path: Path, classes: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The sentences of the classes that a file names, by class id."""
     value = _read_object(path)
     ids = ClassNames(classes).match(value, path)
-    return {place: _description(str(path), name, value[name], visual) for name, place in ids.items()}
+    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -140,45 +186,31 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _description(where: str, name: str, value: Any, visual: float = 0.0) -> tuple[str, ...]:
+def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
     """The sentences of one class in any of the three forms; empty if it says nothing."""
     if isinstance(value, str) and not isinstance(value, Sentence):
         return sentences(value)
-    marks: Any = None
-    weights: Any = None
+    weights = None
     if isinstance(value, dict):
         for key in value.keys() - _KEYS:
             if alike := get_close_matches(str(key), _KEYS):
                 raise N3Error(f"{where}: class {name!r} has {key!r}", f"Write {alike[0]!r}")
-        value, marks, weights = value.get("sentences"), value.get("visual"), value.get("weights")
+        value, weights = value.get("sentences"), value.get("weights")
     if not isinstance(value, list | tuple) or not all(isinstance(sentence, str) for sentence in value):
         raise N3Error(f"{where}: the description of {name!r} is neither text nor a list of sentences", _FORMS)
-    _check_numbers(where, name, "visual mark", marks, len(value))
-    _check_numbers(where, name, "weight", weights, len(value))
-    if weights is not None:
-        absurd = [weight for weight in weights if weight and not LIGHTEST <= weight <= HEAVIEST]
-        if absurd:
-            raise N3Error(
-                f"{where}: a sentence of class {name!r} has the weight {absurd[0]!r:.20}",
-                f"Give 0 to leave it out, or {LIGHTEST:g} to {HEAVIEST:,.0f}",
-            )
-        pairs = [(text, float(weight)) for text, weight in zip(value, weights, strict=True)]
-        marks = marks and [mark for mark, weight in zip(marks, weights, strict=True) if weight]
-        value = [text if weight == 1 else Sentence(text, weight) for text, weight in pairs if weight]
-    if marks is None:
-        return _speaking(value)
-    kept = [sentence for sentence, mark in zip(value, marks, strict=True) if mark >= visual]
-    return _speaking(kept) or _speaking(value)
-
-
-def _check_numbers(where: str, name: str, what: str, numbers: Any, count: int) -> None:
-    if numbers is None:
-        return
-    if not isinstance(numbers, list | tuple) or not all(map(_is_finite, numbers)) or len(numbers) != count:
+    if weights is None:
+        return _tidied(value)
+    listed = isinstance(weights, list | tuple) and len(weights) == len(value)
+    if not listed or not all(map(_is_finite, weights)):
         raise N3Error(
-            f"{where}: class {name!r} needs one {what} per sentence, a finite number without quotes",
-            f"Give a list of {count}, or none",
+            f"{where}: class {name!r} needs one weight per sentence, a finite number without quotes",
+            f"Give a list of {len(value)}, or none",
         )
+    for weight in weights:
+        if weight and not LIGHTEST <= weight <= HEAVIEST:
+            raise N3Error(f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS)
+    pairs = zip(compress(value, weights), filter(None, weights), strict=True)
+    return _tidied(text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs)
 
 
 def _is_finite(number: Any) -> bool:
@@ -186,12 +218,16 @@ def _is_finite(number: Any) -> bool:
     return real and number == number and abs(number) != math.inf
 
 
-def _speaking(pieces: Sequence[str]) -> tuple[str, ...]:
+def _speaks(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _tidied(pieces: Iterable[str]) -> tuple[str, ...]:
     """The pieces that hold a letter or digit, with their white space tidied."""
     kept = []
     for piece in pieces:
         tidy = " ".join(piece.encode("utf-8", "replace").decode().split())  # no half characters
-        if any(character.isalnum() for character in tidy):
+        if _speaks(tidy):
             kept.append(Sentence(tidy, piece.weight) if isinstance(piece, Sentence) else tidy)
     return tuple(kept)
 
@@ -202,8 +238,8 @@ def _abbreviated(word: str) -> bool:
     return word.lower() in _ABBREVIATIONS or (len(last) == 1 and last.isalpha())
 
 
-def _refuse_silent(where: str, texts: Mapping[str, Sequence[str]]) -> None:
-    silent = [name for name, description in texts.items() if not description]
+def _refuse_silent(where: str, texts: Iterable[tuple[str, Sequence[str]]]) -> None:
+    silent = [name for name, description in texts if not description]
     if silent:
         count = f"{len(silent)} {'class' if len(silent) == 1 else 'classes'}"
         raise N3Error(f"{where}: no text for {count} ({', '.join(silent)})", "Give every class a description")

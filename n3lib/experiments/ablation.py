@@ -22,7 +22,7 @@ _CHANGES = {
     # The text.
     "fixed-words": ("no learned word weights", ["--train.fast_lr=0"]),
     "words-alone": ("no sentence encoder", ["--text.encoder=words"]),
-    "encoder-alone": ("no TF-IDF features", ["--text.lexical=false", "--model.ridge=0.3"]),
+    "encoder-alone": ("no TF-IDF features", ["--text.tfidf=false", "--model.ridge=0.3"]),
     # The images.
     "no-mirror": ("no mirrored copies", ["--mirror=false"]),
     "no-crop": ("whole images in training", ["--episodes.crop=0"]),

@@ -29,7 +29,7 @@ from n3lib.metrics import class_metrics
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, arranged
+from n3lib.text.pipeline import TextPipeline, arranged
 from n3lib.text.tfidf import TfIdf
 
 TRIALS = 10
@@ -92,10 +92,10 @@ class Benchmark:
         """
         texts = controlled_texts(self.dataset, control)
         if encoder:
-            reader = Reader.fit(
+            reader = TextPipeline.fit(
                 make_encoder(self.config.text.encoder), [texts[c] for c in known], self.config.text
             )
-            rows = reader.bank(texts).whole_pooled.numpy()
+            rows = reader.bank(texts).pooled.numpy()
         else:
             pieces = arranged(texts, self.config.text)
             rows = TfIdf.fit([pieces[c] for c in known], self.config.text.ngrams).transform(pieces)
@@ -179,7 +179,7 @@ class Benchmark:
         return {
             **self._frame(name, seed, found["metrics"], started),
             "spread": found["spread"],
-            "adaptation": magnitude_over_halves(run, self.dataset, run.reader.bank(self.dataset.texts)),
+            "adaptation": magnitude_over_halves(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
         }

@@ -211,7 +211,7 @@ def inference(size: Size, repeats: int) -> dict[str, Any]:
 def loader(size: Size, repeats: int) -> dict[str, Any]:
     """A step with `Episodes` in the loop over one whose batch is there already."""
     episodes = make_episodes(size)
-    size = replace(size, vocabulary=episodes.bank.whole_lexical.shape[1], seen=len(episodes.seen))
+    size = replace(size, vocabulary=episodes.bank.tfidf.shape[1], seen=len(episodes.seen))
     train, numbers = stepper(make_n3(size, make_backbone(size))), count()
 
     def load() -> Any:

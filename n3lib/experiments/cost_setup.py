@@ -21,9 +21,9 @@ from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
 from n3lib.model import N3, Batch, Labels2Adaptation, N3Config
 from n3lib.pretrained.networks import load_backbone
-from n3lib.text.bank import Text, TextBank
+from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.trainer import TrainConfig, move, optimizer_for
 
 CONFIG = TrainConfig()
@@ -147,10 +147,10 @@ def make_episodes(size: Size) -> Episodes:
     names, ids = tuple(f"class {c}" for c in range(seen + 1)), tuple(range(seen))
     split = Split("noise", ids, (), (seen,))
     data = ZeroShotDataset("noise", names, texts, images, np.arange(4 * seen) % seen, split)
-    config = TextConfig(f"words:{size.e}", lexical=size.vocabulary > 0)
-    reader = Reader.fit(make_encoder(config.encoder), texts, config)
+    config = TextConfig(f"words:{size.e}", tfidf=size.vocabulary > 0)
+    pipeline = TextPipeline.fit(make_encoder(config.encoder), texts, config)
     with TemporaryDirectory() as cache:
-        bank = TextBank(texts, reader, Path(cache))
+        bank = pipeline.bank(texts, Path(cache))
     how = EpisodeConfig(ways=size.ways, batch_size=size.batch, crop=size.pixels)
     return Episodes(data, bank, range(seen), how, 0)
 

@@ -64,7 +64,7 @@ def agree(instance: str) -> bool:
 
 
 def stamp(result: dict[str, Any]) -> dict[str, Any]:
-    """A result with the fingerprint of the code that is running, which is computed where it is not known."""
+    """A result with the fingerprint of the code that is running."""
     found = [known()[name] if agree(name) else numbers(name) for name in instances(result)]
     return result | {"fingerprint": fingerprint(found)}
 
@@ -107,7 +107,7 @@ def _run(folder: Path, *settings: str) -> Run:
 def _n3(folder: Path, *settings: str) -> list[float]:
     run = _run(folder, *settings)
     data = _world(run.config.data.name)
-    classes, bank = data.by_group(data.split.test)[0], run.reader.bank(data.texts)
+    classes, bank = data.by_group(data.split.test)[0], run.pipeline.bank(data.texts)
     logits, labels = predict(run.model, data, bank, classes, run.config)
     alike = evaluate(run, data, "test", 2, 2, alike=True, bank=bank)
     lines = read_metrics(run.folder)
@@ -124,7 +124,7 @@ def _n3(folder: Path, *settings: str) -> list[float]:
 
 def _swaps(folder: Path) -> list[float]:
     run = _run(folder, "model.shared_mu=1.0")
-    bank = run.reader.bank(_world("aviary").texts)
+    bank = run.pipeline.bank(_world("aviary").texts)
     swapped = swap_layers(run, _world("aviary"), bank, 3, 2, "test")
     return [value for layers in swapped.values() for values in layers.values() for value in values]
 

@@ -35,6 +35,7 @@ from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate
 from n3lib.experiments import plots
+from n3lib.experiments.fingerprints import stamp
 from n3lib.experiments.results import answered, edition, write_result
 from n3lib.io.console import tell
 from n3lib.io.errors import Diverged, N3Error
@@ -166,7 +167,7 @@ def random_search(
             }
             result["search"] |= {"trials": reached, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
-            write_result(path, result | {"command": shlex.join(command)})
+            write_result(path, stamp(result | {"command": shlex.join(command)}))
     result = read_json(path)
     log(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
     return result

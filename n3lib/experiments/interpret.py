@@ -39,7 +39,7 @@ from n3lib.io.errors import N3Error
 from n3lib.run import Run
 from n3lib.text.bank import Text
 from n3lib.text.cache import encode_texts
-from n3lib.text.reader import Reader, arranged
+from n3lib.text.pipeline import TextPipeline, arranged
 from n3lib.text.tfidf import TfIdf, stop_words
 from n3lib.text.tokens import Encoded
 
@@ -172,7 +172,7 @@ def evidence(
         raise N3Error(f"the true class {truth!r} has no description", f"Name one of {', '.join(names)}")
     check_pixels(image, Tensor, rank=3, what="image")
     model = run.model
-    text, inputs, encoded = differentiable(run.reader, list(classes.values()))
+    text, inputs, encoded = differentiable(run.pipeline, list(classes.values()))
     logits = model.logits(model.backbone.preprocess(image[None]), model.adapt(text)).double()  # (1, K)
     loss = cross_entropy(logits, torch.tensor([names.index(truth)]))
     # An N3 without the TF-IDF branch does not use its input: the gradient is then zero.
@@ -186,7 +186,7 @@ def evidence(
         sentences = [joined(one.words) for one in encoded[k]]
         places = _places(encoded[k])
         of_tokens = [_MERGE["influence"](embedded[k, place].tolist()) for place in places]
-        of_terms = share_out(sentences, counted[k].tolist(), run.reader.tfidf)
+        of_terms = share_out(sentences, counted[k].tolist(), run.pipeline.tfidf)
         influence = [a + b for a, b in zip(of_tokens, of_terms, strict=True)]
         gradient = [_MERGE["gradient"](lengths[k, place].tolist()) for place in places]
         words = [word for sentence in sentences for word in sentence]
@@ -195,7 +195,7 @@ def evidence(
 
 
 def differentiable(
-    reader: Reader, texts: Sequence[Sequence[str]]
+    reader: TextPipeline, texts: Sequence[Sequence[str]]
 ) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]], list[list[Encoded]]]:
     """Descriptions as functions of the embeddings D of all their tokens and of their TF-IDF rows.
 
@@ -210,7 +210,7 @@ def differentiable(
     read = encode_texts(reader.encoder, arranged(texts, reader.config))
     encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
     rows, counts = [], []
-    for sentences, weights in zip(encoded, bank.weights, strict=True):
+    for sentences, weights in zip(encoded, bank.sentence_weights, strict=True):
         rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
         idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
         counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
@@ -226,7 +226,7 @@ def differentiable(
             for s, (start, end) in enumerate(pairwise(ends)):
                 average[k, s, start:end] = 1 / (end - start)
         tokens = average @ d
-    lexical = text.lexical.clone().requires_grad_()
+    lexical = text.tfidf.clone().requires_grad_()
     pieces = [row[: len(piece)] for row, piece in zip(tokens, text.pieces, strict=True)]
     return Text(pieces, text.weights, pooled, lexical, text.words), (d, lexical), encoded
 

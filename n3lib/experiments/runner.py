@@ -13,6 +13,7 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.evaluation import evaluate
 from n3lib.experiments.experiment import SEEDS, Evaluation, Experiment
+from n3lib.experiments.fingerprints import stamp
 from n3lib.experiments.registry import find_experiment
 from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
@@ -90,7 +91,7 @@ def run_experiment(
         result |= {"study": "main" if asked else name, "variant": variant, "curve": curve(run_folder)}
         command = ["n3", "study", name, "--variant", variant, "--seed", str(config.seed), *overrides]
         result["command"] = shlex.join(command)
-        write_result(path, result)
+        write_result(path, stamp(result))
         accuracy = result["metrics"].get("per_class_accuracy")
         log(f"{path}: {result['diverged'] if accuracy is None else f'{accuracy:.1f} %'}")
 
@@ -120,7 +121,8 @@ def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
 def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
     """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
     data, part = load_data(run.config.data), experiment.part
-    bank, sizes = run.reader.bank(data.texts), [k for k in experiment.ways if k <= len(data.split.part(part))]
+    bank = run.pipeline.bank(data.texts)
+    sizes = [k for k in experiment.ways if k <= len(data.split.part(part))]
     results = [
         evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank)
         for alike in ((False, True) if experiment.alike else (False,))

@@ -99,6 +99,7 @@ def run_table(
             was made with other settings.
     """
     from n3lib.experiments.benchmark import N3_FORMS, Benchmark
+    from n3lib.experiments.fingerprints import stamp
 
     table = find_table(name)
     if dataset not in table.numbers:
@@ -130,7 +131,7 @@ def run_table(
                 result = bench.measure(method, settled.seed, earlier=read_json(others[0]) if others else None)
             own = ("--method", method, "--seed", str(settled.seed))
             result["command"] = f"{run_command(name, dataset, split, *own)} {shlex.join(given)}".rstrip()
-            write_result(path, result)
+            write_result(path, stamp(result))
             log(f"{path}: {result['metrics']['per_class_accuracy']:.1f} %")
 
 

@@ -24,7 +24,7 @@ from n3lib.pretrained.networks import load_backbone
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tokens import TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
@@ -44,8 +44,8 @@ _NEAREST = {
 
 # Each encoder alone, in closed form and trained; the ridges were chosen on validation classes.
 _TEXTS = {
-    "minilm": ["--text.lexical=false", "--model.ridge=0.3"],  # the encoder of configs/cub-ps.yaml
-    "glove": ["--text.encoder=glove:glove-wiki-gigaword-50", "--text.lexical=false", "--model.ridge=1.0"],
+    "minilm": ["--text.tfidf=false", "--model.ridge=0.3"],  # the encoder of configs/cub-ps.yaml
+    "glove": ["--text.encoder=glove:glove-wiki-gigaword-50", "--text.tfidf=false", "--model.ridge=1.0"],
     "tfidf": ["--text.encoder=words"],
 }
 TEXT_ENCODERS = Experiment(
@@ -148,9 +148,9 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str
 
     rows = []
     for name, text in pipelines.items():
-        reader = Reader.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
+        reader = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
         bank = reader.bank(data.texts)
-        parts = [bank.whole_pooled, *([torch.from_numpy(bank.whole_lexical)] if text.lexical else [])]
+        parts = [bank.pooled, *([bank.tfidf] if text.tfidf else [])]
         best = max(RIDGES, key=lambda ridge: accuracy(parts, "val", ridge))
         numbers = sum(part.shape[1] for part in parts)
         rows.append([name, f"{numbers:,}", f"{best:g}", f"{accuracy(parts, 'test', best):.1f}"])
@@ -180,7 +180,7 @@ def table4(folder: str | Path) -> Table:
     head = ["text encoder", "closed form (%)", "N3, every layer (%)", "seeds of N3"]
     missing = (
         "There are no results of text encoders yet: `make results-text DATA=DIR` makes them. Another encoder:"
-        " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.lexical=false`,"
+        " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.tfidf=false`,"
         " then `n3 evaluate RUN -o results/text_encoders/NAME.json`."
     )
     return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
@@ -189,7 +189,7 @@ def table4(folder: str | Path) -> Table:
 def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
     """A result's row in the table: its rank, its title, and the paper's number for the nearest encoder."""
     text = config["text"]
-    spec, lexical = str(text["encoder"]), text["lexical"]
+    spec, lexical = str(text["encoder"]), text.get("tfidf", text.get("lexical"))
     patterns = {"words(:|$)": "random vectors", "glove": "GloVe", "elmo": f"ELMo, {text['context']}"}
     patterns |= {".*minilm": "MiniLM", ".*bert": "BERT"}
     kind = next((kind for pattern, kind in patterns.items() if re.match(pattern, spec.lower())), spec)

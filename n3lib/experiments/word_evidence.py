@@ -59,7 +59,7 @@ def check_words(
             "nothing": [],
             "influence": reading.top("influence"),
             "gradient": reading.top("gradient"),
-            "idf": top(words, run.reader.token_idf(words), max),
+            "idf": top(words, run.pipeline.token_idf(words), max),
             "weight": _by_weight(run, classes[truth]),
             "chance": rng.permutation(words)[:TOP].tolist(),
         }
@@ -81,10 +81,10 @@ def check_words(
 @torch.no_grad()
 def _by_weight(run: Run, sentences: Sequence[str]) -> list[str]:
     """The words of a description that weigh most in the TF-IDF branch, whatever image or task."""
-    text, _, (encoded,) = differentiable(run.reader, [sentences])
-    weights = run.model.weigh(text.lexical)[0].tolist()
+    text, _, (encoded,) = differentiable(run.pipeline, [sentences])
+    weights = run.model.weigh(text.tfidf)[0].tolist()
     words = [joined(one.words) for one in encoded]
-    return top([w for s in words for w in s], share_out(words, weights, run.reader.tfidf), sum)
+    return top([w for s in words for w in s], share_out(words, weights, run.pipeline.tfidf), sum)
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """The one error a user is meant to see: what is wrong, where, and how to mend it, in one printable line."""
 
 import unicodedata
+from collections.abc import Mapping
+from typing import TypeVar
 
 # Embeddings, overrides and isolates: they turn around the text that follows.
 _TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -17,6 +19,9 @@ def printable(text: object) -> str:
 
 def _steers(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS
+
+
+T = TypeVar("T")
 
 
 class N3Error(Exception):
@@ -36,3 +41,19 @@ class N3Error(Exception):
 
 class Diverged(N3Error):
     """A training whose loss or gradient is no longer finite: a search goes on without it."""
+
+
+def choose(name: str, known: Mapping[str, T], what: str) -> T:
+    """`known[name]`.
+
+    Args:
+        name: what somebody asked for.
+        known: what there is.
+        what: how the error begins, such as `there is no table`.
+
+    Raises:
+        N3Error: there is none of that name: the error lists the names.
+    """
+    if name not in known:
+        raise N3Error(f"{what} {name!r}", f"Use one of {', '.join(known)}")
+    return known[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from n3lib.data.dataset import check_sentences
+from n3lib.data.texts import check_sentences
 from n3lib.io.errors import N3Error, printable
 from n3lib.io.files import cache_dir, sha256
 from n3lib.io.tensors import read_tensors, write_tensors
@@ -51,35 +51,30 @@ def encode_cached(
         return []
     key = sha256("text-2", encoder.name, encoder.revision, *sentences)
     path = cache_dir(cache) / "text" / key[:2] / f"{key}.safetensors"
-    found = _read(path, key, len(sentences), encoder.width)
-    if found is None:
-        found = encoder.encode(sentences)
-        _write(path, key, found)
+    if found := _read(path, key, len(sentences), encoder.width):
+        return found
+    found = encoder.encode(sentences)
+    embeddings = torch.cat([one.embeddings for one in found])  # (sum of L, e)
+    words = json.dumps([one.words for one in found], ensure_ascii=False)
+    try:
+        write_tensors(path, {"embeddings": embeddings}, {"key": key, "words": words})
+    except OSError as error:
+        raise N3Error(f"cannot write {path}: {error}", "Set N3_CACHE to a writable folder") from None
     return found
 
 
-def _write(path: Path, key: str, encoded: list[Encoded]) -> None:
-    embeddings = torch.cat([one.embeddings for one in encoded])  # (sum of L, e)
-    words = json.dumps([one.words for one in encoded], ensure_ascii=False)
-    metadata = {"key": key, "words": words}
-    try:
-        write_tensors(path, {"embeddings": embeddings}, metadata)
-    except OSError as error:
-        raise N3Error(f"cannot write {path}: {error}", "Set N3_CACHE to a writable folder") from None
-
-
-def _read(path: Path, key: str, count: int, width: int) -> list[Encoded] | None:
-    """What `_write` kept, or None where there is nothing sound."""
+def _read(path: Path, key: str, count: int, width: int) -> list[Encoded]:
+    """What is kept there; empty where there is nothing sound."""
     if not path.is_file():
-        return None
+        return []
     try:
         tensors, metadata = read_tensors(path)
         embeddings, words = tensors["embeddings"], json.loads(metadata["words"])
         if metadata["key"] != key:
-            return None
+            return []
     except (N3Error, KeyError, ValueError):
-        return None
+        return []
     lengths = [len(some) for some in words]
     if len(words) != count or embeddings.shape != (sum(lengths), width):
-        return None
+        return []
     return [Encoded(*pair) for pair in zip(embeddings.split(lengths), words, strict=True)]

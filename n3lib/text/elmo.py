@@ -3,7 +3,8 @@
 import importlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,6 @@ class ElmoEncoder:
         self.width = 2 * _projection(self._options)
         hashes = [sha256_file(path) for path in (self._options, self._weights)]
         self.revision = sha256("elmo-1", _TOKEN.pattern, str(LONGEST), *hashes)
-        self._library: Any = None
-        self._model: Any = None
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
@@ -89,58 +88,54 @@ class ElmoEncoder:
         """
         tokens = [tokenize(sentence)[:LONGEST] for sentence in sentences]
         states = [torch.empty(0, self.width, dtype=torch.float16)] * len(tokens)
-        for some in self._batches([len(words) for words in tokens]):
+        for some in batches([len(words) for words in tokens], self.batch):
             hidden = self._forward([tokens[index] for index in some])
             for row, index in zip(hidden, some, strict=True):
                 states[index] = row[: len(tokens[index])].to(torch.float16)
         return [Encoded(*pair) for pair in zip(states, tokens, strict=True)]
 
-    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Indices of sentences that fill a batch; those of like length together, the empty ones nowhere."""
-        some: list[int] = []
-        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if some and lengths[index] * (len(some) + 1) > self.batch:
-                yield some
-                some = []
-            if lengths[index]:
-                some.append(index)
-        if some:
-            yield some
-
     def _forward(self, tokens: list[list[str]]) -> Float[Tensor, "B L e"]:
-        self._start()
         # AllenNLP starts each batch in the state that the last one left behind.
         for module in self._model.modules():
             if hasattr(module, "reset_states"):
                 module.reset_states()
-        characters = self._library.batch_to_ids(tokens)  # (B, L, 50)
+        characters = importlib.import_module("allennlp.modules.elmo").batch_to_ids(tokens)  # (B, L, 50)
         (mean,) = self._model(characters)["elmo_representations"]
         return mean
 
-    def _start(self) -> None:
-        if self._model is not None:
-            return
+    @cached_property
+    def _model(self) -> Any:
         try:
-            importlib.import_module("allennlp")
-            import n3lib.io.torchvision  # noqa: F401  (AllenNLP's modules import torchvision)
-
-            self._library = importlib.import_module("allennlp.modules.elmo")
+            importlib.import_module("n3lib.io.torchvision")  # AllenNLP's modules import torchvision
+            library = importlib.import_module("allennlp.modules.elmo")
         except ImportError as error:
             raise N3Error(f"ELMo cannot run here: {error}", _ELSEWHERE) from None
         try:
             # Its mixing weights start equal, and here they are not trained: the mean of the layers.
-            model = self._library.Elmo(
-                str(self._options), str(self._weights), num_output_representations=1, dropout=0.0
-            )
+            files = str(self._options), str(self._weights)
+            return library.Elmo(*files, num_output_representations=1, dropout=0.0).eval()
         except Exception as error:  # AllenNLP checks little: a wrong file fails in many ways
             reason = str(error) or type(error).__name__
             raise N3Error(f"ELMo model {self._options.parent} cannot be loaded: {reason}", _FOLDER) from None
-        self._model = model.eval()
 
 
 def tokenize(text: str) -> list[str]:
     """Words and marks in the manner of the Penn Treebank, case kept; typographic quotes become plain ones."""
     return _TOKEN.findall(unicodedata.normalize("NFC", text).translate(_PLAIN))
+
+
+def batches(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Indices of sentences in batches of at most `most` padded tokens.
+
+    Sentences of like length share a batch, one that is longer than `most` is alone, empty ones are left out.
+    """
+    found: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if found and lengths[index] * (len(found[-1]) + 1) <= most:
+            found[-1].append(index)
+        elif lengths[index]:
+            found.append([index])
+    return found
 
 
 def _official() -> Path:
@@ -159,15 +154,14 @@ def _official() -> Path:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        told = f"more than one file {pattern}" if found else f"no file {pattern}"
-        raise N3Error(f"ELMo model {folder} has {told}", _FOLDER)
+        count = "more than one file" if found else "no file"
+        raise N3Error(f"ELMo model {folder} has {count} {pattern}", _FOLDER)
     return found[0]
 
 
 def _projection(path: Path) -> int:
-    options = read_json(path)
     try:
-        width = options["lstm"]["projection_dim"]
+        width = read_json(path)["lstm"]["projection_dim"]
     except (KeyError, TypeError):
         width = None
     if not isinstance(width, int) or width < 1:

@@ -1,17 +1,20 @@
-"""Words counted and weighted by how rare they are among the classes: TF-IDF."""
+"""TF-IDF features: the terms of a description, weighted by how rare they are among the classes."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 from scipy import sparse
 
 from n3lib.io.errors import N3Error
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import CountVectorizer
 
 # Stop words elsewhere, but not in a description.
 DESCRIPTIVE = frozenset({"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"})
@@ -35,53 +38,44 @@ class TfIdf:
     ngrams: int = 1
 
     @classmethod
-    def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1, min_df: int = 1) -> "TfIdf":
+    def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1) -> "TfIdf":
         """Collect the terms of these classes.
 
         Args:
             texts: the sentences of each class.
             ngrams: terms of 1 up to this many words, counted after stop words are left out.
-            min_df: leave out terms that fewer classes use.
 
         Raises:
-            N3Error: no term is left.
+            N3Error: there is no term.
         """
-        if ngrams < 1 or min_df < 1:
-            raise N3Error(f"TF-IDF with ngrams={ngrams}, min_df={min_df}", "Use 1 or more for both")
-        analyze = _analyzer(ngrams)
-        documents = [{term for line in text for term in analyze(line)} for text in texts]
-        df = Counter(term for terms in documents for term in terms)
-        vocabulary = sorted(term for term, count in df.items() if count >= min_df)
-        if not vocabulary:
-            raise N3Error(
-                f"TF-IDF found no word that {min_df} of {len(texts)} classes share",
-                "Give longer texts or lower min_df",
-            )
-        idf = inverse_document_frequency(documents)
-        return cls(vocabulary, np.array([idf[term] for term in vocabulary]), ngrams)
+        if ngrams < 1:
+            raise N3Error(f"TF-IDF with ngrams={ngrams}", "Use 1 or more")
+        analyze = _vectorizer(ngrams).build_analyzer()
+        idf = inverse_document_frequency(
+            [{term for line in text for term in analyze(line)} for text in texts]
+        )
+        if not idf:
+            raise N3Error(f"TF-IDF found no word in {len(texts)} classes", "Give longer texts")
+        return cls(list(idf), np.array(list(idf.values())), ngrams)
 
     @classmethod
     def empty(cls) -> "TfIdf":
-        """No words at all: V is 0."""
+        """No terms at all: V is 0."""
         return cls([], np.zeros(0))
 
     def counts(self, sentences: Sequence[str]) -> sparse.csr_matrix:
-        """How often each sentence has each term: float32 `(S, V)`; unknown terms are passed over."""
-        place, analyze = self._place, _analyzer(self.ngrams)
-        rows = [Counter(place[term] for term in analyze(sentence) if term in place) for sentence in sentences]
-        ends = np.cumsum([0, *(len(row) for row in rows)])
-        columns = np.array([column for row in rows for column in sorted(row)], dtype=np.int32)
-        values = np.array([row[column] for row in rows for column in sorted(row)], dtype=np.float32)
-        return sparse.csr_matrix((values, columns, ends), shape=(len(rows), len(self.vocabulary)))
+        """How often each sentence has each term: float32 `(S, V)`; unknown terms are ignored."""
+        if not self.vocabulary:
+            return sparse.csr_matrix((len(sentences), 0), dtype=np.float32)
+        return self._counter.transform(sentences)
 
-    def weights(self, counts: sparse.spmatrix | np.ndarray) -> Float32[np.ndarray, "K V"]:
+    def weights(self, counts: Float[np.ndarray, "K V"]) -> Float32[np.ndarray, "K V"]:
         """Unit rows of `(1 + ln tf) * idf` from the counts `(K, V)` of whole classes.
 
         Weighted sentences make tf a fraction. Below 1 the factor is tf itself: `1 + ln tf` is negative there;
         the two have the same value and slope at 1. A class without any known term stays a row of zeros.
         """
-        dense = counts if isinstance(counts, np.ndarray) else counts.toarray()
-        tf = dense.astype(np.float64)  # (K, V)
+        tf = counts.astype(np.float64)  # (K, V)
         weighted = np.where(tf > 1, 1 + np.log(np.maximum(tf, 1)), tf) * self.idf  # (K, V)
         length = np.linalg.norm(weighted, axis=1, keepdims=True)  # (K, 1)
         return (weighted / np.where(length > 0, length, 1)).astype(np.float32)
@@ -107,13 +101,13 @@ class TfIdf:
             idf = np.array(value["idf"], dtype=np.float64)
         except (KeyError, TypeError, ValueError) as error:
             raise N3Error(f"the stored TF-IDF is damaged ({error})", "Make it again") from None
-        if idf.shape != (len(vocabulary),) or ngrams < 1 or not np.isfinite(idf).all():
+        if idf.shape != (len(set(vocabulary)),) or ngrams < 1 or not np.isfinite(idf).all():
             raise N3Error(f"the stored TF-IDF is damaged ({len(vocabulary)} terms)", "Make it again")
         return cls(vocabulary, idf, ngrams)
 
     @cached_property
-    def _place(self) -> dict[str, int]:
-        return {term: index for index, term in enumerate(self.vocabulary)}
+    def _counter(self) -> "CountVectorizer":
+        return _vectorizer(self.ngrams, self.vocabulary)
 
 
 def inverse_document_frequency(documents: Sequence[Set[str]]) -> dict[str, float]:
@@ -122,16 +116,17 @@ def inverse_document_frequency(documents: Sequence[Set[str]]) -> dict[str, float
     return {term: math.log((1 + len(documents)) / (1 + df[term])) + 1 for term in sorted(df)}
 
 
-@lru_cache
-def _analyzer(ngrams: int) -> Callable[[str], list[str]]:
-    """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    return CountVectorizer(stop_words=stop_words(), ngram_range=(1, ngrams)).build_analyzer()
-
-
 def stop_words() -> list[str]:
     """Scikit-learn's English stop words, less those that say how a thing looks (a bird's bill and back)."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return sorted(ENGLISH_STOP_WORDS - DESCRIPTIVE)
+
+
+def _vectorizer(ngrams: int, vocabulary: Sequence[str] | None = None) -> "CountVectorizer":
+    """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(
+        stop_words=stop_words(), ngram_range=(1, ngrams), vocabulary=vocabulary, dtype=np.float32
+    )

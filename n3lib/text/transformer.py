@@ -1,6 +1,8 @@
 """Contextual token embeddings from a pretrained transformer, such as BERT."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from jaxtyping import Float16
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from n3lib.io.errors import N3Error
 from n3lib.io.files import expand, sha256, sha256_file
@@ -38,7 +41,8 @@ class TransformerEncoder:
     def __init__(self, name_or_folder: str | Path, batch: int = 32) -> None:
         self.batch = batch
         self._source: str = str(name_or_folder)
-        self._options: dict[str, Any] = {}
+        # No code out of a model's folder is run, nor is anybody asked whether it should be.
+        self._options: dict[str, Any] = {"trust_remote_code": False}
         folder = expand(name_or_folder)
         if folder.is_dir():
             self._source, self.name = str(folder), folder.resolve().name
@@ -52,7 +56,7 @@ class TransformerEncoder:
         if not self.revision:
             commit = getattr(config, "_commit_hash", None)
             if not commit:
-                raise N3Error(f"text encoder {self.name}: its revision cannot be told", _FOLDER)
+                raise N3Error(f"text encoder {self.name}: its revision is unknown", _FOLDER)
             self.revision = sha256("transformer-2", commit)
             self._options["revision"] = commit
         width = getattr(config, "hidden_size", None)
@@ -61,11 +65,7 @@ class TransformerEncoder:
         self.width = width
         positions = getattr(config, "max_position_embeddings", None)
         # Some architectures say -1 where any length will do.
-        self._longest = WINDOW
-        if isinstance(positions, int) and positions > 0:
-            self._longest = min(WINDOW, positions)
-        self._tokenizer: Any = None
-        self._model: Any = None
+        self._longest = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
@@ -76,13 +76,15 @@ class TransformerEncoder:
         """
         if not sentences:
             return []
-        self._start()
         tokenized = self._tokenizer(
             list(sentences), truncation=True, max_length=self._longest,
             return_overflowing_tokens=True, return_special_tokens_mask=True,
         )  # fmt: skip
         ids: list[list[int]] = tokenized["input_ids"]
-        special: list[list[int]] = tokenized["special_tokens_mask"]
+        kept = [
+            torch.tensor(special, dtype=torch.bool).logical_not()
+            for special in tokenized["special_tokens_mask"]
+        ]
 
         # Windows of like length share a batch, so that little of it is padding.
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
@@ -91,39 +93,39 @@ class TransformerEncoder:
             some = order[start : start + self.batch]
             hidden = self._forward([ids[index] for index in some])  # (B, L, e)
             for row, index in zip(hidden, some, strict=True):
-                keep = torch.tensor(special[index], dtype=torch.bool).logical_not()
-                states[index] = row[: len(ids[index])][keep].to(torch.float16)
+                states[index] = row[: len(ids[index])][kept[index]].to(torch.float16)
 
         windows: list[list[int]] = [[] for _ in sentences]
         for index, sentence in enumerate(tokenized["overflow_to_sample_mapping"]):
             windows[sentence].append(index)
         encoded = []
         for found in windows:
-            kept = [p for i in found for p, skip in zip(ids[i], special[i], strict=True) if not skip]
-            words = self._tokenizer.convert_ids_to_tokens(kept)
+            pieces = [piece for i in found for piece in compress(ids[i], kept[i])]
+            words = self._tokenizer.convert_ids_to_tokens(pieces)
             encoded.append(Encoded(torch.cat([states[i] for i in found]), words))
         return encoded
 
     def _forward(self, ids: list[list[int]]) -> Tensor:
-        longest = max(1, *(len(row) for row in ids))
-        padded = torch.full((len(ids), longest), self._tokenizer.pad_token_id or 0)  # (B, L)
-        mask = torch.zeros_like(padded)
-        for row, pieces in enumerate(ids):
-            padded[row, : len(pieces)] = torch.tensor(pieces, dtype=torch.long)
-            mask[row, : len(pieces)] = 1
+        padding = self._tokenizer.pad_token_id or 0
+        rows = [torch.tensor(pieces or [padding]) for pieces in ids]
+        padded = pad_sequence(rows, batch_first=True, padding_value=padding)  # (B, L)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         return self._model(input_ids=padded, attention_mask=mask).last_hidden_state  # (B, L, e)
 
-    def _start(self) -> None:
-        if self._model is not None:
-            return
-        self._tokenizer = self._load("AutoTokenizer")
-        if not self._tokenizer.is_fast:  # the others cannot cut a text into windows
+    @cached_property
+    def _tokenizer(self) -> Any:
+        tokenizer = self._load("AutoTokenizer")
+        if not tokenizer.is_fast:  # the others cannot cut a text into windows
             raise N3Error(f"text encoder {self.name} has no fast tokenizer", "Use a model that has one")
+        return tokenizer
+
+    @cached_property
+    def _model(self) -> Any:
         # Not the stored precision: half-precision arithmetic on a CPU is slow and coarse.
         model = self._load("AutoModel", dtype=torch.float32, use_safetensors=True)
         if getattr(model.config, "is_encoder_decoder", False):
             model = model.get_encoder()
-        self._model = model.eval()
+        return model.eval()
 
     def _load(self, kind: str, **options: Any) -> Any:
         """Load one part with transformers, which is slow to import and so imported only here."""
@@ -131,12 +133,10 @@ class TransformerEncoder:
 
         import transformers
 
-        # No code out of a model's folder is run, nor is anybody asked whether it should be.
-        options |= {"trust_remote_code": False, **self._options}
         try:
-            return getattr(transformers, kind).from_pretrained(self._source, **options)
+            return getattr(transformers, kind).from_pretrained(self._source, **self._options, **options)
         except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             remedy = _FOLDER if "local_files_only" in self._options else _HUB
             raise N3Error(f"text encoder {self._source} cannot be loaded: {reason}", remedy) from None
 

@@ -1,12 +1,12 @@
 """Files of word vectors as they are published.
 
 - Text of lines `word number number ...`: GloVe (https://nlp.stanford.edu/projects/glove/) and fastText. A
-  word may have spaces in it, as in glove.840B (`. . .`, `at name@domain.com`): it is what stands before the
-  last numbers, which are equally many in every line.
+  word may have spaces in it, as in glove.840B (`. . .`, `at name@domain.com`): it is what comes before the
+  last numbers, of which every line has equally many.
 - The same with a first line `words numbers`, and word2vec's binary form, whose vectors are float32
   (https://code.google.com/archive/p/word2vec/).
 
-Each plain, gzipped, or alone in a .zip. What a file is follows from its content, not from its name.
+Each plain, gzipped, or alone in a .zip. The content of a file decides what it is, not its name.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from jaxtyping import Float16
 from n3lib.io.errors import N3Error
 
 WIDEST = 100_000  # numbers per word
-_SAMPLE = 1000  # lines from which the number of numbers is told
+_SAMPLE = 1000  # lines from which the number of numbers is inferred
 _LONGEST = 1 << 20  # bytes of a line: 4,096 numbers of 20 digits have a tenth
 _AGAIN = "Download it again, or unpack it yourself"
 _FORM = "Give a text file of lines `word number number ...`; what a browser saved may be a web page instead"
@@ -48,30 +48,28 @@ class VectorFile:
             sample = list(islice(_lines(file), _SAMPLE))
         if not sample:
             raise N3Error(f"word vectors {path}: the file is empty", _FORM)
-        first = sample[0][1].split()
+        (number, line), first = sample[0], sample[0][1].split()
         # Only word2vec's files begin with a line of their counts: how many words, how many numbers each.
-        header = len(first) == 2 and all(field.isdigit() for field in first)
+        header = len(first) == 2 and all(field.isdigit() and len(field) < 20 for field in first)
         self._count = int(first[0]) if header else None
         if header and len(sample) == 1:
             raise self._error("line 1", "there are no words after this line", _AGAIN)
-        self._binary = header and _is_binary(b"".join(line for _, line in sample[1:]))
-        if not self._binary and _is_binary(b"".join(line for _, line in sample)):
+        rest = [line for _, line in sample[header:]]
+        # Control characters that no text has; any 1,000 bytes of float32 have some.
+        self._binary = min(b"".join(rest)) < 9
+        if self._binary and not header:
             raise N3Error(f"word vectors {path}: the file is neither text nor word2vec's", _FORM)
-        found = Counter(_numbers(line) for _, line in sample[header:])
-        self.width = int(first[1]) if self._binary else found.most_common(1)[0][0]
+        self.width = int(first[1]) if self._binary else Counter(map(_numbers, rest)).most_common(1)[0][0]
         if not 1 <= self.width <= WIDEST:
-            raise self._error(
-                f"line {sample[0][0]}", f"{_shown(sample[0][1])} is not a word and its numbers", _FORM
-            )
+            raise self._error(f"line {number}", f"{_shown(line)} is not a word and its numbers", _FORM)
         if header and self.width != int(first[1]):
-            raise self._error(
-                "line 1", f"says {int(first[1])} numbers a word, but there are {self.width}", _AGAIN
-            )
+            problem = f"says {int(first[1])} numbers per word, but there are {self.width}"
+            raise self._error("line 1", problem, _AGAIN)
 
     def read(self, wanted: Callable[[str], bool]) -> dict[str, Float16[np.ndarray, "e"]]:
-        """The vectors of the words that are wanted; of a word that stands there twice, the first.
+        """The vectors of the words that are wanted; of a word that occurs twice, the first.
 
-        The whole file is gone through and checked, once; memory is needed for what is wanted alone.
+        The whole file is read and checked, once; only what is wanted needs memory.
 
         Raises:
             N3Error: a line is not a word and `width` finite numbers that float16 can hold, is not UTF-8, or
@@ -99,23 +97,22 @@ class VectorFile:
 
     def _text_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, list[float]]]:
         for number, line in islice(_lines(file), self._count is not None, None):
-            place = f"line {number}"
             word, *fields = line.rsplit(None, self.width)
+            # One number more is another's mistake, not a word in two parts; `1 2` may be a word.
+            *first, last = word.split()
+            excess = first and _is_number(last) and not all(map(_is_number, first))
             try:
-                if len(fields) != self.width:
-                    raise ValueError
-                # One number more is another's mistake, not a word in two parts; `1 2` may be a word.
-                *first, last = word.split()
-                if first and _is_number(last) and not all(map(_is_number, first)):
-                    raise ValueError
-                yield place, word, list(map(float, fields))
+                numbers = [] if excess else list(map(float, fields))
             except ValueError:
-                shown = f"{_shown(line)} is not a word and {self.width} numbers"
-                raise self._error(place, shown, "Correct or remove this line") from None
+                numbers = []
+            if len(numbers) != self.width:
+                problem = f"{_shown(line)} is not a word and {self.width} numbers"
+                raise self._error(f"line {number}", problem, "Correct or remove this line")
+            yield f"line {number}", word, numbers
 
     def _binary_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, np.ndarray]]:
         file.readline()
-        # Some programs end each vector with a line end, which then stands before the next word.
+        # Some programs end each vector with a line end, which then precedes the next word.
         for number in count(1):
             if not (word := _word(file).lstrip(b"\n")):
                 return
@@ -143,26 +140,25 @@ class VectorFile:
                 else:
                     yield raw
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-            # RuntimeError: a .zip with a password, or packed in a way that is not known here.
+            # RuntimeError: a .zip with a password, or packed in an unknown way.
             raise N3Error(f"word vectors {self._path} cannot be read: {error}", _AGAIN) from None
 
-    def _only(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-        # macOS adds a folder of its own.
-        members = [i for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
-        if len(members) != 1:
-            names = ", ".join(info.filename for info in members) or "none"
+    def _only(self, archive: zipfile.ZipFile) -> str:
+        # A name with a slash at its end is a folder; macOS adds a folder of its own.
+        names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
+        if len(names) != 1:
             raise N3Error(
-                f"word vectors {self._path} has not one file in it but {len(members)}: {names}",
+                f"word vectors {self._path} holds {len(names)} files, not one: {', '.join(names) or 'none'}",
                 "Unpack it and give one of them",
             )
-        return members[0]
+        return names[0]
 
 
 def _lines(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, by their number from 1; a byte order mark is not part of the first."""
     for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
         line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if not line.isspace() and line:
+        if line.strip():
             yield number, line
 
 
@@ -176,11 +172,6 @@ def _word(file: BufferedIOBase) -> bytes:
     while (byte := file.read(1)) not in (b" ", b"") and len(word) < _LONGEST:
         word += byte
     return word
-
-
-def _is_binary(content: bytes) -> bool:
-    """Whether there are control characters that no text has; in any 1,000 bytes of float32 there are some."""
-    return not frozenset(range(9)).isdisjoint(content)
 
 
 def _numbers(line: bytes) -> int:

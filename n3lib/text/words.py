@@ -36,9 +36,8 @@ class WordEncoder:
         encoded = []
         for sentence in sentences:
             words = _WORD.findall(sentence.lower())
-            rows = [self._vector(word) for word in words]
-            embeddings = np.stack(rows) if rows else np.empty((0, self.width), np.float16)  # (L, e)
-            encoded.append(Encoded(torch.from_numpy(embeddings), words))
+            rows = np.array([self._vector(word) for word in words], np.float16).reshape(-1, self.width)
+            encoded.append(Encoded(torch.from_numpy(rows), words))
         return encoded
 
     def _vector(self, word: str) -> Float16[np.ndarray, "e"]:

@@ -32,6 +32,8 @@ from n3lib.io.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.synthesis import load
 
+pytestmark = pytest.mark.usefixtures("known_code")
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("data", "train", "evaluate", "table", "synthesize", "classify")
 

@@ -1,9 +1,18 @@
 import json
+import re
 
 import pytest
 
-from n3lib.data.dataset import Sentence
-from n3lib.data.texts import erase, read_classes, read_some_texts, read_texts, sentences
+from n3lib.data.texts import (
+    Sentence,
+    check_text,
+    erase,
+    read_classes,
+    read_some_texts,
+    read_texts,
+    sentence_weights,
+    sentences,
+)
 from n3lib.io.errors import N3Error
 
 CLASSES = ("001.Blue_Jay", "002.Black_footed_Albatross")
@@ -26,7 +35,10 @@ def write(tmp_path):
         ("A blue bird. It sings!", ("A blue bird.", "It sings!")),
         ("a blue bird. it sings", ("a blue bird.", "it sings")),
         ("the jay , c. cristata , is blue . it sings .", ("the jay , c. cristata , is blue .", "it sings .")),
-        ("It eats seeds, e.g. of oaks. J. Smith saw 3.5 cm. of it.", None),
+        (
+            "It eats seeds, e.g. of oaks. J. Smith saw 3.5 cm. of it.",
+            ("It eats seeds, e.g. of oaks.", "J. Smith saw 3.5 cm. of it."),
+        ),
         (
             'It says "jay." Then it flies (far.) Then\nit rests',
             ('It says "jay."', "Then it flies (far.)", "Then", "it rests"),
@@ -38,8 +50,6 @@ def write(tmp_path):
     ],
 )
 def test_sentences(text, expected):
-    if expected is None:
-        expected = ("It eats seeds, e.g. of oaks.", "J. Smith saw 3.5 cm. of it.")
     assert sentences(text) == expected
 
 
@@ -52,20 +62,11 @@ def test_no_word_is_lost():
     "names", [CLASSES, (JAY, ALBATROSS), (CLASSES[0], ALBATROSS), ("blue-jay", "Black-footed albatross")]
 )
 def test_three_forms_and_all_kinds_of_name(write, names):
-    value = {names[1]: {"sentences": ["Dark.", "Large."], "visual": [1.0, 0]}, names[0]: "Blue. Loud."}
+    value = {names[1]: {"sentences": ["Dark.", "Large."], "visual": [1.0, "x"]}, names[0]: "Blue. Loud."}
     assert read_texts(write(value), CLASSES) == (("Blue.", "Loud."), ("Dark.", "Large."))
     assert read_texts(write(value), (JAY, ALBATROSS)) == (("Blue.", "Loud."), ("Dark.", "Large."))
     value[names[0]] = ["Blue.", "  ", "Loud."]
     assert read_texts(write(value), CLASSES)[0] == ("Blue.", "Loud.")
-
-
-def test_visual_sentences_only(write):
-    value = {JAY: {"sentences": ["Blue.", "Loud.", "Crest."], "visual": [1, 0, 0.5]}, ALBATROSS: ["Dark."]}
-    path = write(value)
-    assert read_texts(path, CLASSES, visual=0.5) == (("Blue.", "Crest."), ("Dark.",))
-    assert read_texts(path, CLASSES, visual=1.0) == (("Blue.",), ("Dark.",))
-    value[JAY]["visual"] = [0, 0, 0]  # a class is never left without text
-    assert read_texts(write(value), CLASSES, visual=0.5)[0] == ("Blue.", "Loud.", "Crest.")
 
 
 def test_some_classes(write):
@@ -87,26 +88,24 @@ def test_every_class_without_text_is_counted(write):
 @pytest.mark.parametrize(
     "value, problem",
     [
-        ("{", "is not valid JSON"),
-        ("[]", "holds no JSON object"),
-        ('"text"', "holds no JSON object"),
-        ('{"Blue Jay": "a", "Blue Jay": "b"}', "has 'Blue Jay' twice"),
-        ({JAY: "a", CLASSES[0]: "b"}, "one class twice, as 'Blue Jay' and '001.Blue_Jay'"),
-        ({"blue-jay": "a", "Blue Jay": "b"}, "one class twice, as 'blue-jay' and 'Blue Jay'"),
-        ({JAY: "a", ALBATROSS: "b", "Dodo": "c", "Blue Jays": "d"}, "2 .*'Dodo', 'Blue Jays' .like Blue Jay"),
-        ({JAY: 3}, "description of 'Blue Jay' is neither"),
-        ({JAY: None}, "description of 'Blue Jay' is neither"),
-        ({JAY: ["a", 1]}, "description of 'Blue Jay' is neither"),
-        ({JAY: {"text": "a"}}, "description of 'Blue Jay' is neither"),
-        ({JAY: {"sentences": ["a", "b"], "visual": [1]}}, "one visual mark per sentence"),
-        ({JAY: {"sentences": ["a"], "visual": ["1"]}}, "one visual mark per sentence"),
-        ({JAY: {"sentences": ["a"], "visual": 1}}, "one visual mark per sentence"),
-        ({JAY: {"sentences": ["a", "b"], "weights": [1]}}, "one weight per sentence"),
-        ({JAY: {"sentences": ["a"], "weights": [True]}}, "one weight per sentence"),
-        ({JAY: {"sentences": ["a", "b"], "weights": [1, -1]}}, "weight -1"),
-        ({JAY: {"sentences": ["a", "b"], "weights": [1, 1e300]}}, "weight 1e\\+300"),
-        ({JAY: {"sentences": ["a", "b"], "weights": [1e-300, 1]}}, "weight 1e-300"),
-        ({JAY: {"sentences": ["a"], "weights": [0]}, ALBATROSS: "b"}, "no text for 1 class"),
+        ("{", "JSON"),
+        ("[]", "JSON"),
+        ('"text"', "JSON"),
+        ('{"Blue Jay": "a", "Blue Jay": "b"}', "'Blue Jay' twice"),
+        ({JAY: "a", CLASSES[0]: "b"}, "'Blue Jay'.*'001.Blue_Jay'"),
+        ({"blue-jay": "a", "Blue Jay": "b"}, "'blue-jay'.*'Blue Jay'"),
+        ({JAY: "a", ALBATROSS: "b", "Dodo": "c", "Blue Jays": "d"}, "'Dodo', 'Blue Jays' .like Blue Jay"),
+        *(({JAY: value}, "'Blue Jay'") for value in (3, None, ["a", 1], {"text": "a"})),
+        *(
+            ({JAY: {"sentences": ["a"], "weights": weights}}, "weight")
+            for weights in ([1, 1], [True], ["1"], 1)
+        ),
+        ({JAY: {"sentences": ["a"], "weight": [1]}}, "'weights'"),
+        *(
+            ({JAY: {"sentences": ["a"], "weights": [one]}}, f"{one:g}".replace("+", "."))
+            for one in (-1, 1e300, 1e-300)
+        ),
+        ({JAY: {"sentences": ["a"], "weights": [0]}, ALBATROSS: "b"}, "001.Blue_Jay"),
     ],
 )
 def test_faults(write, value, problem):
@@ -119,23 +118,18 @@ def test_weights_stay_with_their_sentences(write):
     described = {
         "sentences": ["Blue.", " Noisy. ", "...", "Common."],
         "weights": [2, 0.5, 3, 0],
-        "visual": [1, 1, 1, 0],
     }
-    (jay, albatross) = read_texts(
-        write({"Blue Jay": described, ALBATROSS: "Large."}), [JAY, ALBATROSS], visual=0.5
-    )
+    (jay, albatross) = read_texts(write({"Blue Jay": described, ALBATROSS: "Large."}), [JAY, ALBATROSS])
     assert jay == ("Blue.", "Noisy.") and albatross == ("Large.",)
     assert [sentence.weight for sentence in jay] == [2.0, 0.5]
 
 
-def test_missing_and_folder(tmp_path):
-    with pytest.raises(N3Error, match="none.json does not exist"):
-        read_texts(tmp_path / "none.json", CLASSES)
-    with pytest.raises(N3Error, match="cannot be read"):
-        read_texts(tmp_path, CLASSES)
+@pytest.mark.parametrize("name", ["none.json", "", "latin.json"])
+def test_files_that_cannot_be_read(tmp_path, name):
     (tmp_path / "latin.json").write_bytes('{"a": "é"}'.encode("latin-1"))
-    with pytest.raises(N3Error, match="latin.json.*UTF-8"):
-        read_classes(tmp_path / "latin.json")
+    for read in (lambda path: read_texts(path, CLASSES), read_classes):
+        with pytest.raises(N3Error, match=f"{tmp_path / name}"):
+            read(tmp_path / name)
 
 
 def test_own_classes(write):
@@ -153,12 +147,12 @@ def test_own_classes(write):
     [
         ({"zebra": "Striped"}, "two classes"),
         ({}, "two classes"),
-        ({"zebra": "Striped", "ox": "..."}, "no text for 1 class .ox"),
+        ({"zebra": "Striped", "ox": "..."}, "ox"),
         ({"zebra": "Striped", " ": "Horned"}, "name"),
         ({"zebra": "Striped", "zebra ": "Horned"}, "'zebra'"),
         ({"blue jay": "Blue", "blue\u00a0 jay": "Loud"}, "'blue jay'"),
         ({"Caf\u00e9": "Brown", "Cafe\u0301": "White"}, "'Caf\u00e9'"),
-        ({"zebra": "Striped", "o\tx": "Horned"}, "control character"),
+        ({"zebra": "Striped", "o\tx": "Horned"}, "control"),
         ('{"ox": "a", "ox": "b"}', "'ox' twice"),
     ],
 )
@@ -173,3 +167,17 @@ def test_erased_words_are_gone():
     assert erased == [" cap, REDDISH tail; -eyed.", " axb"]
     assert isinstance(erased[0], Sentence) and erased[0].weight == 0.5
     assert not isinstance(erased[1], Sentence)  # weights are refused where paragraphs are read
+
+
+def test_a_sentence_has_a_weight():
+    assert sentence_weights(["Blue.", Sentence("Loud.", 0.5)]) == [1.0, 0.5]
+    for weight in (0.0, -1.0, 1e7, float("nan")):
+        with pytest.raises(N3Error, match=re.escape(f"{weight:g}")):
+            Sentence("Loud.", weight)
+
+
+@pytest.mark.parametrize("text", ["Blue.", [], ["...", ""]])
+def test_a_class_says_something_in_sentences(text):
+    check_text("jay", ["Blue."])
+    with pytest.raises(N3Error, match="'jay'"):
+        check_text("jay", text)

@@ -20,6 +20,8 @@ from n3lib.experiments.hyperparameters import SPACE, draw, random_search, search
 from n3lib.io.errors import Diverged, N3Error
 from n3lib.io.files import read_json, write_json
 
+pytestmark = pytest.mark.usefixtures("known_code")
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "aviary-tiny.yaml"
 SHORT = ["--train.steps=1", "--train.warmup=1", "--model.d=8", "--exemplar_images=2"]

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from n3lib.backbone import Backbone
-from n3lib.data.dataset import Sentence
+from n3lib.data.texts import Sentence
 from n3lib.experiments import interpret
 from n3lib.experiments.interpret import Evidence, Reading, evidence
 from n3lib.io.errors import N3Error
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.text.bank import Text
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tfidf import TfIdf
 from n3lib.text.tokens import Encoded
 
@@ -49,7 +49,7 @@ class Planted(N3):
 
     def adapt(self, text: Text, support: Tensor | None = None) -> Adaptation:
         a, b, c = self.abc
-        score = text.tokens.sum(1) @ a + text.pooled @ b + text.lexical @ c
+        score = text.tokens.sum(1) @ a + text.pooled @ b + text.tfidf @ c
         return Adaptation({}, torch.zeros(len(text), self.backbone.width), score)
 
 
@@ -65,10 +65,10 @@ def planted(make_backbone: Callable[..., Backbone], tiny_run: Run) -> Callable[.
     """A run with a planted model; `terms` are the only words that count, with their weight."""
 
     def make(a: float = 0.0, b: float = 0.0, terms: dict[str, float] | None = None) -> Run:
-        reader = Reader.fit(Pieces(), list(TEXTS.values()), TextConfig(ngrams=2))
+        reader = TextPipeline.fit(Pieces(), list(TEXTS.values()), TextConfig(ngrams=2))
         c = torch.tensor([(terms or {}).get(word, 0.0) for word in reader.tfidf.vocabulary])
         model = Planted(make_backbone(), a * torch.randn(5), b * torch.randn(5), c)
-        return dataclasses.replace(tiny_run, model=model, reader=reader)
+        return dataclasses.replace(tiny_run, model=model, pipeline=reader)
 
     return make
 
@@ -77,7 +77,7 @@ def planted(make_backbone: Callable[..., Backbone], tiny_run: Run) -> Callable[.
 def test_values_follow_from_the_planted_scores(planted: Callable[..., Run], pooling: str) -> None:
     run = planted(0.3, 0.5, {"long": 0.7, "crimson cap": 2.0})
     tokens = run.text(TEXTS)
-    run.reader = dataclasses.replace(run.reader, config=TextConfig(pooling=pooling, ngrams=2))
+    run.pipeline = dataclasses.replace(run.pipeline, config=TextConfig(pooling=pooling, ngrams=2))
     found = evidence(run, TEXTS, IMAGE, "ruby")
     a, b, c = run.model.abc
     text = run.text(TEXTS)
@@ -94,8 +94,8 @@ def test_values_follow_from_the_planted_scores(planted: Callable[..., Run], pool
         # How often a token counts in the sum that `a` reads.
         sizes = [len(one.words) for one in Pieces().encode(TEXTS[name])]
         counts = [1 / n if pooling == "sentence" else 1.0 for n in sizes for _ in range(n)]
-        idf = run.reader.token_idf(pieces)
-        lexical = dict(zip(run.reader.tfidf.vocabulary, (text.lexical[k] * c).tolist(), strict=True))
+        idf = run.pipeline.token_idf(pieces)
+        lexical = dict(zip(run.pipeline.tfidf.vocabulary, (text.tfidf[k] * c).tolist(), strict=True))
         embedded: list[list[float]] = []
         for j, piece in enumerate(pieces):
             toward = slopes[k] * (counts[j] * a + idf[j] / sum(idf) * b)  # dE/dD_kj
@@ -128,7 +128,7 @@ def test_totals_agree_with_finite_differences(tiny_run: Run, unseen: dict[str, t
         scale = torch.ones(len(names), 1)
         scale[k] = factor
         pieces = [piece * factor for piece, factor in zip(text.pieces, scale, strict=True)]
-        parts = (pieces, text.weights, text.pooled * scale, text.lexical * scale)
+        parts = (pieces, text.weights, text.pooled * scale, text.tfidf * scale)
         logits = model.logits(model.backbone.preprocess(image[None]), model.adapt(Text(*parts, text.words)))
         return cross_entropy(logits.double(), torch.tensor([1])).item()
 
@@ -152,7 +152,7 @@ def test_gradient_of_a_word_agrees_with_finite_differences(
     reading = evidence(tiny_run, unseen, image, names[0], "gradient").readings[names[0]]
     text, model = tiny_run.text(unseen), tiny_run.model
     x = model.backbone.preprocess(image[None])
-    idf = tiny_run.reader.token_idf(reading.words)
+    idf = tiny_run.pipeline.token_idf(reading.words)
     place = 4
 
     @torch.no_grad()
@@ -160,18 +160,18 @@ def test_gradient_of_a_word_agrees_with_finite_differences(
         pieces, pooled = [piece.float() for piece in text.pieces], text.pooled.clone()
         pieces[0][place] += shift
         pooled[0] += idf[place] / sum(idf) * shift
-        read = model.adapt(Text(pieces, text.weights, pooled, text.lexical, text.words))
+        read = model.adapt(Text(pieces, text.weights, pooled, text.tfidf, text.words))
         return cross_entropy(model.logits(x, read).double(), torch.tensor([0])).item()
 
-    step = 0.2 * torch.eye(tiny_run.reader.encoder.width)
+    step = 0.2 * torch.eye(tiny_run.pipeline.encoder.width)
     slopes = torch.tensor([(loss(s) - loss(-s)) / 0.4 for s in step])
     assert reading.gradient[place] == pytest.approx(slopes.norm().item(), rel=0.02)
 
 
 def test_words_behind_max_tokens_count_in_the_average(planted: Callable[..., Run]) -> None:
     run = planted(a=0.3, b=0.5)
-    reader = dataclasses.replace(run.reader, config=TextConfig(ngrams=2, max_tokens=3))
-    short = dataclasses.replace(run, reader=reader)
+    reader = dataclasses.replace(run.pipeline, config=TextConfig(ngrams=2, max_tokens=3))
+    short = dataclasses.replace(run, pipeline=reader)
     text, inputs, _ = interpret.differentiable(reader, list(TEXTS.values()))
     torch.testing.assert_close(text.pooled, run.text(TEXTS).pooled)
     assert text.tokens.shape == (3, 3, 5) and inputs[0].shape[1] > 3
@@ -182,10 +182,10 @@ def test_words_behind_max_tokens_count_in_the_average(planted: Callable[..., Run
 @pytest.mark.parametrize("pooling", ["tokens", "sentence"])
 def test_the_text_is_that_of_the_text_pipeline(planted: Callable[..., Run], pooling: str) -> None:
     texts = [[Sentence("A crimson cap.", 0.25), "...", "The tail is long."], TEXTS["jet"]]
-    reader = dataclasses.replace(planted().reader, config=TextConfig(pooling=pooling, max_tokens=4))
+    reader = dataclasses.replace(planted().pipeline, config=TextConfig(pooling=pooling, max_tokens=4))
     text, _, encoded = interpret.differentiable(reader, texts)
     expected = reader.bank(texts).batch([0, 1])
-    for name in ("tokens", "weight", "pooled", "lexical"):
+    for name in ("tokens", "weight", "pooled", "tfidf"):
         torch.testing.assert_close(getattr(text, name), getattr(expected, name), rtol=2e-3, atol=1e-3)
     assert [interpret.joined(one.words) for one in encoded[0]] == [
         ["a", "crimson", "cap"],

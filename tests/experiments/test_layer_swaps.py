@@ -35,7 +35,7 @@ def test_layers_of_each_kind_are_used(moved: Run, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(layer_swaps, "score", spy)
     data = load_data(moved.config.data)
-    swap_layers(moved, data, moved.reader.bank(data.texts), 3, tasks=3)
+    swap_layers(moved, data, moved.pipeline.bank(data.texts), 3, tasks=3)
     name = next(iter(seen[0]))
     own, other, mean = (seen[place][name] for place in range(3))
     second, third = seen[3][name], seen[6][name]
@@ -50,7 +50,7 @@ def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: R
             decoder.out.weight.zero_()
             decoder.out.bias.fill_(0.3)
     data = load_data(even.config.data)
-    for scores in swap_layers(even, data, even.reader.bank(data.texts), 3, 3).values():
+    for scores in swap_layers(even, data, even.pipeline.bank(data.texts), 3, 3).values():
         assert scores["this task"] == scores["another task"] == scores["the mean of other tasks"]
 
 
@@ -60,7 +60,7 @@ def test_where_there_are_groups_the_other_task_is_of_another(
     data = load_data(moved.config.data)
     groups = tuple(c % 2 for c in range(len(data.classes)))
     asked: list[set[int]] = []
-    bank = moved.reader.bank(data.texts)
+    bank = moved.pipeline.bank(data.texts)
     batch = bank.batch
 
     def spy(classes: list[int]) -> Text:
@@ -82,4 +82,4 @@ def test_where_there_are_groups_the_other_task_is_of_another(
 def test_more_classes_than_there_are_is_refused(tiny_run: Run) -> None:
     data = load_data(tiny_run.config.data)
     with pytest.raises(N3Error, match="7 classes.*8 test"):
-        swap_layers(tiny_run, data, tiny_run.reader.bank(data.texts), 7, 2)
+        swap_layers(tiny_run, data, tiny_run.pipeline.bank(data.texts), 7, 2)

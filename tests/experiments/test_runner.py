@@ -19,6 +19,8 @@ from n3lib.io.files import read_json, write_json
 from n3lib.run import Run
 from n3lib.trainer import read_metrics
 
+pytestmark = pytest.mark.usefixtures("known_code")
+
 ROOT = Path(__file__).parents[2]
 
 TINY = Experiment(
@@ -119,7 +121,7 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     assert "swaps" not in constant
     told = Run.load(tmp_path / "runs" / "tiny" / "written-seed0")
     data = load_data(told.config.data)
-    assert written["swaps"] == swap_layers(told, data, told.reader.bank(data.texts), 2, 3, "val")
+    assert written["swaps"] == swap_layers(told, data, told.pipeline.bank(data.texts), 2, 3, "val")
     assert all("varies" in layer for layer in written["adaptation"].values())
 
 

@@ -20,6 +20,8 @@ from n3lib.experiments.tables import (
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json
 
+pytestmark = pytest.mark.usefixtures("known_code")
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 
@@ -101,7 +103,8 @@ class FakeBenchmark:
         assert earlier is None
         self.made.append((method, f"{self.config.data.name} {self.config.data.split} {seed}"))
         told = {"dataset": self.config.data.name, "split": self.config.data.split, "seed": seed}
-        return question(self.config, method) | told | {"metrics": {"per_class_accuracy": 1.0}}
+        told |= {"reader": "words counted", "metrics": {"per_class_accuracy": 1.0}}
+        return question(self.config, method) | told
 
     def measure_n3(self, method: str, seed: int, folder: Path) -> dict[str, Any]:
         self.made.append((method, f"{folder.parent.name} {folder.name} {self.config.model.adapt}"))

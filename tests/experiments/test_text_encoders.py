@@ -10,7 +10,7 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.experiments import text_encoders
 from n3lib.io.files import write_json
-from n3lib.text.reader import TextConfig
+from n3lib.text.pipeline import TextConfig
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -41,9 +41,9 @@ def test_vectors_in_a_cache_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_pipelines_are_compared_without_training(tiny_config: RunConfig) -> None:
     data = load_data(tiny_config.data)
     pipelines = {
-        "sentence": TextConfig("words:32", lexical=False),
-        "paragraph": TextConfig("words:32", context="paragraph", lexical=False),
-        "counted": TextConfig("words:32", lexical=True),
+        "sentence": TextConfig("words:32", tfidf=False),
+        "paragraph": TextConfig("words:32", context="paragraph", tfidf=False),
+        "counted": TextConfig("words:32", tfidf=True),
     }
     table = text_encoders.closed_form(data, tiny_config, pipelines)
     shown = rows(table)
@@ -55,7 +55,8 @@ def test_pipelines_are_compared_without_training(tiny_config: RunConfig) -> None
 
 def result(accuracy: float, seed: int, steps: int, adapt: str = "all", **text: Any) -> dict[str, Any]:
     data = {"text": text.pop("data_text", "")}
-    told = {"encoder": "words", "lexical": False, "context": "sentence", **text}
+    older = "lexical" in text  # as results were written before the setting had its name
+    told = {"encoder": "words", "context": "sentence", **({} if older else {"tfidf": False}), **text}
     config = {"data": data, "text": told, "train": {"steps": steps}, "model": {"adapt": adapt}}
     where = {"dataset": "cub", "split": "PS", "part": "test", "text": "own", "seed": seed}
     return {**where, "metrics": {"per_class_accuracy": accuracy}, "config": config}
@@ -69,7 +70,7 @@ def test_results_of_text_encoders_side_by_side(tmp_path: Path) -> None:
         result(14.0, 1, 400, encoder=glove),
         result(99.0, 0, 400, "constant", encoder=glove),  # another study
         result(20.0, 0, 0, "classifier", encoder=mini),
-        result(30.0, 0, 0, "classifier", lexical=True),
+        result(30.0, 0, 0, "classifier", tfidf=True),
         result(15.0, 0, 0, "classifier", lexical=True, data_text="names"),
         {**result(99.0, 0, 400, encoder=mini), "split": "SS"},
     ]

@@ -13,7 +13,7 @@ from n3lib.experiments.word_evidence import check_words, telling_words
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.text.bank import Text
-from n3lib.text.reader import Reader, TextConfig
+from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.words import WordEncoder
 
 
@@ -28,7 +28,7 @@ class Counting(N3):
         return lexical * self.weight
 
     def adapt(self, text: Text, support: Tensor | None = None) -> Adaptation:
-        return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.lexical).sum(1))
+        return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.tfidf).sum(1))
 
 
 def test_words_that_most_others_share_do_not_tell() -> None:
@@ -47,10 +47,10 @@ def test_the_check_finds_planted_words(make_backbone: Callable[..., Backbone], t
         "jet": ["Black, dull, plain bird."],
     }
     telling = {"ruby": {"crimson", "long", "streaked", "red"}, "jet": {"black", "dull"}}
-    reader = Reader.fit(WordEncoder(8), list(texts.values()), TextConfig())
+    reader = TextPipeline.fit(WordEncoder(8), list(texts.values()), TextConfig())
     heard = {"crimson", "long", "streaked", "black", "dull", "plain"}
     weight = torch.tensor([9.0 if word in heard else 0.1 for word in reader.tfidf.vocabulary])
-    run = dataclasses.replace(tiny_run, model=Counting(make_backbone(), weight), reader=reader)
+    run = dataclasses.replace(tiny_run, model=Counting(make_backbone(), weight), pipeline=reader)
     images = torch.zeros(3, 16, 16, 3, dtype=torch.uint8)
     found = check_words(run, texts, images, torch.tensor([0, 0, 1]), telling)
     rows = {row[0]: row[1:] for row in found.rows}

@@ -33,7 +33,7 @@ from n3lib.run import Run, train
 from n3lib.synthesis import load, synthesize
 from n3lib.text.cache import encode_texts
 from n3lib.text.encoders import make_encoder
-from n3lib.text.reader import Reader
+from n3lib.text.pipeline import TextPipeline
 from n3lib.text.words import WordEncoder
 from n3lib.trainer import Progress
 
@@ -75,7 +75,7 @@ def draw(order: Order) -> Order:
     torch.set_num_threads(order["threads"])
     config = config_from_dict(order["config"], "order")
     data = load_data(config.data)
-    bank = Reader.fit(make_encoder("words:8"), data.texts, config.text).bank(data.texts)
+    bank = TextPipeline.fit(make_encoder("words:8"), data.texts, config.text).bank(data.texts)
     episodes = Episodes(data, bank, data.split.train, config.episodes, config.seed)
     digest = hashlib.sha256()
     for step in range(20):

@@ -67,8 +67,8 @@ def test_weights_count_by_their_ratios(data: st.DataObject, tiny_run: Run, fault
     for scale in (1.0, factor):
         given = {"sentences": [*SENTENCES], "weights": [scale * weight for weight in weights]}
         read.append(tiny_run.text({"a": given, "b": "A gray bird."}))
-    lost = not torch.allclose(read[0].lexical, read[1].lexical, atol=1e-6)
-    lost |= not torch.allclose(read[0].pooled, read[1].pooled, atol=1e-5) or bool((read[0].lexical < 0).any())
+    lost = not torch.allclose(read[0].tfidf, read[1].tfidf, atol=1e-6)
+    lost |= not torch.allclose(read[0].pooled, read[1].pooled, atol=1e-5) or bool((read[0].tfidf < 0).any())
     fault("texts", "weights of sentences times a factor", "the same; none is negative", lost)
 
 
@@ -90,9 +90,9 @@ def test_a_string_for_its_sentences(tiny_run: Run, refused: Callable, fault: Cal
     for entrance in (
         lambda: tiny_run.adapt(classes),
         lambda: tiny_run.adapt({**pieces, "a": {"sentences": pieces["a"]}}),
-        lambda: tiny_run.reader.bank([*classes.values()]),
-        lambda: tiny_run.reader.met(classes["a"]),
-        lambda: encode_cached(tiny_run.reader.encoder, classes["a"]),
+        lambda: tiny_run.pipeline.bank([*classes.values()]),
+        lambda: tiny_run.pipeline.met(classes["a"]),
+        lambda: encode_cached(tiny_run.pipeline.encoder, classes["a"]),
     ):
         lost = not refused(entrance)
         fault("texts", "a string where sentences are expected", "cut into sentences, or one line", lost)

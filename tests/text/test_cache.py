@@ -118,7 +118,7 @@ def test_default_folder(encoder, tmp_path, monkeypatch):
 
 def test_faults(encoder, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(N3Error, match="cannot write.*N3_CACHE"):
+    with pytest.raises(N3Error, match="N3_CACHE"):
         encode_cached(encoder, TEXT, tmp_path / "file")
 
 

