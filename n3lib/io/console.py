@@ -29,10 +29,8 @@ def warn(line: object) -> None:
 def anywhere() -> Iterator[Any]:
     """Within the block, `sys.stdout` and `sys.stderr` take any text, also where there is no console.
 
-    Of several processes that train together, as under torchrun, only the first one's are shown.
-
-    Returns:
-        A stream for errors, which are shown of every process.
+    Of several processes that train together, as under torchrun, only the first one's output is shown; the
+    stream that is given shows errors of every process.
     """
     first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
     with ExitStack() as after:
