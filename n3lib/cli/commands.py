@@ -4,6 +4,7 @@ The function of `n3 train` is `_train` here, that of `n3 data info` is `_info` i
 are those of `commands.json`. What they need is imported within them: `n3 --help` waits for no PyTorch.
 """
 
+import signal
 import sys
 import warnings
 from argparse import Namespace
@@ -14,7 +15,7 @@ from typing import Any
 
 from n3lib.cli.parser import build_parser
 from n3lib.io import N3Error, printable, tell, warn
-from n3lib.io.console import anywhere, interrupts
+from n3lib.io.console import anywhere, noted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None, errors: Any) -> int:
     options = Namespace(debug=False, resumes=False)
-    with interrupts() as caught:
+    with noted(signal.SIGINT, raised=True) as caught:
         try:
             try:
                 _call(arguments, options)

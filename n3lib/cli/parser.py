@@ -50,14 +50,6 @@ class Version(argparse.Action):
         parser.exit()
 
 
-def as_path(text: str) -> Path:
-    """A path of the command line."""
-    try:
-        return expand(text)
-    except N3Error as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def build_parser() -> Parser:
     """The parser of `n3` and of the subcommands that `commands.json` describes.
 
@@ -84,7 +76,7 @@ def build_parser() -> Parser:
         for flags, own in command["arguments"].items():
             settings = table["arguments"].get(flags, {}) | own
             if kind := settings.get("type"):
-                settings["type"] = {"path": as_path, "int": int}[kind]
+                settings["type"] = {"path": expand, "int": int}[kind]
             sub.add_argument(*flags.split(), **settings)
         sub.lists_settings = name == "train"
     return parser
