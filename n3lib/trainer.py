@@ -166,8 +166,7 @@ def fit(
                 _log(folder, {"step": step, **found})
             if score is None or score > best:
                 write_tensors(folder / "best.safetensors", trained_state(model), {"step": str(step)})
-            if score is not None:
-                best = max(best, score)
+                best = best if score is None else score
             save(model, optimizer, folder, step, best)
 
     # Several processes would each stop at another step and wait for one another.

@@ -10,7 +10,6 @@ import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from n3lib.cli.parser import build_parser
@@ -52,6 +51,8 @@ def _run(arguments: Sequence[str] | None, errors: Any) -> int:
 def _call(arguments: Sequence[str] | None, options: Namespace) -> None:
     parser = build_parser()
     _, rest = parser.parse_known_args(arguments, options)
+    from pkgutil import resolve_name  # not for help, which has ended above
+
     given = dict(vars(options))
     if given.pop("overrides"):
         root = given.pop("data_root")
