@@ -14,7 +14,7 @@ from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
-from n3lib.data.texts import parse_classes
+from n3lib.data.texts import parse_classes, sentence_weights
 from n3lib.episodes import Episodes
 from n3lib.io import N3Error, check_writable, expand, read_json, write_json, writing
 from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_state
@@ -77,8 +77,8 @@ class Run:
         reads = make_encoder(spec)
         if reads.revision != saved["encoder_revision"]:
             raise N3Error(f"the text encoder {spec} is not the one that {folder} was trained with", MOVED)
-        reader = TextPipeline.from_dict(read_json(folder / "reader.json"), reads, config.text)
-        sizes = (reads.width, len(reader.tfidf.vocabulary), saved["seen"])
+        pipeline = TextPipeline.from_dict(read_json(folder / "reader.json"), reads, config.text)
+        sizes = (reads.width, len(pipeline.tfidf.vocabulary), saved["seen"])
         weights, trained = folder / "backbone.safetensors", folder / "model.safetensors"
         shapes = read_shapes(trained)
         if config.model.t2l_layers + config.model.l2a_layers > len(shapes):
@@ -94,7 +94,7 @@ class Run:
         model = N3(backbone, *sizes, config.model, slots)
         model.ways = config.episodes.ways
         load_trained(model, trained)
-        return cls(folder, config, model.eval(), reader, saved["image_size"])
+        return cls(folder, config, model.eval(), pipeline, saved["image_size"])
 
     def text(self, classes: Mapping[str, Any]) -> Text:
         """The descriptions of new classes, in any form of `parse_classes`, ready for the model."""
@@ -111,7 +111,7 @@ class Run:
             N3Error: a description is no list of sentences, or says nothing.
         """
         text = self._encoded(classes)
-        keys = [tuple((line, getattr(line, "weight", 1.0)) for line in lines) for lines in classes.values()]
+        keys = [tuple(zip(lines, sentence_weights(lines), strict=True)) for lines in classes.values()]
         new = [k for k, key in enumerate(keys) if key not in self._labels]
         known = dict(self._labels)
         if new:

@@ -23,9 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 GENERATED: dict[str, Callable[..., ZeroShotDataset]] = {"aviary": make_aviary, "dialects": make_dialects}
-SOURCES: dict[str, Source] = {
-    source.name: source for source in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)
-}
+_SOURCES = (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)
+SOURCES: dict[str, Source] = {source.name: source for source in _SOURCES}
 MOST_SPECIES = 9_000  # with those for validation, no more classes than a run can hold
 
 
@@ -41,8 +40,7 @@ class DataConfig:
         size: side of the images in pixels; 0 for the preset's, or 144 for photographs.
         root: folder that holds the photographs.
         split: of the photographs, such as PS, SS or SCE.
-        text: JSON file of the descriptions; empty for the one in `root`; `names` for no description but the
-            name of the class.
+        text: JSON file of the descriptions; empty for the one in `root`; `names` for the class names alone.
     """
 
     name: str = "aviary"
@@ -81,22 +79,14 @@ def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
 
 
 def find_source(name: str) -> Source:
-    """The dataset of photographs of this name.
-
-    Raises:
-        N3Error: there is none.
-    """
+    """The dataset of photographs of this name; an N3Error if there is none."""
     if name not in SOURCES:
         raise N3Error(f"there is no dataset of photographs {name!r}", f"Use one of {', '.join(SOURCES)}")
     return SOURCES[name]
 
 
 def find_photographs(name: str, root: str) -> tuple[Source, Path]:
-    """The dataset of this name and the folder that holds it, which has to be named.
-
-    Raises:
-        N3Error: there is no such dataset, or no folder is named.
-    """
+    """The dataset of this name and its folder; an N3Error if there is none or no folder is named."""
     source = find_source(name)
     if not root:
         raise N3Error(

@@ -92,10 +92,10 @@ class Benchmark:
         """
         texts = controlled_texts(self.dataset, control)
         if encoder:
-            reader = TextPipeline.fit(
+            pipeline = TextPipeline.fit(
                 make_encoder(self.config.text.encoder), [texts[c] for c in known], self.config.text
             )
-            rows = reader.bank(texts).pooled.numpy()
+            rows = pipeline.bank(texts).pooled.numpy()
         else:
             pieces = arranged(texts, self.config.text)
             rows = TfIdf.fit([pieces[c] for c in known], self.config.text.ngrams).transform(pieces)

@@ -195,7 +195,7 @@ def evidence(
 
 
 def differentiable(
-    reader: TextPipeline, texts: Sequence[Sequence[str]]
+    pipeline: TextPipeline, texts: Sequence[Sequence[str]]
 ) -> tuple[Text, tuple[Float[Tensor, "K T e"], Float[Tensor, "K V"]], list[list[Encoded]]]:
     """Descriptions as functions of the embeddings D of all their tokens and of their TF-IDF rows.
 
@@ -205,21 +205,21 @@ def differentiable(
     Returns:
         The text, D with the rows, and the sentences' tokens in the order of D.
     """
-    bank = reader.bank(texts)
+    bank = pipeline.bank(texts)
     text = bank.batch(range(len(bank)))
-    read = encode_texts(reader.encoder, arranged(texts, reader.config))
+    read = encode_texts(pipeline.encoder, arranged(texts, pipeline.config))
     encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
     rows, counts = [], []
     for sentences, weights in zip(encoded, bank.sentence_weights, strict=True):
         rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
-        idf = [torch.tensor(reader.token_idf(one.words)) for one in sentences]
+        idf = [torch.tensor(pipeline.token_idf(one.words)) for one in sentences]
         counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
     count = pad_sequence(counts, batch_first=True)  # (K, T)
     pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
     most = max(map(len, text.pieces))
     tokens = d[:, :most]
-    if reader.config.pooling == "sentence":
+    if pipeline.config.pooling == "sentence":
         average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
         for k, sentences in enumerate(encoded):
             ends = np.cumsum([0, *(len(one.words) for one in sentences[:most])]).tolist()

@@ -26,18 +26,15 @@ RECIPES = {"aviary": (5, 0.1), "resnet18": (3, 0.1), "googlenet": (3, 0.1), "squ
 
 
 def pretrain_backbone(path: Path | None = None, name: str = "aviary") -> float:
-    """Train a network from scratch to name 200 species of the islands, and write its folded features.
+    """Train a network of `RECIPES` from scratch to name 200 species of the islands.
 
-    Args:
-        path: where the weights go; the package's own file by default, which only `aviary` may replace.
-        name: of the network, one of `RECIPES`.
+    Its folded features go to `path`, by default the package's own file, which only `aviary` may replace.
 
     Returns:
         Accuracy on one held-out image in eight, in 0..1.
 
     Raises:
-        N3Error: there is no recipe for this network, no place for its weights is given, or that place cannot
-            be written or holds something else.
+        N3Error: no such recipe, no path, or one that cannot be written or holds something else.
     """
     if name not in RECIPES:
         raise N3Error(f"there is no recipe to pretrain {name!r}", f"Use one of {', '.join(RECIPES)}")

@@ -148,8 +148,8 @@ def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str
 
     rows = []
     for name, text in pipelines.items():
-        reader = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
-        bank = reader.bank(data.texts)
+        pipeline = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
+        bank = pipeline.bank(data.texts)
         parts = [bank.pooled, *([bank.tfidf] if text.tfidf else [])]
         best = max(RIDGES, key=lambda ridge: accuracy(parts, "val", ridge))
         numbers = sum(part.shape[1] for part in parts)

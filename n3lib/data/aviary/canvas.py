@@ -26,7 +26,8 @@ class Frame:
         a, b, c, d = self.matrix
         return self.origin[0] + a * u + b * v, self.origin[1] + c * u + d * v
 
-    def inverse(self, x: float, y: float) -> Point:
+    def inverse(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The coordinates of a point of the picture, or of arrays of them."""
         a, b, c, d = (entry / self.scale**2 for entry in self.matrix)
         x, y = x - self.origin[0], y - self.origin[1]
         return a * x + c * y, b * x + d * y
@@ -64,44 +65,30 @@ class Canvas:
     def view(self, frame: Frame, u: float, v: float, radius: float) -> View:
         """The window around a circle of the frame; it has no pixels if the circle lies off the picture."""
         (x, y), reach = frame.at(u, v), radius * frame.scale + 1.5 / self.size
-        rows, columns = self._range(y, reach), self._range(x, reach)
-        a, b, c, d = (entry / frame.scale**2 for entry in frame.matrix)
-        px = self.axis[None, columns] - frame.origin[0]
-        py = self.axis[rows, None] - frame.origin[1]
-        return View(frame, (rows, columns), a * px + c * py, b * px + d * py)
 
-    def _range(self, middle: float, reach: float) -> slice:
-        start = max(0, int((middle - reach) * self.size))
-        return slice(start, max(start, min(self.size, int((middle + reach) * self.size) + 2)))
+        def pixels(middle: float) -> slice:
+            start = max(0, int((middle - reach) * self.size))
+            return slice(start, max(start, min(self.size, int((middle + reach) * self.size) + 2)))
 
-    def ramp(self, distance: Array, frame: Frame, blur: float = 0.0) -> Array:
-        """Coverage: 1 inside, 0 outside, one pixel (or `blur` units of the frame, if more) in between."""
+        rows, columns = pixels(y), pixels(x)
+        return View(frame, (rows, columns), *frame.inverse(self.axis[None, columns], self.axis[rows, None]))
+
+    def ramp(self, distance: Array, frame: Frame, blur: float = 0.0, opacity: float = 1.0) -> Array:
+        """Coverage: `opacity` inside, 0 outside, one pixel (or `blur` units, if more) in between."""
         width = max(1.0 / (self.size * frame.scale), blur)
-        return np.clip(0.5 - distance / width, 0.0, 1.0)
+        return np.clip(0.5 - distance / width, 0.0, 1.0) * opacity
 
     def paint(self, view: View, distance: Array, color: Array, rim: float = 0.4) -> None:
         """Paint a part of the bird; `rim` is how dark its inked edge is."""
-        alpha = self._paint(view, distance, color, rim)
         cover = self.cover[view.window]
-        np.maximum(cover, alpha, out=cover)
+        np.maximum(cover, self._paint(view, distance, color, rim), out=cover)
 
-    def backdrop(
-        self,
-        view: View,
-        distance: Array,
-        color: Array,
-        rim: float = 0.0,
-        opacity: float = 1.0,
-        blur: float = 0.0,
-    ) -> None:
+    def backdrop(self, view: View, distance: Array, color: Array, **look: float) -> None:
         """Paint a thing that is no part of the bird and hides it."""
-        alpha = self._paint(view, distance, color, rim, opacity, blur)
-        self.cover[view.window] *= 1.0 - alpha
+        self.cover[view.window] *= 1.0 - self._paint(view, distance, color, **look)
 
-    def _paint(
-        self, view: View, distance: Array, color: Array, rim: float, opacity: float = 1.0, blur: float = 0.0
-    ) -> Array:
-        alpha = self.ramp(distance, view.frame, blur) * opacity
+    def _paint(self, view: View, distance: Array, color: Array, rim: float = 0.0, **edge: float) -> Array:
+        alpha = self.ramp(distance, view.frame, **edge)
         if rim:
             depth = np.clip(1.0 + distance * (view.frame.scale / 0.014), 0.0, 1.0)
             color = color * (1.0 - rim * depth * depth)
@@ -110,35 +97,7 @@ class Canvas:
         return alpha
 
 
-def norm(x: Array, y: Array) -> Array:
-    return np.sqrt(x * x + y * y)  # exact to the bit everywhere, which the C library's hypot is not
-
-
-def cone(u: Array, v: Array, start: Point, start_radius: float, end: Point, end_radius: float) -> Array:
-    """Distance to a tapered capsule from circle to circle."""
-    eu, ev = end[0] - start[0], end[1] - start[1]
-    u, v = u - start[0], v - start[1]
-    t = np.clip((u * eu + v * ev) / (eu * eu + ev * ev), 0.0, 1.0)
-    return norm(u - eu * t, v - ev * t) - (start_radius + (end_radius - start_radius) * t)
-
-
-def ellipse(u: Array, v: Array, center: Point, ru: float, rv: float) -> Array:
-    return (norm((u - center[0]) / ru, (v - center[1]) / rv) - 1.0) * min(ru, rv)
-
-
-def leaf_shape(u: Array, v: Array, length: float, width: float) -> Array:
-    """Distance to a shape pointed at both ends, from the origin along u."""
-    t = u / length
-    return np.maximum(np.abs(v) - width * 4.0 * t * (1.0 - t), np.maximum(-u, u - length))
-
-
-def blend(a: Array, b: Array, k: float) -> Array:
-    """The union of two distances with a soft crease of width k."""
-    h = np.clip(0.5 + (b - a) * (0.5 / k), 0.0, 1.0)
-    return b + (a - b) * h - k * h * (1.0 - h)
-
-
-def rgb(color: RGB) -> Array:
+def rgb(color: RGB | Array) -> Array:
     return np.array(color, np.float32).reshape(3, 1, 1)
 
 
@@ -150,26 +109,10 @@ def contrast(color: RGB) -> Array:
     return DARK if 0.30 * color[0] + 0.59 * color[1] + 0.11 * color[2] > 0.5 else PALE
 
 
-class Chance:
-    """The random numbers of a scene."""
+def tint(rng: np.random.Generator, spread: float) -> Array:
+    return rgb(spread * (2.0 * rng.random(3) - 1.0))
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
 
-    def between(self, low: float, high: float) -> float:
-        return low + (high - low) * self.rng.random()
-
-    def happens(self, probability: float) -> bool:
-        return self.rng.random() < probability
-
-    def count(self, low: int, high: int) -> int:
-        """From `low` to `high`, both included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def tint(self, spread: float) -> Array:
-        red, green, blue = (spread * (2.0 * self.rng.random() - 1.0) for _ in range(3))
-        return rgb((red, green, blue))
-
-    def pick(self, options: tuple[RGB, ...]) -> Array:
-        """One of the colors, a little off."""
-        return rgb(options[self.count(0, len(options) - 1)]) + self.tint(0.05)
+def pick(rng: np.random.Generator, options: tuple[RGB, ...]) -> Array:
+    """One of the colors, a little off."""
+    return rgb(options[rng.integers(len(options))]) + tint(rng, 0.05)

@@ -1,11 +1,10 @@
 """Dialects: birds whose colors three observers name differently, so that no one network serves all tasks.
 
-The species are told apart by the colors of their parts, which are red, green or blue, and by size. Every
-class is described by one of three observers, and what the first calls red, the second calls green and the
-third blue, and so on around. Pictures do not depend on who describes them; each sentence says whose it is. A
-task is described by one observer throughout (`ZeroShotDataset.groups`), so a network synthesized for it can
-know what the words mean there. One that is the same for all tasks cannot: a linear map from words to what is
-seen finds, over all observers, that a color's word tells little.
+The species differ in size and in the colors of their parts, which are red, green or blue. Every class is
+described by one of three observers, and what the first calls red, the second calls green and the third blue,
+and so on around. Pictures do not depend on the observer, whom each sentence names. A task is described by one
+observer throughout (`ZeroShotDataset.groups`), so a network synthesized for it can know what the words mean
+there. One that is the same for all tasks cannot: over all observers, a color's word tells little.
 
 The first observer describes half of the species, the others a quarter each.
 """
@@ -56,13 +55,10 @@ def make_dialects(preset: str = "default", seed: int = 0, **numbers: int | None)
     Arguments and errors are those of `make_aviary`.
     """
     data = make_aviary(preset, seed, WORLD, **numbers)
-    observers = tuple(_TURNS[k % len(_TURNS)] for k in range(len(data.classes)))
-    texts = tuple(
-        tell(one, observer, np.random.default_rng([seed, WORLD.stream, _TEXT, k]))
-        for k, (one, observer) in enumerate(
-            zip(make_species(len(data.classes), seed, WORLD), observers, strict=True)
-        )
-    )
+    species = make_species(len(data.classes), seed, WORLD)
+    observers = tuple(_TURNS[k % len(_TURNS)] for k in range(len(species)))
+    rngs = [np.random.default_rng([seed, WORLD.stream, _TEXT, k]) for k in range(len(species))]
+    texts = tuple(map(tell, species, observers, rngs))
     hashes = data.hashes | {"text": sha256(*(line for lines in texts for line in lines))}
     return dataclasses.replace(data, texts=texts, groups=observers, hashes=hashes)
 

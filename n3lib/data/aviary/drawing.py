@@ -6,27 +6,14 @@ looks the same at any size. The bird lives in frames of its own (u forward, v up
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from n3lib.data.aviary.canvas import (
-    DARK,
-    PAGE,
-    PALE,
-    Array,
-    Canvas,
-    Chance,
-    Frame,
-    blend,
-    cone,
-    contrast,
-    ellipse,
-    leaf_shape,
-    norm,
-    rgb,
-)  # fmt: skip
+from n3lib.data.aviary.canvas import DARK, PAGE, PALE, Array, Canvas, Frame, contrast, pick, rgb, tint
 from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, check_attributes
+from n3lib.data.aviary.shapes import blend, cone, ellipse, leaf_shape, norm
 from n3lib.data.aviary.worlds import Build, Point, World, find_world
 from n3lib.io.errors import N3Error
 
@@ -43,16 +30,11 @@ def draw(
     The same `rng` state gives the same scene for any attributes and any size, so that one attribute can be
     edited with all else equal.
 
-    Args:
-        size: height and width in pixels.
-
     Returns:
-        uint8 array `(size, size, 3)`. Between platforms a value may differ by one level (the C library's
-        sines).
+        uint8 array `(size, size, 3)`, equal on all platforms to one level (of the C library's sines).
 
     Raises:
-        N3Error: an attribute is missing or not of this world, the size is not positive, or the world is
-            unknown.
+        N3Error: an attribute is missing or not of this world, `size` is not positive, or no such world.
     """
     return draw_with_mask(attributes, rng, size, world)[0]
 
@@ -63,15 +45,14 @@ def draw_with_mask(
     """The picture of `draw` and the bird's visible pixels, a boolean array `(size, size)`."""
     world = find_world(world)
     check_attributes(attributes)
-    for name in attributes:
+    for name, value in attributes.items():
         known = world.palette if name in COLOR_ATTRIBUTES else world.values[name]
-        if attributes[name] not in known:
-            problem = f"the world {world.name} has no {name} {attributes[name]!r}"
-            raise N3Error(problem, f"Use one of {', '.join(known)}")
+        if value not in known:
+            raise N3Error(f"the world {world.name} has no {name} {value!r}", f"Use one of {', '.join(known)}")
     if size < 1:
         raise N3Error(f"a picture cannot be {size} pixels wide", "Give a positive size")
     canvas = Canvas(size)
-    _scene(canvas, attributes, world, Chance(rng))
+    _scene(canvas, attributes, world, rng)
     noise = rng.standard_normal((3, size, size), dtype=np.float32)
     noise *= 0.006 + 0.014 * rng.random()
     canvas.image += noise
@@ -79,18 +60,19 @@ def draw_with_mask(
     return np.ascontiguousarray(levels.transpose(1, 2, 0)), canvas.cover > 0.5
 
 
-def _scene(canvas: Canvas, attributes: Mapping[str, str], world: World, chance: Chance) -> None:
+def _scene(canvas: Canvas, attributes: Mapping[str, str], world: World, rng: np.random.Generator) -> None:
     """Background, bird, foreground, light. Nothing here may draw a random number because of an attribute."""
-    between = chance.between
+    between = rng.uniform
     plumage = {}
     for name in COLOR_ATTRIBUTES:  # individuals differ a little
         tone = between(0.93, 1.06)
-        plumage[name] = np.clip(rgb(world.palette[attributes[name]]) * tone + chance.tint(0.025), 0.0, 1.0)
-    marks = {name: contrast(world.palette[attributes[name]]) for name in ("breast", "wing")}
+        plumage[name] = np.clip(rgb(world.palette[attributes[name]]) * tone + tint(rng, 0.025), 0.0, 1.0)
+    for name in ("breast", "wing"):
+        plumage[f"marks of {name}"] = contrast(world.palette[attributes[name]])
 
     build = world.builds[attributes["build"]]
     scale = world.scales[attributes["size"]] * between(0.95, 1.05)
-    facing = 1.0 if chance.happens(0.5) else -1.0
+    facing = 1.0 if rng.random() < 0.5 else -1.0
     drop = 0.22 * (0.4 - build.leg) * scale  # the shorter the legs, the lower the body
     center = (0.5 + between(-0.06, 0.06) - 0.02 * facing, 0.51 + drop + between(-0.04, 0.04))
     stand = Frame(center, (facing * scale, 0.0, 0.0, -scale))
@@ -98,14 +80,14 @@ def _scene(canvas: Canvas, attributes: Mapping[str, str], world: World, chance: 
     body = stand.child(0.0, 0.0, tilt)
     foot = (-0.02, -(build.breast[2] * 0.86 + build.leg))
 
-    _background(canvas, world, chance)
-    if chance.happens(world.branch):
-        _branch(canvas, stand.at(*foot), world, chance)
+    _background(canvas, world, rng)
+    if rng.random() < world.branch:
+        _branch(canvas, stand.at(*foot), world, rng)
     else:
-        _ground(canvas, stand.at(*foot), world, chance)
+        _ground(canvas, stand.at(*foot), world, rng)
 
     tail = body.child(build.rump[0] + 0.04, build.rump[1], 180.0 + between(-16.0, 12.0))
-    nod, peer, back = between(-14.0, 16.0), between(-0.04, 0.05), chance.happens(world.look_back)
+    nod, peer, back = between(-14.0, 16.0), between(-0.04, 0.05), rng.random() < world.look_back
     radius = build.head[2]
     skull = (build.head[0] + peer - (0.05 if back else 0.0), build.head[1] + between(-0.04, 0.03))
     # Heads stay nearly level whatever the body does: birds keep their eyes on the horizon.
@@ -115,56 +97,54 @@ def _scene(canvas: Canvas, attributes: Mapping[str, str], world: World, chance: 
     _tail(canvas, tail, attributes["tail_shape"], plumage["tail"])
     if attributes["crest"] == "crested":
         _crest(canvas, head, radius, plumage["crown"])
-    _body(canvas, body, build, skull, attributes["pattern"], plumage, marks["breast"])
+    _body(canvas, body, build, skull, attributes["pattern"], plumage)
     _crown(canvas, head, radius, plumage["crown"])
-    _wing(canvas, body, build, attributes["wing_bars"], plumage["wing"], marks["wing"], between(-5.0, 4.0))
+    _wing(canvas, body, build, attributes["wing_bars"], plumage, between(-5.0, 4.0))
     _bill(canvas, head, radius, attributes["bill_shape"], plumage["bill"])
     _eye(canvas, head, radius, attributes["eye_mark"])
 
     side = between(-0.5, 0.5)  # shade the whole bird from the lit side to the dark one, and below
     x, y = (canvas.axis[None, :] - center[0]) * (side / scale), (canvas.axis[:, None] - center[1]) / scale
     canvas.image *= 1.0 + canvas.cover * np.clip(0.20 * (x - y) - 0.04, -0.24, 0.16)
-    if chance.happens(0.3):  # a leaf near the lens
+    if rng.random() < 0.3:  # a leaf near the lens
         leaf = PAGE.child(between(0.1, 0.9), between(0.62, 1.0), between(0.0, 360.0))
-        view = canvas.view(leaf, 0.11, 0.0, 0.13)
-        canvas.backdrop(
-            view, leaf_shape(view.u, view.v, 0.22, 0.035), chance.pick(world.foliage) * 0.8, rim=0.25
-        )
-    light, warmth, tint = between(0.88, 1.1), between(-0.05, 0.05), between(-0.02, 0.02)
-    canvas.image *= rgb((light * (1.0 + warmth), light * (1.0 + tint), light * (1.0 - warmth)))
+        view, color = canvas.view(leaf, 0.11, 0.0, 0.13), pick(rng, world.foliage) * 0.8
+        canvas.backdrop(view, leaf_shape(view.u, view.v, 0.22, 0.035), color, rim=0.25)
+    light, warmth, green = between(0.88, 1.1), between(-0.05, 0.05), between(-0.02, 0.02)
+    canvas.image *= rgb((light * (1.0 + warmth), light * (1.0 + green), light * (1.0 - warmth)))
 
 
-def _background(canvas: Canvas, world: World, chance: Chance) -> None:
-    between = chance.between
-    top, bottom = (rgb(color) for color in world.skies[chance.count(0, len(world.skies) - 1)])
+def _background(canvas: Canvas, world: World, rng: np.random.Generator) -> None:
+    between = rng.uniform
+    top, bottom = (rgb(color) for color in world.skies[rng.integers(len(world.skies))])
     canvas.image[:] = top + canvas.axis[:, None] * (bottom - top)
     sun, r, glare = (between(0.05, 0.95), between(0.0, 0.35)), between(0.05, 0.13), between(0.0, 0.75)
     view = canvas.view(PAGE, *sun, 2.2 * r)
     canvas.backdrop(view, ellipse(view.u, view.v, sun, r, r), rgb((1.0, 0.98, 0.88)), opacity=glare, blur=r)
     for layer in range(2):  # far hills
         base, swing, phase = between(0.55, 0.72) + 0.12 * layer, between(0.02, 0.06), between(0.0, 6.28)
-        color = 0.5 * chance.pick(world.foliage) + (0.40 - 0.14 * layer) * bottom + 0.05 + 0.07 * layer
+        color = 0.5 * pick(rng, world.foliage) + (0.40 - 0.14 * layer) * bottom + 0.05 + 0.07 * layer
         ridge = base + swing * np.sin(between(4.0, 9.0) * canvas.axis + phase)
         alpha = np.clip((canvas.axis[:, None] - ridge) * 40.0, 0.0, 1.0)
         canvas.image += alpha * (color - canvas.image)
-    for _ in range(chance.count(4, 8)):  # leaves out of focus
+    for _ in range(rng.integers(4, 9)):  # leaves out of focus
         spot, r = (between(0.0, 1.0), between(0.0, 1.0)), between(0.05, 0.17)
         view = canvas.view(PAGE, *spot, 1.3 * r)
         blob = ellipse(view.u, view.v, spot, r, r * between(0.8, 1.1))
-        canvas.backdrop(view, blob, chance.pick(world.foliage), opacity=between(0.2, 0.6), blur=0.35 * r)
+        canvas.backdrop(view, blob, pick(rng, world.foliage), opacity=between(0.2, 0.6), blur=0.35 * r)
 
 
-def _branch(canvas: Canvas, foot: Point, world: World, chance: Chance) -> None:
-    between = chance.between
+def _branch(canvas: Canvas, foot: Point, world: World, rng: np.random.Generator) -> None:
+    between = rng.uniform
     perch = Frame(foot, (1.0, 0.0, 0.0, -1.0)).child(0.0, 0.0, between(-12.0, 12.0))
-    thick, bow, bark = between(0.018, 0.028), between(-0.12, 0.12), chance.pick(world.perches)
-    for _ in range(chance.count(2, 5)):
+    thick, bow, bark = between(0.018, 0.028), between(-0.12, 0.12), pick(rng, world.perches)
+    for _ in range(rng.integers(2, 6)):
         at, side, length = between(-0.55, 0.55), between(25.0, 75.0), between(0.10, 0.18)
-        side = -side if chance.happens(0.5) else side
-        twig = perch.child(at, bow * at * at - thick, side, mirror=chance.happens(0.5))
+        side = -side if rng.random() < 0.5 else side
+        twig = perch.child(at, bow * at * at - thick, side, mirror=rng.random() < 0.5)
         view = canvas.view(twig, length / 2, 0.0, length * 0.7)
         vein = 1.0 + 0.10 * np.sign(view.v) - 0.25 * np.exp(np.abs(view.v) * (-8.0 / length))
-        color = chance.pick(world.foliage) * 0.85 * vein
+        color = pick(rng, world.foliage) * 0.85 * vein
         canvas.backdrop(view, leaf_shape(view.u, view.v, length, length * 0.2), color, rim=0.3)
     view = canvas.view(perch, 0.0, 0.0, 1.2)
     across = view.v - bow * view.u * view.u + thick
@@ -172,18 +152,23 @@ def _branch(canvas: Canvas, foot: Point, world: World, chance: Chance) -> None:
     canvas.backdrop(view, np.abs(across) - thick * (1.0 - 0.25 * view.u), bark * grain, rim=0.35)
 
 
-def _ground(canvas: Canvas, foot: Point, world: World, chance: Chance) -> None:
-    between = chance.between
-    slope, bow, color = between(-0.12, 0.12), between(-0.2, 0.25), chance.pick(world.grounds)
+def _ground(canvas: Canvas, foot: Point, world: World, rng: np.random.Generator) -> None:
+    between = rng.uniform
+    slope, bow, color = between(-0.12, 0.12), between(-0.2, 0.25), pick(rng, world.grounds)
+
+    def level(x: Any) -> Any:
+        return foot[1] + slope * (x - foot[0]) + bow * (x - foot[0]) ** 2
+
     view = canvas.view(PAGE, 0.5, 0.5, 1.0)
     x, y = view.u, view.v
-    depth = y - (foot[1] + slope * (x - foot[0]) + bow * (x - foot[0]) ** 2)
+    depth = y - level(x)
     turf = 1.02 - 0.55 * depth + 0.03 * np.sin(43.0 * x + 11.0 * y) * np.sin(57.0 * y - 13.0 * x)
     canvas.backdrop(view, -0.012 - depth, color * turf, rim=0.15)
-    for _ in range(chance.count(5, 11)):  # blades of grass
+    for _ in range(rng.integers(5, 12)):  # blades of grass
         at, length = between(0.0, 1.0), between(0.07, 0.14)
-        root = foot[1] + slope * (at - foot[0]) + bow * (at - foot[0]) ** 2 + between(-0.02, 0.16)
-        blade = Frame((at, root), (1.0, 0.0, 0.0, -1.0)).child(0.0, 0.0, between(60.0, 120.0))
+        blade = Frame((at, level(at) + between(-0.02, 0.16)), (1.0, 0.0, 0.0, -1.0)).child(
+            0.0, 0.0, between(60.0, 120.0)
+        )
         view = canvas.view(blade, length / 2, 0.0, length * 0.6)
         shape = cone(view.u, view.v, (0.0, 0.0), 0.009, (length, 0.0), 0.001)
         canvas.backdrop(view, shape, color * between(0.62, 0.95))
@@ -227,13 +212,7 @@ def _crest(canvas: Canvas, head: Frame, radius: float, color: Array) -> None:
 
 
 def _body(
-    canvas: Canvas,
-    body: Frame,
-    build: Build,
-    skull: Point,
-    pattern: str,
-    plumage: Mapping[str, Array],
-    mark: Array,
+    canvas: Canvas, body: Frame, build: Build, skull: Point, pattern: str, plumage: Mapping[str, Array]
 ) -> None:
     """Trunk, neck and head in one silhouette, painted with back, breast, pattern and belly."""
     bu, bv, br = build.breast
@@ -255,7 +234,9 @@ def _body(
     under, low = canvas.ramp(bow - s, body, 0.05), canvas.ramp(0.56 - t - 0.3 * s, body, 0.05)
     breast = plumage["breast"]
     if pattern != "plain":
-        breast = breast + canvas.ramp(_marks(pattern, u, v), body, 0.025) * (mark - breast)
+        breast = breast + canvas.ramp(_marks(pattern, u, v), body, 0.025) * (
+            plumage["marks of breast"] - breast
+        )
     color = plumage["back"] + under * (breast + low * (plumage["belly"] - breast) - plumage["back"])
     canvas.paint(view, outline, color, rim=0.45)
 
@@ -280,7 +261,7 @@ def _crown(canvas: Canvas, head: Frame, radius: float, color: Array) -> None:
 
 
 def _wing(
-    canvas: Canvas, body: Frame, build: Build, bars: str, color: Array, mark: Array, droop: float
+    canvas: Canvas, body: Frame, build: Build, bars: str, plumage: Mapping[str, Array], droop: float
 ) -> None:
     bu, bv, br = build.breast
     ru, rv, _ = build.rump
@@ -291,10 +272,12 @@ def _wing(
     view = canvas.view(wing, run / 2, 0.0, run * 0.5 + width)
     u, v = view.u, view.v - 0.25 * view.u * (view.u - run)  # u from shoulder to tip, v down the flank, bowed
     quills = (np.sin(60.0 * (v + 0.25 * u)) > 0.75) * np.clip((u - 0.35 * run) * 12.0, 0.0, 1.0)
-    paint = color * (1.0 - 0.22 * quills - 0.20 * np.clip(u / run, 0.0, 1.0))
+    paint = plumage["wing"] * (1.0 - 0.22 * quills - 0.20 * np.clip(u / run, 0.0, 1.0))
     along = u + 0.5 * v * v / width
     for at in {"none": (), "one": (0.20,), "two": (0.20, 0.46)}[bars]:
-        paint = paint + canvas.ramp(np.abs(along - at * run) - 0.032, wing) * (mark - paint)
+        paint = paint + canvas.ramp(np.abs(along - at * run) - 0.032, wing) * (
+            plumage["marks of wing"] - paint
+        )
     canvas.paint(view, cone(u, v, (0.0, 0.0), width, (run, 0.0), 0.012), paint, rim=0.5)
 
 
@@ -303,11 +286,8 @@ def _bill(canvas: Canvas, head: Frame, radius: float, shape: str, color: Array) 
     view = canvas.view(head.child(radius * 0.90, -0.02, 0.0), length / 2, -0.05, length * 0.75)
     _, _, u, v = view
     thickness = depth * (1.0 - (0.75 if shape == "hooked" else 1.0) * np.clip(u / length, 0.0, 1.0))
-    bent = v
-    if shape == "hooked":
-        bent = v + 6.5 * np.maximum(u - 0.13, 0.0) ** 2
-    elif shape == "decurved":
-        bent = v + 1.15 * u * u
+    bend = {"hooked": 6.5 * np.maximum(u - 0.13, 0.0) ** 2, "decurved": 1.15 * u * u}
+    bent = v + bend.get(shape, 0.0)
     outline = np.maximum(np.abs(bent) - thickness, np.maximum(-u - 0.05, u - length)) * 0.9
     canvas.paint(view, outline, color * (1.0 + 0.12 * np.sign(v)))
 

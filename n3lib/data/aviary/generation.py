@@ -51,26 +51,20 @@ def make_aviary(
     n_eval = sizes["test"] + sizes["val"]
     species = make_species(n_eval + sizes["train"], seed, world)
     counts = [sizes["eval_images"]] * n_eval + [sizes["train_images"]] * sizes["train"]
-    labels = np.repeat(np.arange(len(species), dtype=np.int64), counts)
+    ids = tuple(range(len(species)))
+    labels = np.repeat(np.array(ids, dtype=np.int64), counts)
     # "accounts": descriptions per species, always one; older datasets have it in their hash.
     settings = {**sizes, "seed": seed, "world": repr(world), "accounts": 1, "version": VERSION}
     generator = sha256("aviary", json.dumps(settings, sort_keys=True))
-    first = np.cumsum([0, *counts])
+    plan = [(k, image) for k in ids for image in range(counts[k])]
 
     def make(row: int) -> np.ndarray:
-        k = int(labels[row])
-        return picture(species[k], k, row - int(first[k]), seed, sizes["size"], world)
+        k, image = plan[row]
+        return picture(species[k], k, image, seed, sizes["size"], world)
 
-    images = cached_images(generator, len(labels), sizes["size"], make, "drawing birds")
-    ids = tuple(range(len(species)))
+    images = cached_images(generator, len(plan), sizes["size"], make, "drawing birds")
     split = Split("aviary", train=ids[n_eval:], val=ids[sizes["test"] : n_eval], test=ids[: sizes["test"]])
+    names, texts = tuple(one.name for one in species), tuple(one.sentences for one in species)
     text = sha256(*(part for one in species for part in (one.name, *one.sentences)))
-    return ZeroShotDataset(
-        world.name,
-        tuple(one.name for one in species),
-        tuple(one.sentences for one in species),
-        images,
-        labels,
-        split,
-        {"text": text, "generator": generator},
-    )
+    hashes = {"text": text, "generator": generator}
+    return ZeroShotDataset(world.name, names, texts, images, labels, split, hashes)

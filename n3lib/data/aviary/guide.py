@@ -1,14 +1,16 @@
 """The words of the aviary: how a field guide calls each value of a bird's fifteen attributes (`words.json`).
 
 No word says two things: colors share their words among the parts of the body, and no word means two colors.
-Wordings of the other attributes are adjectives, except for wing bars, eye marks and crests, which are
-phrases. The fillers are words of these phrases that say nothing by themselves, or name a part of the body and
-not its look. Habitats and behaviors say nothing about looks.
+The other attributes have adjectives, or phrases in the case of wing bars, eye marks and crests. The fillers
+are words of these phrases that say nothing by themselves, or name a part of the body and not its look.
+Habitats and behaviors say nothing about looks.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json
@@ -24,10 +26,7 @@ BEHAVIORS: list[str] = WORDS["behaviors"]
 
 
 def words_for(attribute: str, value: str) -> set[str]:
-    """All words, in lower case, with which a description may say that `attribute` has `value`.
-
-    A description of a bird always holds at least one of them for each of its attributes. Colors share their
-    words among the parts of the body, so `words_for("crown", "red") == words_for("tail", "red")`.
+    """The words, in lower case, of which any description of a bird with this `value` holds at least one.
 
     Raises:
         N3Error: unknown attribute or value.
@@ -38,8 +37,7 @@ def words_for(attribute: str, value: str) -> set[str]:
 
 def check_attributes(attributes: Mapping[str, str]) -> None:
     """Refuse attributes that cannot be described or drawn."""
-    wanted = (*COLOR_ATTRIBUTES, *SHAPE_WORDS)
-    missing = [name for name in wanted if name not in attributes]
+    missing = [name for name in (*COLOR_ATTRIBUTES, *SHAPE_WORDS) if name not in attributes]
     if missing:
         raise N3Error(f"the bird has no {', '.join(missing)}", "Give all fifteen attributes, see ATTRIBUTES")
     for name in attributes:
@@ -47,14 +45,14 @@ def check_attributes(attributes: Mapping[str, str]) -> None:
 
 
 def wordings(attribute: str, value: str) -> list[str]:
-    """All phrases with which a description may say that `attribute` has `value`.
-
-    Raises:
-        N3Error: unknown attribute or value.
-    """
-    if attribute not in COLOR_ATTRIBUTES and attribute not in SHAPE_WORDS:
+    """All phrases that say that `attribute` has `value`; an N3Error if either is unknown."""
+    table = COLOR_WORDS if attribute in COLOR_ATTRIBUTES else SHAPE_WORDS.get(attribute)
+    if table is None:
         raise N3Error(f"a bird has no attribute {attribute!r}", "Use one of ATTRIBUTES")
-    table = COLOR_WORDS if attribute in COLOR_ATTRIBUTES else SHAPE_WORDS[attribute]
     if value not in table:
         raise N3Error(f"{attribute} cannot be {value!r}", f"Use one of {', '.join(table)}")
     return table[value]
+
+
+def choose(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

@@ -9,12 +9,13 @@ k only on the seed, the world, k and i. Attributes and text are the same everywh
 level between platforms, whose C libraries round sines differently.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from n3lib.data.aviary.drawing import draw
-from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, WORDS
+from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, WORDS, choose
 from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS, World, find_world
 from n3lib.io.errors import N3Error
@@ -22,8 +23,7 @@ from n3lib.io.errors import N3Error
 # What a bird of the field guide can be; `WORLDS[name].values` says the same of any world.
 ATTRIBUTES: dict[str, tuple[str, ...]] = dict(WORLDS["aviary"].values)
 
-# Streams keep the random numbers of the parts of a world apart: a change in one leaves the others as they
-# are.
+# Streams keep the random numbers of the parts of a world apart: a change in one leaves the others.
 _FAMILY, _SPECIES, _NAME, _TEXT, _IMAGE = range(5)
 
 _NEW_FAMILY = 0.18  # so a family has five or six species on average
@@ -32,7 +32,6 @@ _FAMILY_COLORS = 2
 _LIKE_FAMILY = 0.3  # how often a species keeps its family's value of any other attribute
 _LIKE_NEIGHBOR = {"wing": "back", "tail": "wing", "belly": "breast"}  # often of one color, as in real birds
 _TRIES = 500
-_NAMES = WORDS["names"]
 
 
 @dataclass(frozen=True)
@@ -57,30 +56,23 @@ def make_species(count: int, seed: int = 0, world: str | World = "aviary") -> li
 
     Two species differ in at least two attributes (in one, when the world grows crowded).
 
-    Args:
-        seed: a nonnegative integer; other seeds give other guides.
-        world: a name in `WORLDS` or a `World`.
-
     Raises:
-        N3Error: unknown world, a count below one, a negative seed, or more species than there are
-            combinations.
+        N3Error: unknown world, a count below one, a negative seed, or too many species for the world.
     """
     world = find_world(world)
     check_positive(count=count)
     if seed < 0:
         raise N3Error(f"the seed cannot be {seed}", "Give a seed of 0 or more")
-    names = list(world.values)
     tied = {attribute for attribute, _ in world.ties}
-    combinations = int(np.prod([float(len(world.values[name])) for name in names if name not in tied]))
+    combinations = math.prod(len(values) for name, values in world.values.items() if name not in tied)
     if count > combinations:
         raise N3Error(
             f"the world {world.name} has {combinations} combinations of attributes, but {count} species",
             "Ask for at most that many",
         )
-    codes = np.empty((count, len(names)), np.int64)
+    codes = np.empty((count, len(world.values)), np.int64)
     families: list[int] = []
-    used: set[str] = set()
-    result = []
+    result: list[Species] = []
     for k in range(count):
         rng = np.random.default_rng([seed, world.stream, _SPECIES, k])
         for attempt in range(_TRIES):
@@ -88,18 +80,18 @@ def make_species(count: int, seed: int = 0, world: str | World = "aviary") -> li
             if family and rng.random() >= _NEW_FAMILY:
                 family = int(rng.integers(0, family))
             attributes = _draw_attributes(world, seed, family, rng)
-            code = [world.values[name].index(attributes[name]) for name in names]
-            nearest = (codes[:k] != code).sum(axis=1).min(initial=len(names))
+            codes[k] = [values.index(attributes[name]) for name, values in world.values.items()]
+            nearest = (codes[:k] != codes[k]).sum(axis=1).min(initial=codes.shape[1])
             if nearest >= (2 if attempt < _TRIES // 2 else 1):
                 break
         else:
             raise N3Error(
                 f"no room for species {k} in the world {world.name}", f"Ask for {k} species or fewer"
             )
-        codes[k] = code
         families.append(family)
         sentences = describe(attributes, np.random.default_rng([seed, world.stream, _TEXT, k, 0]))
-        name = _invent_name(np.random.default_rng([seed, world.stream, _NAME, k]), used)
+        rng = np.random.default_rng([seed, world.stream, _NAME, k])
+        name = _invent_name(rng, {one.name for one in result})
         result.append(Species(name, family, attributes, tuple(sentences)))
     return result
 
@@ -108,8 +100,7 @@ def picture(
     species: Species, number: int, image: int, seed: int = 0, size: int = 64, world: str | World = "aviary"
 ) -> np.ndarray:
     """Image `image` of species `number` (its index in the list), uint8 `(size, size, 3)`."""
-    world = find_world(world)
-    rng = np.random.default_rng([seed, world.stream, _IMAGE, number, image])
+    rng = np.random.default_rng([seed, find_world(world).stream, _IMAGE, number, image])
     return draw(species.attributes, rng, size, world)
 
 
@@ -123,11 +114,11 @@ def check_positive(**numbers: int) -> None:
 def _draw_attributes(world: World, seed: int, family: int, rng: np.random.Generator) -> dict[str, str]:
     """A member of the family: its shapes and some colors, the rest its own or, now and then, the family's."""
     origin = np.random.default_rng([seed, world.stream, _FAMILY, family])
-    shared = {name: values[int(origin.integers(0, len(values)))] for name, values in world.values.items()}
-    kept = [COLOR_ATTRIBUTES[int(i)] for i in origin.permutation(len(COLOR_ATTRIBUTES))[:_FAMILY_COLORS]]
+    shared = {name: choose(values, origin) for name, values in world.values.items()}
+    kept = [COLOR_ATTRIBUTES[i] for i in origin.permutation(len(COLOR_ATTRIBUTES))[:_FAMILY_COLORS]]
     attributes: dict[str, str] = {}
     for name, values in world.values.items():
-        own, like, neighborly = values[int(rng.integers(0, len(values)))], rng.random(), rng.random()
+        own, like, neighborly = choose(values, rng), rng.random(), rng.random()
         if name in _FAMILY_SHAPES or name in kept or like < _LIKE_FAMILY:
             own = shared[name]
         elif name in _LIKE_NEIGHBOR and neighborly < 0.3:
@@ -140,15 +131,10 @@ def _draw_attributes(world: World, seed: int, family: int, rng: np.random.Genera
 
 def _invent_name(rng: np.random.Generator, used: set[str]) -> str:
     """A name no other species has. The kind is drawn apart from the family: names must not tell of looks."""
-
-    def choose(words: list[str]) -> str:
-        return words[int(rng.integers(0, len(words)))]
-
-    first, second = _NAMES["places"]
+    words = WORDS["names"]
     while True:
-        place = choose(first) + choose(second) + ("'s" if rng.random() < 0.5 else "")
-        habit = choose(_NAMES["habits"]) + " " if rng.random() < 0.5 else ""
-        name = f"{place} {habit}{choose(_NAMES['kinds'])}"
-        if name not in used:
-            used.add(name)
+        place = "".join(choose(syllables, rng) for syllables in words["places"])
+        place += "'s" if rng.random() < 0.5 else ""
+        habit = choose(words["habits"], rng) + " " if rng.random() < 0.5 else ""
+        if (name := f"{place} {habit}{choose(words['kinds'], rng)}") not in used:
             return name

@@ -1,9 +1,9 @@
 """The English of the aviary: what a field guide says about a bird whose attributes are known.
 
-A bird has fifteen attributes (see `n3lib.data.aviary.species.ATTRIBUTES`), described in units of one part
-of the body each, and every unit can be worded as a noun phrase ("a rufous cap"), a clause ("the crown is
-rufous") or a note ("crown rufous"). A description shuffles the units, gathers them into sentences and words
-each at random, so that two authors rarely write alike, yet no attribute is ever left out.
+A bird has fifteen attributes (`n3lib.data.aviary.species.ATTRIBUTES`), described in units of one part of the
+body each, and every unit can be worded as a noun phrase ("a rufous cap"), a clause ("the crown is rufous") or
+a note ("crown rufous"). A description shuffles the units, gathers them into sentences and words each at
+random, so that two authors rarely write alike, yet no attribute is ever left out.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from n3lib.data.aviary.guide import BEHAVIORS, HABITATS, WORDS, check_attributes, wordings
+from n3lib.data.aviary.guide import BEHAVIORS, HABITATS, WORDS, check_attributes, choose, wordings
 
 _PHRASES = ("eye_mark", "crest")  # their words are phrases already: "a bold eyebrow"
 # The attribute that goes with the color of a part.
@@ -22,8 +22,7 @@ def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[st
     """One author's account of a bird: 6 to 9 sentences that describe every attribute.
 
     Args:
-        attributes: a value for each of the fifteen attributes; edit a species' values to describe another
-            bird.
+        attributes: a value for each of the fifteen; edit a species' values to describe another bird.
         rng: chooses words, order and sentences, and nothing else.
 
     Returns:
@@ -33,14 +32,14 @@ def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[st
         N3Error: an attribute is missing or has an unknown value.
     """
     check_attributes(attributes)
-    size, build = _word("size", attributes["size"], rng), _word("build", attributes["build"], rng)
+    size, build = _word("size", attributes, rng), _word("build", attributes, rng)
     units = ["crown", "crest", "eye_mark", "back", "breast", "belly", "wing", "tail", "bill"]
     if attributes["breast"] == attributes["belly"] and rng.random() < 0.5:
         units[4:6] = ["underparts"]
     units = [units[i] for i in rng.permutation(len(units))]
 
     lead = int(rng.integers(0, 3))
-    opening = _choose(WORDS["openings" if lead else "bare openings"], rng)
+    opening = choose(WORDS["openings" if lead else "bare openings"], rng)
     rest = _join([_noun_phrase(unit, attributes, rng) for unit in units[:lead]])
     sentences = [opening.format(size=size, build=build, rest=rest)]
     units = units[lead:]
@@ -49,19 +48,16 @@ def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[st
         units = units[length:]
     if rng.random() < 0.4:  # some authors come to the size late
         sentences.append(sentences.pop(0))
-    extras = [_choose(HABITATS, rng), _choose(BEHAVIORS, rng)]
+    extras = [choose(HABITATS, rng), choose(BEHAVIORS, rng)]
     keep = int(rng.integers(0, 3))
     for extra in extras if keep == 2 else extras[keep : keep + 1]:
         sentences.insert(int(rng.integers(1, len(sentences) + 1)), extra)
-    return [_tidy(sentence) for sentence in sentences]
+    articles = [re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", sentence) for sentence in sentences]
+    return [sentence[0].upper() + sentence[1:] for sentence in articles]
 
 
-def _choose(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(0, len(options)))]
-
-
-def _word(attribute: str, value: str, rng: np.random.Generator) -> str:
-    return _choose(wordings(attribute, value), rng)
+def _word(attribute: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+    return choose(wordings(attribute, attributes[attribute]), rng)
 
 
 def _chunks(count: int, rng: np.random.Generator) -> list[int]:
@@ -70,7 +66,7 @@ def _chunks(count: int, rng: np.random.Generator) -> list[int]:
     lengths = [1] * pieces
     for _ in range(count - pieces):
         open_ones = [i for i, length in enumerate(lengths) if length < 3]
-        lengths[open_ones[int(rng.integers(0, len(open_ones)))]] += 1
+        lengths[open_ones[rng.integers(len(open_ones))]] += 1
     return lengths
 
 
@@ -79,12 +75,11 @@ def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.rando
     if form == 4 and len(units) == 1 and units[0] in _PHRASES:
         form = 0  # "With a tufted head." is no sentence
     if form < 2:
-        return _choose(WORDS["leads"], rng).format(
-            _join([_noun_phrase(unit, attributes, rng) for unit in units])
-        )
+        lead = choose(WORDS["leads"], rng)
+        return lead.format(_join([_noun_phrase(unit, attributes, rng) for unit in units]))
     if form < 4:
         clauses = [_clause(unit, attributes, rng) for unit in units]
-        link = _choose((", and ", ", while ", "; "), rng)
+        link = choose((", and ", ", while ", "; "), rng)
         return ", ".join(clauses[:-1]) + link * (len(clauses) > 1) + clauses[-1] + "."
     return "; ".join(_note(unit, attributes, rng) for unit in units) + "."
 
@@ -92,38 +87,33 @@ def _sentence(units: Sequence[str], attributes: Mapping[str, str], rng: np.rando
 def _noun_phrase(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `a rufous cap`."""
     if unit in _PHRASES:
-        return _word(unit, attributes[unit], rng)
+        return _word(unit, attributes, rng)
     part, color, shape = _facts(unit, attributes, rng)
     if unit == "wing":
         bars = attributes["wing_bars"] != "none"
         return f"{color} {part} with {shape}" if bars else f"{shape} {color} {part}"
-    plural = "" if unit == "underparts" else "a "
+    article = "" if unit == "underparts" else "a "
     if shape and rng.random() < 0.3:
-        return f"{plural}{color}, {shape} {part}"
-    return f"{plural}{shape + ' ' if shape else ''}{color} {part}"
+        return f"{article}{color}, {shape} {part}"
+    return f"{article}{shape + ' ' if shape else ''}{color} {part}"
 
 
 def _clause(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `the crown is rufous`."""
     if unit in _PHRASES:
-        return _choose(("the bird has", "it has", "there is"), rng) + " " + _word(unit, attributes[unit], rng)
+        return choose(WORDS["phrase clauses"], rng) + " " + _word(unit, attributes, rng)
     part, color, shape = _facts(unit, attributes, rng)
-    verb = "are" if unit in ("wing", "underparts") else "is"
+    kind = "back" if unit == "back" else "shape" if shape else "color"
     if unit == "wing" and attributes["wing_bars"] != "none":
-        options: tuple[str, ...] = ("the wings are {c}, crossed by {s}", "the {c} wings bear {s}")
-    elif shape:
-        options = ("the {p} {v} {c} and {s}", "the {c} {p} {v} {s}", "the {s} {p} {v} {c}")
-    elif unit == "back":
-        options = ("the {p} {v} {c}", "it is {c} on the {p}", "the nape and {p} are {c}")
-    else:
-        options = ("the {p} {v} {c}", "it is {c} on the {p}", "the bird wears {c} on the {p}")
-    return _choose(options, rng).format(p=part, c=color, s=shape, v=verb)
+        kind = "wing bars"
+    verb = "are" if unit in ("wing", "underparts") else "is"
+    return choose(WORDS["clauses"][kind], rng).format(part=part, color=color, shape=shape, verb=verb)
 
 
 def _note(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
     """For example `crown rufous`, as in the briefest of guides."""
     if unit in _PHRASES:
-        return "with " + _word(unit, attributes[unit], rng)
+        return "with " + _word(unit, attributes, rng)
     part, color, shape = _facts(unit, attributes, rng)
     if unit == "wing" and attributes["wing_bars"] != "none":
         return f"{part} {color} with {shape}"
@@ -133,21 +123,15 @@ def _note(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) ->
 def _facts(unit: str, attributes: Mapping[str, str], rng: np.random.Generator) -> tuple[str, str, str]:
     """The words for a part, its color and, where it has one, its shape or marking."""
     key = "breast" if unit == "underparts" else unit
-    part = unit if unit == "underparts" else _choose(WORDS["parts"][unit], rng)
-    color = _word(key, attributes[key], rng)
+    part = unit if unit == "underparts" else choose(WORDS["parts"][unit], rng)
+    color = _word(key, attributes, rng)
     if key not in _SHAPES:
         return part, color, ""
-    shape = _word(_SHAPES[key], attributes[_SHAPES[key]], rng)
+    shape = _word(_SHAPES[key], attributes, rng)
     if key == "breast" and attributes["pattern"] != "plain":
-        shape = _choose(("", "boldly ", "heavily ", "clearly "), rng) + shape
+        shape = choose(("", "boldly ", "heavily ", "clearly "), rng) + shape
     return part, color, shape
 
 
 def _join(phrases: Sequence[str]) -> str:
     return " and ".join([", ".join(phrases[:-1])] * (len(phrases) > 1) + list(phrases[-1:]))
-
-
-def _tidy(sentence: str) -> str:
-    """Mend the articles and begin with a capital."""
-    sentence = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", sentence)
-    return sentence[0].upper() + sentence[1:]

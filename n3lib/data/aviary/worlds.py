@@ -28,18 +28,16 @@ class Build:
 
 @dataclass(frozen=True)
 class World:
-    """What there is to draw: one renderer, another parameter set.
+    """What there is to draw; the hash of a dataset depends on all of it.
 
     Attributes:
-        name: such as `aviary`.
         stream: keeps the random numbers of worlds apart; no two worlds share it.
         values: every attribute and the values it takes here, one value if it does not vary.
         ties: `(attribute, other)`: the attribute always equals the other.
         palette: color name to RGB in 0..1.
         builds: the proportions of each value of `build`.
         scales: width of one bird unit for each value of `size`, as a share of the picture.
-        skies, foliage, grounds, perches: colors of the background, drawn from at random (skies top and
-            bottom).
+        skies, foliage, grounds, perches: colors of the background, chosen at random; skies top and bottom.
         tilt: range of the body's angle in degrees.
         look_back: how often the head is turned over the shoulder.
         branch: how often the bird sits on a branch; otherwise it stands on the ground.
@@ -75,9 +73,8 @@ def _world(table: dict[str, Any]) -> World:
     return World(**(table | {"values": values, "builds": builds}))
 
 
-WORLDS: dict[str, World] = {
-    name: _world(_frozen(table)) for name, table in read_json(Path(__file__).with_name("worlds.json")).items()
-}
+_TABLES = _frozen(read_json(Path(__file__).with_name("worlds.json")))
+WORLDS: dict[str, World] = {name: _world(table) for name, table in _TABLES.items()}
 
 
 def find_world(world: str | World) -> World:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Archive:
     """A file that a dataset comes in.
 
-    Args:
+    Attributes:
         filename: its name in the dataset's root folder.
         url: where it is published; empty if it must be fetched by hand.
         md5: its hash in hexadecimal; empty if none is published.

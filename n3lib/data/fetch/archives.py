@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from n3lib.data.fetch import Archive
 from n3lib.data.fetch.download import download_file, verify
@@ -17,11 +16,7 @@ _PACKED = re.compile(r"(.+?)(?: ?\(\d+\))?\.(?:zip|tar|tar\.gz|tgz)", re.IGNOREC
 
 
 def fetch_archives(
-    archives: Sequence[Archive],
-    root: Path,
-    given: Path | None = None,
-    terms: str = "",
-    prove: Callable[[], Sequence[str]] | None = None,
+    archives: Sequence[Archive], root: Path, given: Path | None, terms: str, prove: Callable[[], list[str]]
 ) -> list[str]:
     """Bring archives into `root`: from the disk if they are there, else from the web; then unpack them.
 
@@ -37,7 +32,7 @@ def fetch_archives(
         root: the dataset's folder; made if needed.
         given: one of the archives, or a folder that holds some of them.
         terms: for archives without a `url`, what must be agreed to and where, as one sentence.
-        prove: says what is wrong with the unpacked dataset; without it, no other hash is taken.
+        prove: says what is wrong with the unpacked dataset.
 
     Returns:
         What is odd about the archives that were taken with another hash, a line each.
@@ -46,16 +41,15 @@ def fetch_archives(
         N3Error: an archive has to be fetched by hand and is not there, `given` holds none, a hash is wrong,
             or an archive is unsafe; or see `download_file` and `extract`.
     """
-    root = Path(root)
-    named = {} if given is None else _named(archives, Path(given))
-    local = _left_in(archives, root) | named
+    named = {} if given is None else _named(archives, given)
+    places = [(one.filename, path) for one in archives for path in (root / one.filename, _kept(one, root))]
+    local = {name: path for name, path in places if path.is_file()} | named
     waiting = [archive for archive in archives if not _is_done(archive, root)]
     # Before any download: hours of it should not end in a wish.
     absent = [archive for archive in waiting if not archive.url and archive.filename not in local]
     if absent:
         raise N3Error(
-            f"{_listed(absent)} must be fetched by hand and is not in {given or root}"
-            + (f". {terms}" if terms else ""),
+            f"{_listed(absent)} must be fetched by hand and is not in {given or root}. {terms}",
             f"Put it in {root}, or name the folder that holds it",
         )
     if given is not None and waiting and not named:
@@ -64,34 +58,36 @@ def fetch_archives(
             "Name the folder that does, or none to download them",
         )
 
-    unproved: list[tuple[Archive, list[str], str]] = []
+    unproved: list[tuple[Archive, list[str]]] = []
+    odd = []
     for archive in waiting:
-        problem = ""
-        if archive.filename in local:
-            path = local[archive.filename]
-            try:
+        path = local.get(
+            archive.filename, root / archive.filename if archive.unpack else _kept(archive, root)
+        )
+        proved = True
+        try:
+            if archive.filename in local:
                 verify(path, archive.md5)
-            except N3Error as error:
-                # What is not unpacked cannot have been packed anew.
-                if prove is None or not archive.unpack or archive.filename not in named:
-                    raise
-                problem = error.problem
-        else:
-            path = root / archive.filename if archive.unpack else _kept(archive, root)
-            download_file(archive.url, path, archive.md5)
+            else:
+                download_file(archive.url, path, archive.md5)
+        except N3Error as error:
+            # What is not unpacked cannot have been packed anew.
+            if not archive.unpack or archive.filename not in named:
+                raise
+            odd.append(error.problem)
+            proved = False
         names = extract(path, root / archive.into) if archive.unpack else _keep(path, _kept(archive, root))
-        if problem:
-            unproved.append((archive, names, problem))
-        else:
+        if proved:
             _mark(archive, root, names)
-    odd = [problem for *_, problem in unproved]
-    if prove is not None and unproved and (problems := prove()):
-        places = ", ".join(str(root / one.into / name) for one, names, _ in unproved for name in names)
+        else:
+            unproved.append((archive, names))
+    if unproved and (problems := prove()):
+        taken = ", ".join(str(root / one.into / name) for one, names in unproved for name in names)
         raise N3Error(
             f"{'; '.join(odd)}, and does not hold the dataset: {problems[0]}",
-            f"Delete {places} and give an archive as published",
+            f"Delete {taken} and give an archive as published",
         )
-    for archive, names, _ in unproved:
+    for archive, names in unproved:
         _mark(archive, root, names)
     return odd
 
@@ -130,13 +126,6 @@ def _named(archives: Sequence[Archive], given: Path) -> dict[str, Path]:
     return {fitting[0]: given}
 
 
-def _left_in(archives: Sequence[Archive], root: Path) -> dict[str, Path]:
-    """Archives that earlier calls have left in the root, by their names."""
-    places = [(archive.filename, root / archive.filename) for archive in archives]
-    places += [(archive.filename, _kept(archive, root)) for archive in archives]
-    return {name: path for name, path in places if path.is_file()}
-
-
 def _listed(archives: Sequence[Archive]) -> str:
     return ", ".join(archive.filename for archive in archives)
 
@@ -153,26 +142,21 @@ def _keep(path: Path, target: Path) -> list[str]:
     return [target.name]
 
 
-def _record(archive: Archive, root: Path) -> tuple[Path, dict[str, Any]]:
-    """The file that remembers that an archive is unpacked, and what it says of the archive."""
-    record = {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack}
-    return root / f".{archive.filename}.done", record
-
-
 def _mark(archive: Archive, root: Path, names: list[str]) -> None:
     """Remember that an archive is unpacked, and into what."""
-    marker, record = _record(archive, root)
+    marker = root / f".{archive.filename}.done"
+    record = {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack, "names": names}
     with writing(marker, "Choose a writable folder"):
-        write_json(marker, record | {"names": names})
+        write_json(marker, record)
 
 
 def _is_done(archive: Archive, root: Path) -> bool:
     """Whether the marker speaks of this very archive and what came out of it is still there."""
-    marker, record = _record(archive, root)
     try:
-        found = read_json(marker)
+        found = read_json(root / f".{archive.filename}.done")
     except N3Error:
         return False
     if not isinstance(found, dict) or not isinstance(names := found.pop("names", None), list):
         return False
-    return found == record and all((root / archive.into / str(name)).exists() for name in names)
+    same = found == {"md5": archive.md5, "into": archive.into, "unpack": archive.unpack}
+    return same and all((root / archive.into / str(name)).exists() for name in names)

@@ -12,14 +12,14 @@ import httpx
 from tenacity import RetryCallState
 from tqdm import tqdm
 
-from n3lib.data.fetch.retries import Passing, check_address, retrying
+from n3lib.data.fetch.retries import Passing, check_status, retrying
 from n3lib.io.errors import N3Error, printable
 from n3lib.io.files import check_space, read_json, write_json, writing
 
 _CHUNK = 1 << 20
 
 
-def download_file(url: str, target: Path, md5: str = "") -> Path:
+def download_file(url: str, target: Path, md5: str = "") -> None:
     """Fetch `url` into the file `target`.
 
     An earlier attempt is taken up where it stopped if the server can do that and its file is still the same.
@@ -30,55 +30,48 @@ def download_file(url: str, target: Path, md5: str = "") -> Path:
         target: the file to write; one that is there already is verified and kept.
         md5: the expected hash in hexadecimal; empty to accept any.
 
-    Returns:
-        `target`.
-
     Raises:
         N3Error: no such address, no answer, no space, a wrong hash, or `target` cannot be written.
     """
-    target = Path(target)
-    check_address(url)
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise N3Error(f"{url!r} is no address: {error}", "Correct it") from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise N3Error(f"{url!r} is no http or https address", "Correct it")
     if target.is_file():
-        verify(target, md5)
-        return target
+        return verify(target, md5)
     part = target.with_name(f"{target.name}.part")
     note = part.with_name(f"{part.name}.json")
     with writing(target, "Choose a writable folder"):
         target.parent.mkdir(parents=True, exist_ok=True)
         _collect(url, part, note, bool(md5))
-        found = md5_file(part)
-        if md5 and found != md5.lower():
-            part.unlink()
-            note.unlink(missing_ok=True)
-            raise N3Error(
-                f"{url} arrived with MD5 {found} instead of {md5.lower()}",
-                "Try again; if it stays so, the publisher has changed the file",
+        try:
+            verify(
+                part, md5, f"{url} arrived with", "Try again; if it stays so, its publisher has changed it"
             )
+        except N3Error:
+            part.unlink()
+            raise
+        finally:
+            note.unlink(missing_ok=True)
         part.replace(target)
-        note.unlink(missing_ok=True)
-    return target
 
 
-def md5_file(path: Path) -> str:
-    """MD5 of a file in hexadecimal: what publishers of datasets give. It guards against accidents only."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def verify(path: Path, md5: str, what: str = "", remedy: str = "It is not whole: fetch it again") -> None:
+    """Refuse a file whose MD5 is not the one that its publisher gives, which guards against accidents only.
 
-
-def verify(path: Path, md5: str) -> None:
-    """Hold a file against the hash that its publisher gives; none is given where `md5` is empty.
-
-    Raises:
-        N3Error: it has another, or cannot be read.
+    `what` begins the error; without an `md5`, nothing is checked.
     """
     if not md5:
         return
     try:
-        found = md5_file(path)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the file") from None
     if found != md5.lower():
-        raise N3Error(f"{path} has MD5 {found} instead of {md5.lower()}", "It is not whole: fetch it again")
+        raise N3Error(f"{what or f'{path} has'} MD5 {found} instead of {md5.lower()}", remedy)
 
 
 def _collect(url: str, part: Path, note: Path, hashed: bool) -> None:
@@ -114,8 +107,7 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
             headers["If-Range"] = known["validator"]
     with client.stream("GET", url, headers=headers) as response:
         status = response.status_code
-        if status == 429 or status >= 500:
-            raise Passing(f"the server says {status}", response.headers.get("Retry-After", ""))
+        check_status(response)
         if have and (status == 416 or (status == 206 and not _continues(response, have, known))):
             note.unlink(missing_ok=True)  # the next try starts afresh
             raise Passing("the file has changed on the server")
@@ -132,10 +124,11 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
         with part.open("ab" if have else "wb") as file:
             if not have:
                 write_json(note, known)
-            size = max(total, have) or None
-            with tqdm(
-                desc=printable(part.stem), total=size, initial=have, unit="B", unit_scale=True, disable=None
-            ) as bar:
+            bar = tqdm(
+                desc=printable(part.stem), total=max(total, have) or None, initial=have, unit="B",
+                unit_scale=True, disable=None,
+            )  # fmt: skip
+            with bar:
                 # As the pieces come: collecting them into larger ones would lose the last one to a cut.
                 for chunk in response.iter_raw():
                     file.write(chunk)

@@ -6,24 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, Retrying, after_nothing, retry_if_exception_type, stop_after_attempt
 
 from n3lib.io.errors import N3Error
 
 TRIES = 5
 # The longest wait, in seconds, that a server is granted before the call gives up.
 PATIENCE = 60.0
-
-
-def check_address(url: str, remedy: str = "Correct it") -> httpx.URL:
-    """An address that can be asked; anything but http and https is refused."""
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise N3Error(f"{url!r} is no address: {error}", remedy) from None
-    if address.scheme not in ("http", "https") or not address.host:
-        raise N3Error(f"{url!r} is no http or https address", remedy)
-    return address
 
 
 class Passing(Exception):
@@ -34,15 +23,18 @@ class Passing(Exception):
         self.retry_after = retry_after
 
 
-def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] | None = None) -> Retrying:
+def check_status(response: httpx.Response) -> None:
+    """Raise `Passing` where the server is busy or broken for now."""
+    if response.status_code == 429 or response.status_code >= 500:
+        retry_after = response.headers.get("Retry-After", "")
+        raise Passing(f"the server says {response.status_code}", retry_after)
+
+
+def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] = after_nothing) -> Retrying:
     """What calls a function again while it raises `Passing` or an error of the transport, `TRIES` times.
 
-    In between it waits 1, 2, 4, ... seconds, or as long as the server asks.
-
-    Args:
-        problem: what the error says if it fails for good.
-        kept: what is not lost then.
-        after: called with the state after each failure.
+    In between it waits 1, 2, 4, ... seconds, or as long as the server asks. Where it fails for good, the
+    error says `problem`, and that what is `kept` is not lost; `after` is called with each failure.
 
     Raises:
         N3Error: it failed `TRIES` times, or the server asks for more than `PATIENCE` seconds.
@@ -50,16 +42,14 @@ def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] | N
 
     def give_up(state: RetryCallState) -> None:
         error = _error(state)
-        raise N3Error(
-            f"{problem}: {str(error) or type(error).__name__} ({TRIES} tries)",
-            f"Call again later: {kept} is kept",
-        ) from None
+        what = f"{problem}: {str(error) or type(error).__name__} ({TRIES} tries)"
+        raise N3Error(what, f"Call again later: {kept} is kept") from None
 
     return Retrying(
         retry=retry_if_exception_type((Passing, httpx.TransportError)),
         stop=stop_after_attempt(TRIES),
         wait=_pause,
-        after=after or (lambda state: None),
+        after=after,
         before_sleep=_check_patience,
         retry_error_callback=give_up,
     )
@@ -83,7 +73,5 @@ def _pause(state: RetryCallState) -> float:
 
 def _check_patience(state: RetryCallState) -> None:
     if state.upcoming_sleep > PATIENCE:
-        raise N3Error(
-            f"the server asks to wait {state.upcoming_sleep:.0f} seconds",
-            "Call again then: what is done so far is kept",
-        )
+        what = f"the server asks to wait {state.upcoming_sleep:.0f} seconds"
+        raise N3Error(what, "Call again then: what is done so far is kept")

@@ -10,10 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
@@ -54,28 +53,29 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
             file twice, or far more than its size explains (`MAX_BYTES`, `MAX_RATIO`, `MAX_MEMBERS`); or there
             is no space.
     """
-    archive_path, folder = Path(archive_path), Path(folder)
     try:
         with _open_members(archive_path, folder) as members:
             files = _check(archive_path, members)
             folder.mkdir(parents=True, exist_ok=True)
-            todo = {name: file for name, file in files.items() if not _is_there(folder / name, file.size)}
+            todo = {name: file for name, file in files.items() if _size(folder / name) != file.size}
             check_space(folder, sum(file.size for file in todo.values()))
-            for name, file in tqdm(
-                todo.items(), desc=printable(f"unpacking {archive_path.name}"), disable=None
-            ):
+            bar = tqdm(todo.items(), printable(f"unpacking {archive_path.name}"), disable=None)
+            for name, file in bar:
                 _place(file, folder / name)
     except (*_DAMAGE, NotImplementedError) as error:
-        raise N3Error(
-            f"{archive_path} is damaged or no such archive: {error}", "Delete it and fetch it again"
-        ) from None
+        what = f"{archive_path} is damaged or no such archive: {error}"
+        raise N3Error(what, "Delete it and fetch it again") from None
     except FileNotFoundError as error:
         raise N3Error(f"{error.filename or archive_path} does not exist", "Check the path") from None
     except OSError as error:
-        raise N3Error(
-            f"cannot unpack {archive_path} into {folder}: {error}", "Make room, or choose another folder"
-        ) from None
+        what = f"cannot unpack {archive_path} into {folder}: {error}"
+        raise N3Error(what, "Make room, or choose another folder") from None
     return sorted({name.parts[0] for name in files})
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, -1 where there is none."""
+    return path.stat().st_size if path.is_file() else -1
 
 
 def leads_out(name: str) -> bool:
@@ -84,8 +84,7 @@ def leads_out(name: str) -> bool:
     return ".." in windows.parts or bool(windows.anchor) or "\\" in name or "\0" in name
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(NamedTuple):
     name: str
     size: int
     kind: str  # "file", "folder", or what it is instead
@@ -166,10 +165,6 @@ def _check(path: Path, members: Iterator[_Member]) -> dict[PurePosixPath, _Membe
         if clash:
             raise N3Error(f"{path} holds {member.name!r} twice", _UNSAFE)
     return files
-
-
-def _is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
 
 
 def _place(file: _Member, path: Path) -> None:

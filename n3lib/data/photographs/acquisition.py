@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from n3lib.data.fetch.archives import fetch_archives, found_in
@@ -15,7 +14,7 @@ from n3lib.io.files import expand
 MAX_PROBLEMS = 20
 
 
-def fetch_dataset(source: Source, root: Path | str, given: Path | None = None) -> list[str]:
+def fetch_dataset(source: Source, root: Path, given: Path | None = None) -> list[str]:
     """Bring a dataset into `root` and unpack it.
 
     Args:
@@ -32,14 +31,13 @@ def fetch_dataset(source: Source, root: Path | str, given: Path | None = None) -
     """
     if given is not None and _is_unpacked(source, given):
         raise N3Error(f"{given} holds {source.name} unpacked", f"Fetch nothing: use --root {given}")
-    return fetch_archives(source.archives, Path(root), given, source.terms, lambda: verify(source, root))
+    return fetch_archives(source.archives, root, given, source.terms, lambda: verify(source, root))
 
 
-def verify(source: Source, root: Path | str) -> list[str]:
-    """Look at every file of a dataset; takes minutes.
+def verify(source: Source, root: Path) -> list[str]:
+    """What is wrong with a dataset, a line each; at most `MAX_PROBLEMS`, then how many more.
 
-    Returns:
-        What is wrong, a line each, `MAX_PROBLEMS` at most and then how many more; empty if all is well.
+    It decodes every image, which takes minutes.
     """
     try:
         index = source.index(expand(root))
@@ -48,15 +46,12 @@ def verify(source: Source, root: Path | str) -> list[str]:
     problems = [difference] if (difference := source.difference(index)) else []
     if len(index.paths) != source.images:
         problems.append(f"{index.folder} has {len(index.paths):,} images listed, not {source.images:,}")
-    counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
-    empty = [name for name, count in zip(index.classes, counts, strict=True) if not count]
-    if empty:
+    filled = set(index.labels.tolist())
+    if empty := [name for label, name in enumerate(index.classes) if label not in filled]:
         problems.append(f"without any image: {_some(empty)}")
-    if source.counts and not difference:
-        found = zip(index.classes, counts, source.counts, strict=True)
-        other = [f"{name} {count}, not {official}" for name, count, official in found if count != official]
-        if other:
-            problems.append(f"other numbers of images than published: {_some(other)}")
+    if not difference and (other := source.miscounted(index)):
+        listed = [f"{name} {count}, not {official}" for name, count, official in other]
+        problems.append(f"other numbers of images than published: {_some(listed)}")
 
     def check(path: Path) -> str:
         try:
@@ -67,7 +62,7 @@ def verify(source: Source, root: Path | str) -> list[str]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         images = tqdm(pool.map(check, index.paths), "checking images", len(index.paths), disable=None)
-        problems += [problem for problem in images if problem]
+        problems += filter(None, images)
     if len(problems) > MAX_PROBLEMS:
         problems[MAX_PROBLEMS:] = [f"... and {len(problems) - MAX_PROBLEMS} more"]
     return problems

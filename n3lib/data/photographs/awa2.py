@@ -24,8 +24,7 @@ def _index(root: Path) -> Index:
         raise lists.error("classes.txt", " names a class twice")
     try:
         # A name that starts with a dot is a leftover of another system, of a folder as of a file.
-        found = (lists.folder / "JPEGImages").iterdir()
-        folders = {path.name for path in found if path.is_dir() and path.name[0] != "."}
+        folders = {p.name for p in (lists.folder / "JPEGImages").iterdir() if p.is_dir() and p.name[0] != "."}
     except OSError as error:
         raise lists.error("JPEGImages", f" cannot be read: {error.strerror}") from None
     if odd := folders - set(classes):

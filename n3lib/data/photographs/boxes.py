@@ -1,4 +1,4 @@
-"""Where the birds of CUB-200-2011 are: a bounding box for every image, as the dataset has them."""
+"""Where the birds of CUB-200-2011 are, by the dataset's bounding boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.nd
     Args:
         root: the dataset's folder, or the one that holds it.
         images: indices of the dataset's images.
-        size: side of the square.
+        size: side of the square in pixels.
 
     Returns:
         True where the middle of a pixel lies within the box.

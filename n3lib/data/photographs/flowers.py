@@ -37,18 +37,16 @@ def _index(root: Path) -> Index:
         if label not in range(1, len(FLOWERS_NAMES) + 1):
             what = f"label {label} of image {image} is not in 1 to {len(FLOWERS_NAMES)}"
             raise lists.error(_LABELS, f": {what}")
-    paths = lists.paths("jpg", (f"image_{image:05}.jpg" for image in range(1, len(labels) + 1)), _LABELS)
+    paths = [lists.folder / f"jpg/image_{image:05}.jpg" for image in range(1, len(labels) + 1)]
     return lists.index(FLOWERS_NAMES, paths, (int(label) - 1 for label in labels), _LABELS)
 
 
 def _index_species(root: Path) -> Index:
     whole = _index(root)
-    ids = {FLOWERS_NAMES.index(name): label for label, name in enumerate(FLOWERS_SPECIES_NAMES)}
-    kept = [image for image, label in enumerate(whole.labels.tolist()) if label in ids]
-    labels = np.array([ids[label] for label in whole.labels[kept].tolist()], dtype=np.int64)
-    return whole._replace(
-        classes=FLOWERS_SPECIES_NAMES, paths=[whole.paths[image] for image in kept], labels=labels
-    )
+    species = [FLOWERS_NAMES.index(name) for name in FLOWERS_SPECIES_NAMES]  # in ascending order
+    kept = np.flatnonzero(np.isin(whole.labels, species))
+    paths, labels = [whole.paths[image] for image in kept], np.searchsorted(species, whole.labels[kept])
+    return whole._replace(classes=FLOWERS_SPECIES_NAMES, paths=paths, labels=labels)
 
 
 FLOWERS = read_source("flowers", FLOWERS_NAMES, _index)

@@ -18,7 +18,7 @@ class Index(NamedTuple):
     Attributes:
         folder: the dataset's own folder.
         classes: official class names; the index in this tuple is the class id.
-        paths: the image files, N of them.
+        paths: the N image files.
         labels: class ids, int64 `(N,)`.
         content: SHA-256 of the lists, wherever they lie.
     """
@@ -32,11 +32,9 @@ class Index(NamedTuple):
 
 @dataclass(frozen=True)
 class Lists:
-    """Reads the lists of one dataset; each is named by its path in the folder.
+    """Reads the lists in the `folder` of a dataset, each named by its path there.
 
-    Attributes:
-        folder: the dataset's own folder.
-        remedy: what the reader of an error can do.
+    Every method raises an N3Error where a list cannot be read or is malformed; it ends with the `remedy`.
     """
 
     folder: Path
@@ -55,11 +53,7 @@ class Lists:
         return N3Error(f"{self.folder / name}{problem}", self.remedy)
 
     def lines(self, name: str) -> list[tuple[int, str]]:
-        """The lines of a list that are not blank, stripped, with their numbers.
-
-        Raises:
-            N3Error: there is no such file, it cannot be read (see `read_text`), or it says nothing.
-        """
+        """The lines of a list that are not blank, stripped, with their numbers."""
         if not (self.folder / name).exists():
             raise self.error(name, " does not exist")
         lines = enumerate(read_text(self.folder / name).splitlines(), 1)
@@ -69,15 +63,12 @@ class Lists:
         return found
 
     def pairs(self, name: str, numbered: bool = True, spaces: bool = False) -> dict[str, str]:
-        """Read lines of `id value` as `{id: value}`, in the order of the file.
+        """Lines of `id value` as `{id: value}`, in the order of the file; no id may be there twice.
 
         Args:
             name: the list.
             numbered: whether ids must be whole numbers; their leading zeros go.
             spaces: whether values may have spaces in them.
-
-        Raises:
-            N3Error: the file cannot be read, a line is not of that form, or an id is in it twice.
         """
         found: dict[str, str] = {}
         for number, line in self.lines(name):
@@ -108,11 +99,7 @@ class Lists:
         return {image: pairs[image] for image in images}
 
     def paths(self, below: str, names: Iterable[str], listed_in: str) -> list[Path]:
-        """The files or folders in the folder `below` that the list `listed_in` names.
-
-        Raises:
-            N3Error: a name is absolute, has `..` or a backslash in it, and so may lead out of the folder.
-        """
+        """What the list `listed_in` names in the folder `below`; refused if a name may lead out of it."""
         names = list(names)
         if odd := next(filter(leads_out, names), None):
             raise self.error(listed_in, f" has a name that leads out of {self.folder / below}: {odd[:80]!r}")

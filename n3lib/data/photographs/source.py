@@ -1,8 +1,5 @@
 """Datasets of photographs in their official layout: what is known of each, and the one way to load them.
 
-`CUB`, `CUB2010` (in `n3lib.data.photographs.cub`), `AWA2`, `NABIRDS`, `FLOWERS` and `FLOWERS_SPECIES` (in
-`n3lib.data.photographs.flowers`) are each a `Source`, to be given to `load`.
-
 With the splits "160/40" and "82/20" a fifth of the images of every seen class is left out, as in the paper's
 appendix B (Lei Ba et al. used these to test on seen classes). Which ones is not published; here it is the
 n // 5 of the n images of a class whose path in the dataset's folder has the smallest SHA-256.
@@ -31,14 +28,13 @@ REDUCED_SPLITS = ("160/40", "82/20")
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset of photographs.
+    """A dataset of photographs, of which the official numbers and names are known.
 
     Attributes:
-        name: such as `awa2`.
         title: what it is, in one line.
         names: the official class names, in the order that the splits count.
         images: the official number of images.
-        splits: the splits that it has by their names, see `n3lib.data.photographs.splits`.
+        splits: its splits by their names.
         index: finds the dataset in a folder, reads its lists and checks them.
         archives: what it comes in.
         terms: what one may do with it, and how to get what cannot be downloaded.
@@ -63,11 +59,7 @@ class Source:
         return len(self.names)
 
     def split(self, name: str) -> Split:
-        """The split of that name.
-
-        Raises:
-            N3Error: there is none.
-        """
+        """The split of that name; an N3Error if there is none."""
         if name not in self.splits:
             raise N3Error(f"{self.name} has no split {name!r}", f"Use one of {', '.join(self.splits)}")
         return self.splits[name]
@@ -80,6 +72,12 @@ class Source:
             if name != official:
                 return f"class {number} of {index.folder} is {name!r}, not {official!r}"
         return ""
+
+    def miscounted(self, index: Index) -> list[tuple[str, int, int]]:
+        """Classes with another number of images than official: name, number and official number."""
+        counts = np.bincount(index.labels, minlength=self.classes).tolist()
+        rows = zip(self.names, counts, self.counts or counts, strict=True)
+        return [(name, count, official) for name, count, official in rows if count != official]
 
 
 def read_source(
@@ -135,7 +133,11 @@ def load(
     if isinstance(split, str) and split in REDUCED_SPLITS:
         kept = reduced(index, parts)
         paths, labels = [paths[i] for i in kept], labels[kept]
-    lengths, times = _stat(paths)
+    try:
+        found = [path.stat() for path in paths]
+    except OSError as error:
+        raise N3Error(f"image {error.filename} is listed but missing", "Unpack the dataset again") from None
+    lengths, times = np.array([(one.st_size, one.st_mtime_ns) for one in found], dtype="<i8").T
     content = sha256(index.content, lengths.tobytes())
     # The cache's key has the times too, so that a mended image is decoded again; a run's record has not.
     pixels = image_array(paths, size, sha256(content, times.tobytes()))
@@ -146,17 +148,7 @@ def load(
 def read_text(
     source: Source, root: Path, index: Index, text: Path | str | None = None
 ) -> tuple[tuple[tuple[str, ...], ...], str]:
-    """The sentences of each class, in class order, and the SHA-256 of what they came from.
-
-    Args:
-        source: which dataset.
-        root: the folder that was given for it.
-        index: what its lists say.
-        text: see `load`.
-
-    Raises:
-        N3Error: there is no file of descriptions, it is malformed, or a class has none.
-    """
+    """The sentences of each class, in class order, and the SHA-256 of what they came from; see `load`."""
     if text == "names":
         names = tuple(map(human_name, index.classes))
         return tuple((name,) for name in names), sha256(*names)
@@ -180,12 +172,9 @@ def reduced(index: Index, split: Split) -> np.ndarray:
 def _check_official(source: Source, index: Index, split: str) -> None:
     """Refuse a named split for other classes, or the same in another order, than it was made for."""
     problem = source.difference(index)
-    if not problem and source.counts and len(index.paths) == source.images:
-        counts = np.bincount(index.labels, minlength=source.classes).tolist()
-        for name, count, official in zip(source.names, counts, source.counts, strict=True):
-            if count != official and not problem:
-                there = f"{name} has {count} images in {index.folder}"
-                problem = f"{there}, and {official} where the split was published"
+    if not problem and len(index.paths) == source.images and (other := source.miscounted(index)):
+        name, count, official = other[0]
+        problem = f"{name} has {count} images in {index.folder}, and {official} where the split was published"
     if problem:
         remedy = "Unpack it again, or give a split of your own (n3lib.data.Split)"
         raise N3Error(f"split {split} is not for these classes: {problem}", remedy)
@@ -201,13 +190,3 @@ def _find_text(source: Source, root: Path, folder: Path) -> Path:
         f"Collect them with n3 data describe {source.name}, or give a JSON file"
         f' {{"{example}": "text", ...}} with --data.text=FILE (n3 data: --text FILE)',
     )
-
-
-def _stat(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths in bytes and modification times in nanoseconds of the files, each `(N,)`."""
-    try:
-        found = [path.stat() for path in paths]
-    except OSError as error:
-        raise N3Error(f"image {error.filename} is listed but missing", "Unpack the dataset again") from None
-    lengths = np.array([one.st_size for one in found], dtype="<i8")
-    return lengths, np.array([one.st_mtime_ns for one in found], dtype="<i8")

@@ -1,7 +1,7 @@
 """The class splits of the datasets (`splits.json`, with sources); what is not listed is trained on.
 
-Numbers in the file are class ids, counted from 1. For NABirds they count the 404 merged species in the order
-of `NABIRDS_NAMES`, for Flowers-Species its 55 labels.
+Numbers in the file are class ids, counted from 1: of NABirds' 404 merged species, of Flowers-Species' 55
+labels.
 
 What is not published was drawn for this library by one fixed rule: put the classes to choose from in order of
 the SHA-256 of "<split>:<official id>" and take as many as needed (what the paper's Table 1 says, if it does).

@@ -26,19 +26,16 @@ from n3lib.data.wikipedia.network import Courteous, make_client
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json, write_json, writing
 
-API = "https://en.wikipedia.org/w/api.php"
-
 
 @dataclass(frozen=True)
 class Collected:
-    """What `describe` brought together.
+    """What `describe` brought together in the file `path`.
 
     Attributes:
-        path: the file.
         found: classes described from Wikipedia, now or earlier.
         filled: classes whose text was written by hand.
         missing: classes without text, and why.
-        searched: the articles that were found by searching, by class: have a look whether they are right.
+        searched: by class, the articles that were found by searching: to be checked.
     """
 
     path: Path
@@ -70,7 +67,6 @@ def describe(
     titles: Mapping[str, str] = {},
     fill: Path | None = None,
     contact: str = "",
-    api: str = API,
 ) -> Collected:
     """Collect one description for each class from Wikipedia, and write them to `path`.
 
@@ -88,28 +84,38 @@ def describe(
             counts, other classes in it do nothing.
         fill: a JSON file (see `n3lib.data.texts`) with texts for some classes, which are not looked up then.
         contact: an e-mail address or web page, which Wikipedia wishes to know of every program.
-        api: address of the `api.php` to ask.
 
     Raises:
         N3Error: `path` or `fill` is not such a file, a title cannot be one, or Wikipedia does not answer.
     """
-    path = Path(path)
-    names = _names(classes)
+    names = [human_name(name) for name in classes]
+    if not names or len(set(names)) < len(names) or not all(map(spaced, names)):
+        raise N3Error("the class names are not different from each other, or there are none", "Correct them")
     known = ClassNames(names)
     given = {known.find(name): usable_title(name, title) for name, title in titles.items()}
     asked = {name: {"section": section, "title": given.get(i, "")} for i, name in enumerate(names)}
     if not section.strip():
         raise N3Error("no section is named", 'Name one, such as "Description", or "all"')
 
-    entries = _read(path, names)
+    entries: dict[str, Any] = {}
+    if path.exists():
+        held = read_json(path)
+        if not isinstance(held, dict):
+            raise N3Error(f"{path} holds no descriptions", "Name another file")
+        entries = {names[i]: held[key] for key, i in known.match(held, path).items() if _says(held[key])}
     if fill is not None:
         entries |= {name: list(text) for name, text in read_some_texts(fill, names).items()}
     _write(path, names, entries)  # before anything is asked: a file that cannot be written shows now
-    by_hand = {name for name, entry in entries.items() if not _was_asked(entry)}
-    todo = [name for name in names if name not in by_hand and not _was_asked(entries.get(name), asked[name])]
+    questions = {
+        name: entry["asked"]
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and {"asked", "by", "title"} <= entry.keys()
+    }
+    by_hand = entries.keys() - questions.keys()
+    todo = [name for name in names if name not in by_hand and questions.get(name) != asked[name]]
 
     missing: dict[str, str] = {}
-    with closing(Courteous(api)) as transport:
+    with closing(Courteous()) as transport:
         wiki = make_client(transport, contact)
         for name in tqdm(todo, desc="Wikipedia", disable=None):
             entry = look_up(wiki, name, asked[name])
@@ -125,38 +131,21 @@ def describe(
     return Collected(path, tuple(found), filled, missing, searched)
 
 
-def read_titles(path: Path | str, classes: Sequence[str]) -> dict[str, str]:
+def read_titles(path: Path, classes: Sequence[str]) -> dict[str, str]:
     """Read a JSON file `{"class": "title of its article"}` about some of the classes.
 
     Raises:
         N3Error: it is not such a file, or names a class twice or one that is not in `classes`.
     """
-    titles = read_json(Path(path))
+    titles = read_json(path)
     if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
         raise N3Error(f"{path} holds no titles", 'Write {"class": "title of its article"}')
-    ClassNames(classes).match(titles, Path(path))
+    ClassNames(classes).match(titles, path)
     return titles
 
 
-def _names(classes: Sequence[str]) -> list[str]:
-    names = [human_name(name) for name in classes]
-    if not names or len(set(names)) < len(names) or not all(map(spaced, names)):
-        raise N3Error("the class names are not different from each other, or there are none", "Correct them")
-    return names
-
-
-def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """What `path` says about the classes so far; entries without text are left out."""
-    if not path.exists():
-        return {}
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise N3Error(f"{path} holds no descriptions", "Name another file")
-    ids = ClassNames(names).match(value, path)
-    return {names[index]: value[key] for key, index in ids.items() if _says_something(value[key])}
-
-
-def _says_something(entry: Any) -> bool:
+def _says(entry: Any) -> bool:
+    """Whether an entry has any text."""
     text = entry.get("sentences") if isinstance(entry, dict) else entry
     return bool(text.strip() if isinstance(text, str) else text)
 
@@ -164,10 +153,3 @@ def _says_something(entry: Any) -> bool:
 def _write(path: Path, names: Sequence[str], entries: Mapping[str, Any]) -> None:
     with writing(path, "Choose a writable folder"):
         write_json(path, {name: entries[name] for name in names if name in entries})
-
-
-def _was_asked(entry: Any, asked: Mapping[str, str] | None = None) -> bool:
-    """Whether an entry came from Wikipedia, and with this question if one is given."""
-    if not isinstance(entry, dict) or not {"asked", "by", "title"} <= entry.keys():
-        return False
-    return asked is None or entry["asked"] == asked

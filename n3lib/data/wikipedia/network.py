@@ -3,9 +3,10 @@
 import httpx
 import wikipediaapi
 
-from n3lib.data.fetch.retries import Passing, check_address, retrying
+from n3lib.data.fetch.retries import Passing, check_status, retrying
 from n3lib.io.errors import N3Error
 
+API = httpx.URL("https://en.wikipedia.org/w/api.php")
 # One request for everything about an article. `maxlag` asks to be turned away when the servers are behind.
 _PARAMETERS = {
     "prop": "info|extracts|pageprops",
@@ -19,39 +20,35 @@ _PASSING = ("maxlag", "ratelimited", "readonly", "internal_api_error")
 
 
 class Courteous(httpx.BaseTransport):
-    """Asks one address, one request at a time, and again if the answer was only for now."""
+    """Asks `API`, one request at a time, and again if the answer was only for now."""
 
-    def __init__(self, api: str) -> None:
-        self._api = check_address(api, "Give the address of an api.php")
+    def __init__(self) -> None:
         # A client, not a bare transport: it knows the proxies of the environment.
         self._client = httpx.Client(timeout=30, follow_redirects=True)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        retry = retrying(f"{self._api.host} cannot be asked", "what was collected")
+        retry = retrying(f"{API.host} cannot be asked", "what was collected")
         return retry(self._ask, request.url.query, request.headers["User-Agent"])
 
     def _ask(self, query: bytes, agent: str) -> httpx.Response:
         """One request; what may pass is a `Passing` or an error of the transport."""
-        refusal = f"{self._api.host} refuses to answer"
-        response = self._client.get(self._api.copy_with(query=query), headers={"User-Agent": agent})
-        status, retry_after = response.status_code, response.headers.get("Retry-After", "")
-        if status == 429 or status >= 500:
-            raise Passing(f"it says {status}", retry_after)
-        if status != 200:
-            remedy = "Give a contact address if there is none, and check the address"
-            raise N3Error(f"{refusal} ({status})", remedy)
+        response = self._client.get(API.copy_with(query=query), headers={"User-Agent": agent})
+        check_status(response)
+        if response.status_code != 200:
+            what = f"{API.host} refuses to answer ({response.status_code})"
+            raise N3Error(what, "Give a contact address if there is none")
         try:
             answer = response.json()
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise Passing("its answer is no JSON object", retry_after)
+            raise Passing("its answer is no JSON object", response.headers.get("Retry-After", ""))
         if (error := answer.get("error")) is not None:
             error = error if isinstance(error, dict) else {}
-            code, info = str(error.get("code", "")), str(error.get("info", ""))
-            if code.startswith(_PASSING):
-                raise Passing(f"{code}: {info}", retry_after)
-            raise N3Error(f"{refusal} ({code}: {info})", "Check the titles and the address")
+            what = f"{error.get('code', '')}: {error.get('info', '')}"
+            if what.startswith(_PASSING):
+                raise Passing(what, response.headers.get("Retry-After", ""))
+            raise N3Error(f"{API.host} refuses to answer ({what})", "Check the titles")
         return httpx.Response(200, content=response.content)
 
     def close(self) -> None:

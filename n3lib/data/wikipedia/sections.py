@@ -47,8 +47,10 @@ def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
                 kept.append(section)
         return ALL, _clean(kept)
     for index in _ranked(sections, wanted):
-        if text := _clean(_with_children(sections, index)):
-            return sections[index].heading, text
+        section, *after = sections[index:]
+        end = next((i for i, other in enumerate(after) if other.level <= section.level), None)
+        if text := _clean([section, *after[:end]]):
+            return section.heading, text
     return "", ()
 
 
@@ -73,12 +75,6 @@ def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
                 ranked.append((rank, heading != word, match.start() > 0, section.level, index))
                 break
     return [index for *_, index in sorted(ranked)]
-
-
-def _with_children(sections: Sequence[_Section], index: int) -> Sequence[_Section]:
-    after = range(index + 1, len(sections))
-    end = next((i for i in after if sections[i].level <= sections[index].level), len(sections))
-    return sections[index:end]
 
 
 def _clean(sections: Iterable[_Section]) -> tuple[str, ...]:

@@ -3,6 +3,6 @@ from n3lib.data.aviary.species import make_species
 
 
 def test_contact_sheet() -> None:
-    figure = contact_sheet(make_species(2, seed=13), seed=13, size=16, images=3)
-    assert len(figure.axes) == 6
+    figure = contact_sheet(make_species(2, seed=13))
+    assert len(figure.axes) == 8
     assert "".join(text.get_text() for text in figure.texts).startswith(make_species(1, seed=13)[0].name)

@@ -1,11 +1,13 @@
 import json
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from n3lib.data import SOURCES
 from n3lib.data.names import human_name
 from n3lib.data.texts import read_texts
+from n3lib.data.wikipedia import network
 from n3lib.data.wikipedia.articles import candidates
 from n3lib.data.wikipedia.descriptions import describe, read_titles
 from n3lib.data.wikipedia.titles import TITLES
@@ -64,11 +66,11 @@ class Wiki:
     """Answers as MediaWiki does; `failures` are (status, body, headers) to send first, "cut", or None."""
 
     def __init__(self, path):
-        self.url, self.path = "", path
+        self.path = path
         self.asked, self.agents, self.failures, self.hits = [], set(), [], {}
 
     def describe(self, classes=CLASSES, *args, **options):
-        return describe(classes, self.path, *args, api=self.url, **options)
+        return describe(classes, self.path, *args, **options)
 
     def read(self):
         return json.loads(self.path.read_text(encoding="utf-8"))
@@ -120,9 +122,9 @@ class Wiki:
 
 
 @pytest.fixture
-def wiki(tmp_path, serve, slept):
+def wiki(tmp_path, serve, slept, monkeypatch):
     wiki = Wiki(tmp_path / "texts.json")
-    wiki.url = f"{serve(wiki.answer)}/w/api.php"
+    monkeypatch.setattr(network, "API", httpx.URL(f"{serve(wiki.answer)}/w/api.php"))
     return wiki
 
 
@@ -389,17 +391,16 @@ def test_bad_questions(wiki, tmp_path):
         ({"titles": {"Blue Jay": " "}}, "title"),
         ({"contact": "a\nb"}, "contact"),
         ({"fill": tmp_path / "none.json"}, "none.json"),
-        ({"api": "file:///etc/passwd"}, "address"),
         ({"path": tmp_path}, tmp_path.name),
     ]:
         with pytest.raises(N3Error, match=problem):
-            describe(**{"classes": CLASSES, "path": wiki.path, "api": wiki.url} | options)
+            describe(**{"classes": CLASSES, "path": wiki.path} | options)
     (tmp_path / "mine.json").write_text('{"Blue Jay": "Mine.", "Dodo": "Extinct."}')
     with pytest.raises(N3Error, match="mine.json.*'Dodo'"):
         wiki.describe(fill=tmp_path / "mine.json")
     (tmp_path / "file").write_text("")
     with pytest.raises(N3Error, match="texts.json"):
-        describe(CLASSES, tmp_path / "file" / "texts.json", api=wiki.url)
+        describe(CLASSES, tmp_path / "file" / "texts.json")
     assert wiki.asked == []
 
 
