@@ -10,25 +10,15 @@ The whole way:
 
 from typing import TYPE_CHECKING
 
-__all__ = [
-    "N3Error",
-    "Run",
-    "RunConfig",
-    "classify",
-    "evaluate",
-    "load",
-    "load_data",
-    "read_config",
-    "save",
-    "synthesize",
-    "train",
-]
+from n3lib.io import N3Error
+
+__all__ = ["N3Error", "Run", "RunConfig", "classify", "evaluate", "load", "load_data", "read_config"]
+__all__ += ["save", "synthesize", "train"]
 
 if TYPE_CHECKING:
     from n3lib.config import RunConfig, read_config
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate
-    from n3lib.io.errors import N3Error
     from n3lib.run import Run, train
     from n3lib.synthesis import classify, load, save, synthesize
 else:
@@ -36,7 +26,6 @@ else:
     _MODULES = {
         "config": ("RunConfig", "read_config"),
         "data": ("load_data",),
-        "io.errors": ("N3Error",),
         "evaluation": ("evaluate",),
         "run": ("Run", "train"),
         "synthesis": ("classify", "load", "save", "synthesize"),

@@ -17,9 +17,9 @@ import yaml
 from n3lib.backbone import BackboneConfig
 from n3lib.data import DataConfig
 from n3lib.episodes import EpisodeConfig
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_text, sha256_file
-from n3lib.io.ranges import LONG, SEED, Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges, expand, sha256_file
+from n3lib.io.files import read_text
+from n3lib.io.ranges import LONG, SEED
 from n3lib.model import N3Config
 from n3lib.text.pipeline import TextConfig
 from n3lib.trainer import TrainConfig
@@ -27,13 +27,8 @@ from n3lib.trainer import TrainConfig
 MAX_FILE = 100_000  # bytes of YAML; those of the repository have a few hundred
 # Settings of earlier versions: what one is called today, and the value that one had that is gone.
 RENAMED = {"text.lexical": "text.tfidf"}
-REMOVED = {
-    "model.dropout": 0.1,
-    "model.slots": 64,
-    "episodes.sentence_dropout": 0.0,
-    "data.visual": 0.0,
-    "data.seed": 0,
-}
+REMOVED = {"model.dropout": 0.1, "model.slots": 64, "episodes.sentence_dropout": 0.0}
+REMOVED |= {"data.visual": 0.0, "data.seed": 0}
 # Where the data lie and how much memory there is decide no number.
 _NO_MATTER = ("data.root", "model.micro_batch")
 # Scales of the text-conditioned adaptation, which other forms of N3 do not have.
@@ -79,8 +74,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         overrides: such as `["--model.d=64", "--seed=1"]`.
 
     Raises:
-        N3Error: no such file, no such setting (or no longer), a setting that is there twice, or a value of
-            the wrong kind or outside its range.
+        N3Error: no such file or setting, a setting that is there twice, or a value of the wrong kind or
+            outside its range.
     """
     path = expand(path)
     if not path.is_file():
@@ -90,11 +85,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         value = yaml.load(text, _Plain)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise N3Error(f"{path} is no YAML of settings: {error}", "See the files in configs/") from None
-    _check_plain(value, str(path))
-    given = [overrides] if isinstance(overrides, str) else list(overrides)
-    for name in given:
-        _refuse_old(name.removeprefix("--").partition("=")[0], str(path))
-    return _parse(lambda parser: parser.parse_args(given, parser.parse_object(value)), str(path))
+    return _parse(value, [overrides] if isinstance(overrides, str) else overrides, str(path))
 
 
 def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
@@ -103,9 +94,7 @@ def config_from_dict(value: Mapping[str, Any], where: str) -> RunConfig:
     Raises:
         N3Error: no such setting, or a value of the wrong kind or outside its range.
     """
-    value = _of_today(value, where) if isinstance(value, Mapping) else value
-    _check_plain(value, where)
-    return _parse(lambda parser: parser.parse_object(value), where)
+    return _parse(_of_today(value, where) if isinstance(value, Mapping) else value, [], where)
 
 
 def settings() -> list[str]:
@@ -118,18 +107,17 @@ def settings() -> list[str]:
 
 
 def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The first setting that is another in a file than in a question; empty where there is none.
+    """The first setting that is another in a file (`found`) than in a question (`wanted`), in words, or "".
 
-    Folders and files count by their names, whatever folder they are in. A setting that is not in the file
-    (`found`) has its default there: it is younger than the file. A part that is not in the file at all is not
-    compared with the question (`wanted`).
+    Folders and files count by their names, whatever folder they are in. A setting that the file lacks is
+    younger and has its default there; a part that it lacks as a whole is not compared.
     """
-    old, new = _flat(found), _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
-    old = {RENAMED.get(name, name) if name not in _settings() else name: value for name, value in old.items()}
+    new = _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
+    old = {RENAMED.get(name, name): value for name, value in _flat(found).items()}
     parts = {name.rpartition(".")[0] for name in old}
     defaults = {name: one.default for name, one in _settings().items() if "." in name} | {"tasks": "random"}
     for name, default in REMOVED.items():
-        if name not in defaults and old.get(name, default) != default:
+        if old.get(name, default) != default:
             return f"{name} is {old[name]!r:.60} there and no setting here"
     for name, here in new.items():
         if name not in old and (name not in defaults or name.rpartition(".")[0] not in parts):
@@ -142,13 +130,17 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return ""
 
 
-def _parse(parse: Any, where: str) -> RunConfig:
+def _parse(value: Any, overrides: Sequence[str], where: str) -> RunConfig:
     import jsonargparse
 
+    _check_plain(value, where)
+    for name in overrides:
+        _refuse_old(name.removeprefix("--").partition("=")[0], where)
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RunConfig)
     try:
-        return RunConfig(**vars(parser.instantiate(parse(parser))))
+        given = parser.parse_args(list(overrides), parser.parse_object(value))
+        return RunConfig(**vars(parser.instantiate(given)))
     except N3Error as error:  # of the ranges
         raise N3Error(f"{where}: {error.problem}", error.remedy) from None
     except (jsonargparse.ArgumentError, *_WRONG) as error:
@@ -188,23 +180,19 @@ def _in_words(kind: Any) -> str:
 
 def _refuse_old(name: str, where: str) -> None:
     """Refuse a setting of an earlier version."""
-    if name in RENAMED and name not in _settings():
+    if name in RENAMED:
         raise N3Error(f"{where}: {name} is called {RENAMED[name]} now", f"Write {RENAMED[name]}")
-    if name in REMOVED and name not in _settings():
+    if name in REMOVED:
         raise N3Error(f"{where}: the setting {name} is gone", "Leave it out")
 
 
 def _of_today(value: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A saved configuration with the settings of an earlier version renamed or left out.
-
-    Raises:
-        N3Error: one that is left out had another value than all of today's runs have.
-    """
-    value = {part: dict(one) if isinstance(one, Mapping) else one for part, one in dict(value).items()}
+    """A saved configuration with the settings of an earlier version renamed, or left out where all agree."""
+    value = {part: dict(one) if isinstance(one, Mapping) else one for part, one in value.items()}
     for name in (*RENAMED, *REMOVED):
         section, _, last = name.rpartition(".")
         part = value.get(section)
-        if name in _settings() or not isinstance(part, dict) or last not in part:
+        if not isinstance(part, dict) or last not in part:
             continue
         saved = part.pop(last)
         if name in RENAMED:
@@ -233,8 +221,9 @@ class _Plain(yaml.SafeLoader):
 def _check_plain(value: Any, where: str) -> None:
     """Refuse all but settings and values: jsonargparse would read files and import modules named there."""
     if not isinstance(value, dict):
-        what = "is empty" if value is None else "holds no settings"
-        raise N3Error(f"{where} {what}", "Write `section: {setting: value}`, or {} for all defaults")
+        raise N3Error(
+            f"{where} holds no settings", "Write `section: {setting: value}`, or {} for all defaults"
+        )
     known = {name.rpartition(".")[::2] for name in _settings()}
     sections = {section for section, _ in known} - {""}
     for name, given in value.items():
@@ -272,9 +261,12 @@ def _same(name: str, there: Any, here: Any) -> bool:
     if name != "text.encoder":
         return bool(there == here)
     (kind, one), (other_kind, other) = _kind(str(there)), _kind(str(here))
-    if kind != other_kind or _published(one) != _published(other):
+    published = [
+        _last(place) == place or place.startswith("sentence-transformers/") for place in (one, other)
+    ]
+    if kind != other_kind or published[0] != published[1]:
         return kind == other_kind  # a folder or file may hold what is published
-    return one == other if _published(one) else _same_file(one, other)
+    return one == other if published[0] else _same_file(one, other)
 
 
 def _same_file(there: str, here: str) -> bool:
@@ -293,10 +285,6 @@ def _kind(encoder: str) -> tuple[str, str]:
     if kind in ("words", "glove", "elmo"):
         return kind, rest
     return "transformer", "bert-base-uncased" if encoder == "bert" else encoder
-
-
-def _published(name: str) -> bool:
-    return _last(name) == name or name.startswith("sentence-transformers/")
 
 
 def _last(path: str) -> str:

@@ -16,10 +16,10 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.data.texts import parse_classes, sentence_weights
 from n3lib.episodes import Episodes
+from n3lib.io import N3Error, check_writable, expand, read_json, write_json, writing
 from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_state
 from n3lib.io.environment import environment
-from n3lib.io.errors import N3Error
-from n3lib.io.files import check_writable, expand, read_json, read_record, write_json, writing
+from n3lib.io.files import read_record
 from n3lib.io.tensors import read_shapes, write_tensors
 from n3lib.metrics import class_metrics, magnitude, predict, renew_exemplars
 from n3lib.model import N3, Adaptation
@@ -57,10 +57,11 @@ class Run:
         """
         folder = expand(folder)
         settings, card = folder / "config.json", folder / "run.json"
+        if not card.exists() and settings.exists():
+            raise N3Error(
+                f"the run {folder} is not finished", "Go on with the n3 train command that began it"
+            )
         if not card.exists():
-            if settings.exists():
-                go_on = "Go on with the n3 train command that began it"
-                raise N3Error(f"the run {folder} is not finished", go_on)
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
         saved = read_record(
             card,
@@ -103,8 +104,8 @@ class Run:
     def adapt(self, classes: Mapping[str, Sequence[str]]) -> Adaptation:
         """The adaptation for these descriptions, which are as `parse_classes` gives them.
 
-        Eq. 2 is most of the work of a large model, so label embeddings of descriptions that were there the
-        last time are kept: whoever edits a description waits for that one only.
+        Eq. 2 is most of the work of a large model: label embeddings of the last descriptions are kept, so
+        that whoever edits one waits for that one only.
 
         Raises:
             N3Error: a description is no list of sentences, or says nothing.

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import Sentence, parse_classes, sentence_weights
+from n3lib.io import N3Error, expand, read_json, sha256_file, write_json, writing
 from n3lib.io.checkpoint import check_size
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_json, read_record, sha256, sha256_file, write_json, writing
+from n3lib.io.files import read_record, sha256
 from n3lib.io.tensors import check_finite, read_tensors, write_tensors
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import MAX_CLASSES, Run
@@ -43,11 +43,7 @@ class SynthesizedNetwork(Network):
         self.requires_grad_(False).eval()
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
-        """Pixels as stored to what `forward` reads.
-
-        Raises:
-            N3Error: the images are not uint8, or of another shape.
-        """
+        """Pixels as stored to what `forward` reads; an `N3Error` if they have another type or shape."""
         check_pixels(images, Tensor)
         how = self.card["preprocessing"]
         mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -60,22 +56,19 @@ class SynthesizedNetwork(Network):
         Raises:
             N3Error: the images have another size, or see `preprocess`.
         """
-        check_pixels(images, Tensor)
-        side = self.card["preprocessing"]["size"]
+        ready, side = self.preprocess(images), self.card["preprocessing"]["size"]
         if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
             problem = f"images of {'x'.join(map(str, images.shape[1:3]))} pixels"
             raise N3Error(problem, f"Give squares of {side}, as load_image(path, {side}) does")
-        return self(self.preprocess(images)).softmax(1)
+        return self(ready).softmax(1)
 
 
 @torch.no_grad()
 def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     """Write a network that tells these classes apart.
 
-    Args:
-        run: a trained N3.
-        classes: 2 to `MAX_CLASSES` descriptions by class name: running text, sentences, or sentences with
-            weights, as `n3lib.data.texts.parse_classes` reads them.
+    `classes` are 2 to `MAX_CLASSES` descriptions by class name: running text, sentences, or sentences with
+    weights, as `n3lib.data.texts.parse_classes` reads them.
 
     Raises:
         N3Error: fewer classes or more, a class whose text is missing or empty, or a network whose numbers are
@@ -114,10 +107,9 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
 
 
 def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
-    """What a user should know of descriptions before relying on their network; one line each, often none.
+    """What to know of descriptions before relying on their network; one line each, often none.
 
-    Descriptions that are equal, so that no image tells their classes apart, and those without a word that the
-    texts of the seen classes have, of which training says nothing.
+    Equal descriptions, and those without a word that the texts of the seen classes have, are named.
     """
     classes = parse_classes(classes)
     alike: dict[str, list[str]] = {}
@@ -250,10 +242,7 @@ def classify(
 ) -> list[list[tuple[str, float]]]:
     """The most probable classes of image files, best first, with their probabilities from 0 to 1.
 
-    Args:
-        network: of K classes.
-        paths: the files; one path stands for a list of one.
-        top: how many classes per image, from 1 on; K at most are given.
+    One path stands for a list of one; `top` is how many classes are given per image, of the K there are.
 
     Raises:
         N3Error: an image that cannot be read, named by its path, or `top` is less than 1.

@@ -8,10 +8,9 @@ for number.
 import json
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,10 +19,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from n3lib.io import N3Error, Range, check_ranges, printable, writing
 from n3lib.io.checkpoint import checkpoints, load_trained, resume, save, trained_state
-from n3lib.io.errors import Diverged, N3Error, printable
-from n3lib.io.files import sweep, write_text, writing
-from n3lib.io.ranges import LARGE, LONG, Range, check_ranges
+from n3lib.io.console import noted
+from n3lib.io.errors import Diverged
+from n3lib.io.files import sweep, write_text
+from n3lib.io.ranges import LARGE, LONG
 from n3lib.io.tensors import write_tensors
 
 _ROOM = "Make room there; the same command goes on from the last checkpoint"
@@ -89,15 +90,15 @@ def rate(step: int, config: TrainConfig) -> float:
 
 def optimizer_for(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over what is trained, in three groups: matrices, vectors, and what the model calls fast."""
-    fast = set(getattr(model, "fast_parameters", ()))
-    trained = [(name in fast, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for is_fast, p in trained if not is_fast and p.ndim > 1]
-    vectors = [p for is_fast, p in trained if not is_fast and p.ndim <= 1]
-    groups = [
-        {"params": matrices, "peak": config.lr, "weight_decay": config.weight_decay},
-        {"params": vectors, "peak": config.lr, "weight_decay": 0.0},
-        {"params": [p for is_fast, p in trained if is_fast], "peak": config.fast_lr, "weight_decay": 0.0},
+    groups: list[dict[str, Any]] = [
+        {"params": [], "peak": config.lr, "weight_decay": config.weight_decay},
+        {"params": [], "peak": config.lr, "weight_decay": 0.0},
+        {"params": [], "peak": config.fast_lr, "weight_decay": 0.0},
     ]
+    fast = set(getattr(model, "fast_parameters", ()))
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            groups[2 if name in fast else 0 if p.ndim > 1 else 1]["params"].append(p)
     # Fused: one pass over the memory instead of ten, as the meta-model is large.
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
@@ -110,7 +111,7 @@ def fit(
     seed: int = 0,
     examine: Callable[[nn.Module], Mapping[str, Any]] | None = None,
     watch: Callable[[Progress], None] | None = None,
-    begin: Callable[[], None] | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Train `model` in place; the best state by `examine`, or the last, is what it ends with.
 
@@ -120,12 +121,11 @@ def fit(
         config: lengths and rates.
         folder: of the run; an unfinished run in it is resumed, a finished one is loaded.
         seed: of dropout.
-        examine: called at each checkpoint and at the end with the model in evaluation mode, whose buffers it
-            may renew; what it gives is logged. The best state is that of the highest `validation` among it;
-            without one the last state is taken.
+        examine: called at each checkpoint with the model in evaluation mode, whose buffers it may renew; what
+            it gives is logged. The best state has the highest `validation` in it, or without one is the last.
         watch: called after each step.
-        begin: called just before the first checkpoint is written, or once a run is resumed: the folder is
-            this run's from here on. What fails before that leaves nothing in it.
+        begin: called just before the first checkpoint is written, or once a run is resumed. What fails before
+            that leaves nothing in the folder.
 
     Raises:
         N3Error: the checkpoints are damaged or of another model, another process trains in this folder, or
@@ -144,7 +144,6 @@ def fit(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     chief, ranks, best = accelerator.is_main_process, accelerator.num_processes, -math.inf
-    begin = begin or (lambda: None)
 
     def diverged(problem: str) -> Diverged:
         last = "".join(f"; the last good checkpoint is {path}" for path in checkpoints(folder)[:1])
@@ -167,12 +166,12 @@ def fit(
                 _log(folder, {"step": step, **found})
             if score is None or score > best:
                 write_tensors(folder / "best.safetensors", trained_state(model), {"step": str(step)})
-            if score is not None:
-                best = max(best, score)
+                best = best if score is None else score
             save(model, optimizer, folder, step, best)
 
     # Several processes would each stop at another step and wait for one another.
-    with _alone(folder, chief), _stops(ranks == 1) as stops:
+    signals = (signal.SIGINT, signal.SIGTERM) if ranks == 1 else ()
+    with _alone(folder, chief), noted(*signals, raised=False) as stops:
         optimizer: torch.optim.Optimizer = optimizer_for(model, config)
         step, best = resume(model, optimizer, folder, chief)
         if chief:
@@ -252,27 +251,6 @@ def _alone(folder: Path, chief: bool) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _stops(enabled: bool) -> Iterator[list[int]]:
-    """Notes Ctrl-C and SIGTERM, so that the step is finished first; a second one ends the process at once."""
-    caught: list[int] = []
-    before: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    if enabled and threading.current_thread() is threading.main_thread():  # Python asks for that one
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(stop) is not signal.SIG_IGN:  # as nohup has it
-                before[stop] = signal.signal(stop, note) or signal.SIG_DFL
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def move(batch: Any, device: torch.device) -> Any:
     """A named tuple with its tensors, and whatever has a `to`, on the device."""
     return type(batch)(*(part.to(device) if hasattr(part, "to") else part for part in batch))
@@ -285,14 +263,11 @@ def _log(folder: Path, line: dict[str, Any]) -> None:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`."""
-    path = Path(folder) / "metrics.jsonl"
-    lines = []
+    path, lines = Path(folder) / "metrics.jsonl", []
     # What follows the last line break was cut off when the run was stopped; a power cut may leave worse.
-    for line in path.read_text("utf-8", "replace").split("\n")[:-1] if path.exists() else []:
-        try:
+    with suppress(ValueError):
+        for line in path.read_text("utf-8", "replace").split("\n")[:-1] if path.exists() else []:
             lines.append(json.loads(line))
-        except ValueError:
-            break
     return lines
 
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from n3lib.io.errors import N3Error, printable
+from n3lib.io import N3Error, printable
 from n3lib.io.tensors import read_shapes, read_tensors, write_tensors
 
 SCHEMA = "2"
-# Should the last one be damaged on the disk, the one before it is whole.
-KEPT = 2
+KEPT = 2  # should the last one be damaged on the disk, the one before it is whole
 _AGAIN = "Delete the run folder and train again"
 
 
@@ -33,8 +32,7 @@ def load_trained(model: nn.Module, path: Path, tensors: dict[str, Tensor] | None
     """
     tensors, wanted = read_tensors(path)[0] if tensors is None else tensors, trained_state(model)
     differs = sorted(wanted.keys() ^ tensors.keys())
-    differs = differs or [name for name in wanted if wanted[name].shape != tensors[name].shape]
-    if differs:
+    if differs := differs or [name for name in wanted if wanted[name].shape != tensors[name].shape]:
         raise N3Error(
             f"{path} is a checkpoint of another model: {differs[0]} differs",
             "Use another run folder, or the configuration that made this one",
@@ -51,8 +49,8 @@ def checkpoints(folder: Path) -> list[Path]:
 def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, best: float) -> None:
     """Write the checkpoint of a step; of the earlier ones, `KEPT` - 1 stay.
 
-    It holds the model, the moments of the optimizer and the best score so far (minus infinity if there is
-    none); rates, episodes and dropout follow from the step.
+    It holds the model, the optimizer's moments and the best score so far (minus infinity if there is none);
+    rates, episodes and dropout follow from the step.
 
     Raises:
         OSError: it cannot be written; the checkpoints before it are still there.
@@ -72,10 +70,9 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
 def resume(
     model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, chief: bool = True
 ) -> tuple[int, float]:
-    """Load the newest sound checkpoint; the `chief` process reports and removes damaged ones after it.
+    """Load the newest sound checkpoint and give its step and best score (-1 and minus infinity without one).
 
-    Returns:
-        Its step and best score; -1 and minus infinity if there is no checkpoint.
+    The `chief` process reports and removes damaged ones after it.
 
     Raises:
         N3Error: all are damaged, or the one is of another model or another version of this library.
@@ -107,12 +104,9 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_size(make: Callable[[], nn.Module], card: Path, paths: Sequence[Path]) -> None:
-    """Refuse a description that asks for more numbers than its files hold, before it takes memory.
+    """Refuse a `card` that describes a network of more numbers than the safetensors files hold.
 
-    Args:
-        make: builds what is described; called where tensors have a shape and no content.
-        card: the file that describes it.
-        paths: the safetensors files.
+    `make` builds that network; it is called where tensors have a shape and take no memory.
 
     Raises:
         N3Error: it asks for more.

@@ -29,10 +29,8 @@ def warn(line: object) -> None:
 def anywhere() -> Iterator[Any]:
     """Within the block, `sys.stdout` and `sys.stderr` take any text, also where there is no console.
 
-    Of several processes that train together, as under torchrun, only the first one's are shown.
-
-    Returns:
-        A stream for errors, which are shown of every process.
+    Of several processes that train together, as under torchrun, only the first one's output is shown; the
+    stream that is given shows errors of every process.
     """
     first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
     with ExitStack() as after:
@@ -53,22 +51,29 @@ def anywhere() -> Iterator[Any]:
 
 
 @contextmanager
-def interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C within the block, besides raising it: some libraries make another error of it."""
+def noted(*signals: int, raised: bool) -> Iterator[list[int]]:
+    """Note these signals within the block; a list of those that came is given.
+
+    `raised`: they raise `KeyboardInterrupt` besides, of which some libraries make another error. Otherwise
+    the block goes on, and a second signal does what it did before.
+    """
     caught: list[int] = []
+    before: dict[int, Any] = {}
 
     def note(number: int, frame: Any) -> None:
         caught.append(number)
-        signal.default_int_handler(number, frame)
+        if raised:
+            signal.default_int_handler(number, frame)
+        signal.signal(number, before[number])
 
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so in a background job
-    if ours and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, note)
+    for number in signals if threading.current_thread() is threading.main_thread() else ():
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a background job have it
+            before[number] = signal.signal(number, note) or signal.SIG_DFL
     try:
         yield caught
     finally:
-        if signal.getsignal(signal.SIGINT) is note:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave(stream: io.TextIOWrapper, errors: str | None) -> None:

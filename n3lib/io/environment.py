@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,14 @@ _PACKAGES = ["n3lib", "torch", "torchvision", "transformers", "numpy", "scipy", 
 def environment(hashes: Mapping[str, str]) -> dict[str, Any]:
     """Packages, device, threads, code revision, and the `hashes` of the data, as JSON holds them."""
     installed = {d.metadata["Name"]: d.version for d in distributions()}
-    command, here = ["git", "describe", "--always", "--dirty"], Path(__file__).parent
-    try:
-        ran = subprocess.run(command, cwd=here, capture_output=True, encoding="utf-8", errors="replace")
-        revision = ran.stdout.strip()
-    except OSError:  # there is no git here
-        revision = ""
+    command, revision = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"], ""
+    with suppress(OSError):  # there is no git here
+        revision = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace").stdout
     return {
         "packages": {name: installed[name] for name in _PACKAGES if name in installed},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "data_hashes": hashes,
-        "code_revision": revision or None,
+        "code_revision": revision.strip() or None,
     }

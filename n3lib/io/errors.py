@@ -44,16 +44,7 @@ class Diverged(N3Error):
 
 
 def choose(name: str, known: Mapping[str, T], what: str) -> T:
-    """`known[name]`.
-
-    Args:
-        name: what somebody asked for.
-        known: what there is.
-        what: how the error begins, such as `there is no table`.
-
-    Raises:
-        N3Error: there is none of that name: the error lists the names.
-    """
+    """`known[name]`, or an `N3Error` that lists the names; it begins with `what`, as `there is no table`."""
     if name not in known:
         raise N3Error(f"{what} {name!r}", f"Use one of {', '.join(known)}")
     return known[name]

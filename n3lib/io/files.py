@@ -22,11 +22,7 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 def expand(path: str | Path) -> Path:
-    """A path in which `~` stands for the home folder.
-
-    Raises:
-        N3Error: there is no home folder, or no user of that name.
-    """
+    """A path in which `~` stands for the home folder; an `N3Error` where there is none."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -37,7 +33,7 @@ def cache_dir(cache: Path | str | None = None) -> Path:
     """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`.
 
     Raises:
-        N3Error: none is named, and there is no home folder.
+        N3Error: there is no home folder.
     """
     if named := cache or os.environ.get("N3_CACHE"):
         return expand(named)
@@ -89,11 +85,7 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path, remedy: str) -> Iterator[None]:
-    """Say in one line that `folder` cannot be written, such as on a full disk.
-
-    Raises:
-        N3Error: the block ended with an `OSError`.
-    """
+    """Turn an `OSError` of the block, such as on a full disk, into an `N3Error` about `folder`."""
     try:
         yield
     except OSError as error:
@@ -101,9 +93,7 @@ def writing(folder: Path, remedy: str) -> Iterator[None]:
 
 
 def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a writable folder") -> None:
-    """Refuse a file (or `folder`) that could not be written, before the work whose result goes there.
-
-    Its folder is made; `remedy` says what to do where it cannot be written.
+    """Refuse a file (or `folder`) that could not be written, before the work; make the folder that holds it.
 
     Raises:
         N3Error: a folder is in the file's place or a file in a folder's, or nothing can be written there.
@@ -123,22 +113,14 @@ def check_writable(path: Path, folder: bool = False, remedy: str = "Choose a wri
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse what a disk has no room for, before it is begun; `needed` in bytes.
-
-    Raises:
-        N3Error: it has less.
-    """
+    """Refuse, with an `N3Error`, what a disk has no room for; `needed` in bytes."""
     if (free := shutil.disk_usage(folder).free) < needed:
         what = f"{folder} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB free"
         raise N3Error(what, "Make room there")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` atomically, as UTF-8.
-
-    Raises:
-        N3Error: it holds half a character, as a file name that is not UTF-8 does.
-    """
+    """Write `text` atomically, as UTF-8; an `N3Error` if it holds a file name that is not."""
     try:
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -148,11 +130,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON.
-
-    Raises:
-        N3Error: a number in it is not finite.
-    """
+    """Write `value` atomically as indented JSON; an `N3Error` if a number in it is not finite."""
     try:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
@@ -166,17 +144,17 @@ def read_text(path: Path, most: int = 0) -> str:
     Other encodings do not say which they are, and a wrong guess turns letters into others unseen.
 
     Raises:
-        N3Error: it is not there, cannot be read, is in another encoding, or has more than `most` bytes (0:
-            `MAX_TEXT`).
+        N3Error: it cannot be read, is in another encoding, or has more than `most` bytes (0: `MAX_TEXT`).
     """
     most = most or MAX_TEXT
     try:
         with Path(path).open("rb") as file:
             raw = file.read(most + 1)
-    except FileNotFoundError:
-        raise N3Error(f"{path} does not exist", "Check the path") from None
     except OSError as error:
-        raise N3Error(f"{path} cannot be read: {error.strerror}", "Check the path") from None
+        why = (
+            "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        )
+        raise N3Error(f"{path} {why}", "Check the path") from None
     if len(raw) > most:
         raise N3Error(f"{path} is larger than {most / 1e6:g} MB", "Divide it, or check what it is")
     codec = _UTF16.get(raw[:2], "utf-8")
@@ -184,9 +162,8 @@ def read_text(path: Path, most: int = 0) -> str:
         text = raw.decode(codec)
     except UnicodeDecodeError as error:
         line = raw[: error.start].decode(codec, "ignore").count("\n") + 1
-        name = "UTF-8" if codec == "utf-8" else "UTF-16"
         raise N3Error(
-            f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {name}",
+            f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {codec[:6].upper()}",
             "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged",
         ) from None
     if "\0" in text:  # the bytes of UTF-16 without its mark are UTF-8, with a NUL after each letter
@@ -196,7 +173,7 @@ def read_text(path: Path, most: int = 0) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, or say in one line what is wrong with it.
+    """Read a JSON file.
 
     Raises:
         N3Error: `read_text` refuses it, or it is not JSON, or has one key twice, a number that is not finite,
@@ -215,7 +192,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_record(path: Path, remedy: str, **parts: Callable[[Any], bool]) -> dict[str, Any]:
-    """Read a JSON object that may come from anybody; `remedy` says what to do where it is damaged.
+    """Read a JSON object that may come from anybody.
 
     `parts` says, by key, whether a value is what is relied on; one that is missing is `...`.
 

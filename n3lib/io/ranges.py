@@ -1,6 +1,5 @@
 """The ranges of numeric settings: a number outside its range is refused before anything is done with it."""
 
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from n3lib.io.errors import N3Error
@@ -32,7 +31,7 @@ def check_ranges(settings: Any, section: str = "", **ranges: Range) -> None:
     Raises:
         N3Error: a value is no such number, or outside its range.
     """
-    kinds = {field.name: field.type for field in fields(settings)}
+    kinds = type(settings).__annotations__
     for name, allowed in ranges.items():
         value, whole = getattr(settings, name), kinds[name] is int
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -13,24 +13,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.files import PARTIAL, atomic
+
+_AGAIN = "Make or download it again"
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
-    """Refuse numbers that are infinite or not a number; `what` they are of.
-
-    Raises:
-        N3Error: some are.
-    """
+    """Refuse, with an `N3Error`, numbers that are not finite; `what` they are of."""
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = {}) -> None:
     """Write tensors atomically as safetensors, with a hash by which `read_tensors` knows damage.
 
     Raises:
@@ -40,18 +36,14 @@ def write_tensors(
     check_finite(tensors, str(path))
     # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = dict(metadata or {})
-    metadata["sha256"] = _digest(ready, metadata)
+    metadata = {**metadata, "sha256": _digest(ready, metadata)}
     # In a folder of its own, as safetensors writes a temporary file beside its target.
-    with (
-        atomic(path) as temporary,
-        tempfile.TemporaryDirectory(PARTIAL, f"{temporary.name}.", temporary.parent) as home,
-    ):
+    with atomic(path) as new, TemporaryDirectory(PARTIAL, f"{new.name}.", new.parent) as home:
         try:
             save_file(ready, Path(home) / "tensors", metadata)
         except SafetensorError as error:
             raise OSError(str(error)) from None
-        (Path(home) / "tensors").replace(temporary)
+        (Path(home) / "tensors").replace(new)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -66,17 +58,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         metadata = dict(file.metadata() or {})
     expected = metadata.pop("sha256", None)
     if expected is not None and expected != _digest(tensors, metadata):
-        raise N3Error(f"{path} is damaged: its hash is another", "Make or download it again")
+        raise N3Error(f"{path} is damaged: its hash is another", _AGAIN)
     return tensors, metadata
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors in a safetensors file, of which none is read.
 
-    The format makes sure that the file is as large as they say: a header alone cannot claim memory.
-
-    Raises:
-        N3Error: it is not there, or no such file.
+    The format makes sure that the file is as large as they say. An `N3Error` if it is no such file.
     """
     with _opened(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
@@ -84,14 +73,13 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    again = "Make or download it again"
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except FileNotFoundError:
         raise N3Error(f"{path} does not exist", "Check the path, or make the file again") from None
     except (SafetensorError, OSError) as error:
-        raise N3Error(f"{path} is not a readable safetensors file: {error}", again) from None
+        raise N3Error(f"{path} is not a readable safetensors file: {error}", _AGAIN) from None
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -1,11 +1,9 @@
 """torchvision, importable also where its wheel was built for another torch than the one installed.
 
 A torchvision built for CUDA cannot load its compiled operators beside a CPU-only torch. Nothing in n3lib
-calls them, yet the import itself then fails, because torchvision describes the operator `nms` in Python
-without asking whether it exists. Declaring the missing operators, with no code behind them, is enough.
-
-Whatever imports torchvision (timm, torchmetrics and the models of transformers do) has to come after this
-module: write `import n3lib.io.torchvision  # noqa: F401`, which ruff sorts in front of the other libraries.
+calls them, yet the import fails, as torchvision describes `nms` in Python: declaring the operators is enough.
+What imports torchvision (timm, torchmetrics, models of transformers) has to come after this module: write
+`import n3lib.io.torchvision  # noqa: F401`, which ruff sorts in front of the other libraries.
 """
 
 import torch
