@@ -70,10 +70,11 @@ def sentence_weights(sentences: Sequence[str]) -> list[float]:
 
 
 def check_sentences(name: str, sentences: Sequence[str]) -> None:
-    """Refuse a string where its sentences are expected: it is a sequence of strings too, of characters."""
-    if isinstance(sentences, str):
+    """Refuse what is no list of sentences: a string is a sequence of characters, a mapping one of its keys."""
+    if isinstance(sentences, str | Mapping):
+        what = "one string" if isinstance(sentences, str) else "a mapping"
         raise N3Error(
-            f"the description of {name!r} is one string, not a list of sentences",
+            f"the description of {name!r} is {what}, not a list of sentences",
             "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
         )
 
