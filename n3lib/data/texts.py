@@ -70,7 +70,7 @@ def sentence_weights(sentences: Sequence[str]) -> list[float]:
 
 
 def check_sentences(name: str, sentences: Sequence[str]) -> None:
-    """Refuse what is no list of sentences: a string is a sequence of characters, a mapping one of its keys."""
+    """Refuse a string or a mapping for a list of sentences: their elements are characters or keys."""
     if isinstance(sentences, str | Mapping):
         what = "one string" if isinstance(sentences, str) else "a mapping"
         raise N3Error(
