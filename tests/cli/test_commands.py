@@ -538,11 +538,12 @@ def test_an_interrupt_says_whether_the_command_goes_on(
 
 
 def n3(*arguments: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess:
-    """`n3` in a process of its own."""
+    """`n3` in a process of its own; Ctrl-C interrupts it, also where the tests run in the background."""
     command = [sys.executable, "-m", "n3lib", *arguments]
     return subprocess.run(
-        command, env=os.environ | environment, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE
-    )
+        command, env=os.environ | environment, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
