@@ -116,7 +116,7 @@ def make_n3(size: Size, backbone: Backbone, **settings: Any) -> N3:
     """An N3 of this size, training mode; `settings` are changes of its configuration."""
     torch.manual_seed(1)
     config = replace(size.model, **settings)
-    return N3(backbone, size.e, size.vocabulary, size.seen, config).to(DEVICE).train()
+    return N3(backbone, size.e, size.vocabulary, size.seen, config, size.ways).to(DEVICE).train()
 
 
 def make_text(size: Size) -> Text:
