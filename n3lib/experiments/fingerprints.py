@@ -65,8 +65,7 @@ def agree(instance: str) -> bool:
 
 def stamp(result: dict[str, Any]) -> dict[str, Any]:
     """A result with the fingerprint of the code that is running."""
-    found = [known()[name] if agree(name) else numbers(name) for name in instances(result)]
-    return result | {"fingerprint": fingerprint(found)}
+    return result | {"fingerprint": fingerprint([_settled(name) for name in instances(result)])}
 
 
 def renew(folder: Path) -> None:
@@ -76,11 +75,12 @@ def renew(folder: Path) -> None:
     """
     names = {f"method {name}" for name in baselines()} | {"benchmark"}
     names |= {name for result in committed(folder).values() for name in instances(result)}
-    lines = [
-        f"{json.dumps(name)}: {json.dumps(known()[name] if agree(name) else numbers(name))}"
-        for name in sorted(names)
-    ]
+    lines = [f"{json.dumps(name)}: {json.dumps(_settled(name))}" for name in sorted(names)]
     write_text(FINGERPRINTS, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _settled(instance: str) -> list[float]:
+    return known()[instance] if agree(instance) else numbers(instance)
 
 
 @cache
@@ -95,13 +95,17 @@ def _world(name: str) -> ZeroShotDataset:
 
 
 def _run(folder: Path, *settings: str) -> Run:
-    value = dataclasses.asdict(small(RunConfig()))
-    for setting in settings:
-        name, _, given = setting.partition("=")
-        section, _, inner = name.rpartition(".")
-        (value[section] if section else value)[inner] = json.loads(given)
-    config = config_from_dict(value, " ".join(settings))
+    config = _config(*settings)
     return train(config, folder / "run", dataset=_world(config.data.name))
+
+
+def _config(*settings: str) -> RunConfig:
+    value: dict[str, Any] = {}
+    given = {name: json.loads(text) for name, _, text in (one.partition("=") for one in settings)}
+    for name, one in (small(RunConfig()) | given).items():
+        section, _, inner = name.rpartition(".")
+        (value.setdefault(section, {}) if section else value)[inner] = one
+    return config_from_dict(value, " ".join(settings))
 
 
 def _n3(folder: Path, *settings: str) -> list[float]:
@@ -138,7 +142,7 @@ def _saliency(folder: Path) -> list[float]:
 
 @cache
 def _benchmark() -> Benchmark:
-    return Benchmark(small(RunConfig()), _world("aviary"))
+    return Benchmark(_config(), _world("aviary"))
 
 
 def _all_methods(folder: Path) -> list[float]:
