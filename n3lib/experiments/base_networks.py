@@ -68,11 +68,7 @@ def table5(folder: Path) -> Table:
 
 
 def cub_table(folder: Path) -> Table:
-    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and the missing commands.
-
-    Args:
-        folder: of the benchmark's results.
-    """
+    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and the missing commands."""
     found, rows = load_results(folder, study="benchmark", dataset="cub", split="SS"), []
     for name, (paper, _) in _PAPER.items():
         own = [r for r in found if r["config"]["backbone"]["name"] == name]
@@ -93,9 +89,7 @@ def cub_table(folder: Path) -> Table:
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     """What adapting adds to each of two networks on CUB, under the settings that `configs/` has for each.
 
-    Args:
-        folder: of all results; those of the benchmark are in `benchmark/resnet18` and `benchmark/lite0`.
-        splits: a column for each network and each of them.
+    `folder` holds all results; there is a column for each network and each of the `splits`.
     """
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, columns, found = ["method"], [], []

@@ -69,8 +69,7 @@ def lines(
 def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
     """A value per layer, from the first to the last: one panel per quantity, one mark per seed.
 
-    Args:
-        panels: quantity, with its unit, to its values by name of the model; layers are the x.
+    `panels` holds, by quantity with its unit, the values by name of the model; layers are the x.
     """
     figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
     names = dict.fromkeys(name for models in panels.values() for name in models)

@@ -1,7 +1,6 @@
 """Chapter 7: gamma and the initial mu (section 5.4, Table 3)."""
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -58,32 +57,11 @@ def pair_table(folder: Path) -> Table:
     return Table(head, rows, GAMMA_MU.note(results))
 
 
-def start_table(ratios: Mapping[Pair, Sequence[float]], widest: float, narrowest: float) -> Table:
-    """How large the adaptation of a layer is before training, as a multiple of what is left of the layer.
-
-    Args:
-        ratios: gamma and initial mu to the multiple for an absolute mu in the layers of the widest and the
-            narrowest spread, and for a relative mu.
-        widest, narrowest: those spreads.
-    """
-    rows = [
-        [*_cells(pair), *(f"{one:,.0f}" if one >= 10 else f"{one:.2g}" for one in some)]
-        for pair, some in ratios.items()
-    ]
-    absolute = (
-        f"absolute mu, widest layer (spread {widest:.3f})",
-        f"absolute mu, narrowest layer ({narrowest:.3f})",
-    )
-    return Table(["gamma", "initial mu", *absolute, "relative mu, any layer"], rows)
-
-
 def curves(folder: Path, what: str) -> Figure | Table:
     """A quantity during training: a line per pair of gamma and initial mu, a panel per form of mu.
 
-    Args:
-        folder: of the results.
-        what: `loss` of training, with that of guessing; or `change`, the mean distance of a layer from its
-            pretrained parameters.
+    `what` is `loss`, with that of guessing; or `change`, the mean distance of a layer from its pretrained
+    parameters.
     """
     results = GAMMA_MU.measured(folder)
     if not results:

@@ -44,13 +44,8 @@ def literal(texts: Iterable[Text]) -> None:
 def plain(text: str, inches: float, size: float = 9.0, lines: int = 1) -> str:
     """A text that can be drawn: `MISSING` for a character without a glyph, an ellipsis for what does not fit.
 
-    The text's own line breaks and control characters are ignored.
-
-    Args:
-        text: any text.
-        inches: width of a line.
-        size: of the font, in points.
-        lines: the most lines.
+    Its own line breaks and control characters are ignored. A line is `inches` wide, in a font of `size`
+    points, and there are at most `lines`.
     """
     return _fitted(_drawable(text), "", inches, size, lines)
 

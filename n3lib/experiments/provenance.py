@@ -39,7 +39,7 @@ _KEPT = (
 )
 _ON = {"model.layers": ["layer2.conv1"], "model.shared_mu": 1.0, "episodes.support": 6, "episodes.crop": 24}
 _ON |= {"episodes.alike": 0.5, "train.steps": 3}
-_SIZES = {"data.profile": "tiny", "data.size": 32, "text.encoder": "words:16", "text.max_tokens": 64}
+_SIZES = {"data.preset": "tiny", "data.size": 32, "text.encoder": "words:16", "text.max_tokens": 64}
 _SIZES |= {"model.d": 16, "model.heads": 2, "episodes.ways": 4, "episodes.batch_size": 8}
 _SIZES |= {"train.warmup": 1, "train.precision": "float32", "exemplar_images": 2}
 

@@ -44,11 +44,10 @@ def run_experiment(
         name: of the experiment.
         folder: of all results; a file per variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, with the reason instead of an accuracy.
-        configs: folder of the configurations.
+        configs, runs: folders of the configurations and of the run folders.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
         variants: some of the experiment's; all by default.
         seeds: to run.
-        runs: folder of the run folders.
         log: receives a line for what is lacking, and one for each result.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from n3lib.config import RunConfig, read_config
+from n3lib.experiments.experiment import SEEDS
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import (
     Table,
@@ -29,7 +30,6 @@ from n3lib.io.files import read_json
 _KNOWN = read_json(Path(__file__).with_name("paper_numbers.json"))
 TITLES: dict[str, str] = _KNOWN["methods"]  # in the order of the tables
 METRIC_TITLES = {"average_precision": "A.P.", "per_class_accuracy": "Acc@1", "top5": "Acc@5"}
-SEEDS = (0, 1, 2)
 
 
 class PaperTable(NamedTuple):
@@ -68,13 +68,11 @@ def run_table(
     """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
 
     Args:
-        name: of the table.
-        dataset: one of the table's.
+        name, dataset: of the table, and one of its datasets.
         folder: of the results.
         config: YAML file of the settings that all methods share, and of N3's training.
         overrides: of that configuration, such as `--data.root=DIR`.
-        splits: some of the table's; all by default.
-        methods: some of `TITLES`; all by default.
+        splits, methods: some of the table's and of `TITLES`; all by default.
         seeds: to run.
         runs: folder of N3's run folders.
         log: receives a line for what is lacking of a split, and one for each result.
@@ -125,9 +123,8 @@ def _lacking(
 ) -> list[tuple[str, RunConfig, Path]]:
     """Method, configuration and path of the results on one split that are not there, seed by seed.
 
-    Raises:
-        N3Error: a result of one of the methods was made with other settings, whatever its seed: a table shows
-            the mean over seeds, and a method is searched once for all of them.
+    The settings of those that are there are checked, whatever their seed: a table shows the mean over seeds,
+    and a method is searched once for all of them.
     """
     from n3lib.experiments.benchmark import question
 

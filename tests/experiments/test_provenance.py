@@ -86,8 +86,8 @@ def test_a_result_of_changed_code_gets_another_fingerprint(
 ) -> None:
     result = next(r for r in committed if not provenance.stale(r) and instance in provenance.instances(r))
     assert fingerprints.stamp(result)["fingerprint"] == result["fingerprint"]
-    monkeypatch.setattr(provenance, "known", lambda: known)
     known = provenance.known() | {instance: [*provenance.known()[instance], 1.0]}
+    monkeypatch.setattr(provenance, "known", lambda: known)
     assert provenance.stale(result)
 
 
