@@ -30,17 +30,14 @@ def pretraining(variant: str, run: Run, *_: object) -> dict[str, float | None]:
     return {"pretraining": None if named is None else round(100 * float(named), 2)}
 
 
-def _weights(name: str) -> str:
-    """The file that `n3 data backbone` writes; the aviary's own weights come with the package."""
-    return "" if name == "aviary" else f"runs/backbones/{name}.safetensors"
-
-
+# The files that `n3 data backbone` writes; the aviary's own weights come with the package.
+_WEIGHTS = {name: f"runs/backbones/{name}.safetensors" for name in NETWORKS} | {"aviary": ""}
 BASE_NETWORKS = Experiment(
     "backbones",
     "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
     "aviary",
     {
-        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={_weights(name)}", *settings]
+        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={_WEIGHTS[name]}", *settings]
         for name in NETWORKS
         for form, settings in {"all": [], "frozen": FROZEN}.items()
     },

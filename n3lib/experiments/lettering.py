@@ -8,22 +8,19 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
+from n3lib.io.files import read_json
+
 MISSING = "\N{REPLACEMENT CHARACTER}"
 # Fonts for the scripts that Matplotlib's own lacks, on Linux, macOS and Windows. None with colors: Matplotlib
 # cannot draw them.
-_FALLBACKS = (
-    ["Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Micro Hei", "IPAexGothic"]
-    + ["Hiragino Sans", "PingFang SC", "Heiti TC", "Apple SD Gothic Neo", "Arial Unicode MS"]
-    + ["Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"]
-    + ["Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "FreeSans"]
-    + ["Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"]
-)
+_FALLBACKS: list[str] = read_json(Path(__file__).with_name("fonts.json"))
 _MOST = 5000  # characters that are looked at; no picture has room for so many
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 

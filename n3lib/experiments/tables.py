@@ -27,8 +27,8 @@ from n3lib.io.console import tell
 from n3lib.io.errors import N3Error, choose
 from n3lib.io.files import read_json
 
-_KNOWN = read_json(Path(__file__).with_name("paper_numbers.json"))
-TITLES: dict[str, str] = _KNOWN["methods"]  # in the order of the tables
+PAPER_NUMBERS = read_json(Path(__file__).with_name("paper_numbers.json"))
+TITLES: dict[str, str] = PAPER_NUMBERS["methods"]  # in the order of the tables
 METRIC_TITLES = {"average_precision": "A.P.", "per_class_accuracy": "Acc@1", "top5": "Acc@5"}
 
 
@@ -45,7 +45,7 @@ class PaperTable(NamedTuple):
     numbers: dict[str, dict[str, dict[str, list[float | None]]]]
 
 
-TABLES = {name: PaperTable(**told) for name, told in _KNOWN["tables"].items()}
+TABLES = {name: PaperTable(**told) for name, told in PAPER_NUMBERS["tables"].items()}
 
 
 def result_path(folder: Path, dataset: str, split: str, method: str, seed: int) -> Path:
