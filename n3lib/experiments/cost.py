@@ -94,7 +94,7 @@ def measure_cost(
         if name not in MEASUREMENTS:
             raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
     here = environment()
-    there = answered(output, {"environment": here}, mark="measurements")
+    there = answered(output, {"environment": here}, marks=["measurements"])
     found = read_json(output) if there else {"environment": here, "measurements": {}}
     lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
     if lacking:

@@ -58,8 +58,7 @@ def numbers(instance: str) -> list[float]:
 
 def agree(instance: str) -> bool:
     """Whether today's code gives the known numbers of an instance."""
-    before = known().get(instance, [])
-    now = numbers(instance)
+    before, now = known().get(instance, []), numbers(instance)
     return len(before) == len(now) and np.allclose(now, before, TOLERANCE, TOLERANCE)
 
 
@@ -188,9 +187,9 @@ def _encoder(folder: Path, kind: str) -> list[float]:
 
         write_text(folder / "vocab.txt", "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
         BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
-        sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 16}
-        sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2}
-        BertModel(BertConfig(vocab_size=5 + len(words), **sizes)).save_pretrained(folder)
+        config = BertConfig(vocab_size=5 + len(words), hidden_size=8, intermediate_size=16)
+        config.num_hidden_layers, config.num_attention_heads = 1, 2
+        BertModel(config).save_pretrained(folder)
         encoder = make_encoder(str(folder))
     encoded = encoder.encode(["A red crown.", "A long long bill"])
     return [value for one in encoded for value in _projections(one.embeddings.float().numpy())]

@@ -119,7 +119,7 @@ def random_search(
     check_writable(folder, folder=True)
     with FileLock(folder / "search.lock"):
         own, other = folder / "search.json", "Choose another folder, or delete this one"
-        if not answered(own, what, mark="searched", remedy=other):
+        if not answered(own, what, marks=["searched"], remedy=other):
             if taken := [path for path in map(folder.joinpath, TAKEN) if path.exists()]:
                 raise N3Error(f"{taken[0]} belongs to no search", other)
             write_json(own, what)

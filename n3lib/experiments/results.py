@@ -6,7 +6,7 @@ a question only if everything that decides its numbers is the same in both.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from n3lib.io.files import check_writable, expand, read_json, write_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 OTHER = "Choose another -o, or delete this file"
-_MARKS = ("study", "config")  # of every result
 
 
 # Files
@@ -30,7 +29,7 @@ def answered(
     path: Path,
     question: Mapping[str, Any],
     data: DataConfig | None = None,
-    mark: str = "metrics",
+    marks: Collection[str] = ("metrics", "study", "config"),
     remedy: str = OTHER,
 ) -> bool:
     """Whether a file already answers a question, before the work; where there is none, one can be written.
@@ -39,7 +38,7 @@ def answered(
         path: the file that the answer goes to.
         question: what decides the answer, under the file's names for it, such as `study`, `seed`, `config`.
         data: the dataset as it is here; its descriptions belong to the question (see `edition`).
-        mark: a field that every file of this kind has.
+        marks: fields that every file of this kind has.
         remedy: what to do about a file that answers another question.
 
     Raises:
@@ -50,8 +49,7 @@ def answered(
         check_writable(path)
         return False
     found = read_json(path)
-    own = {mark, *(_MARKS if mark == "metrics" else ())}
-    if not isinstance(found, dict) or not own <= found.keys():
+    if not isinstance(found, dict) or not found.keys() >= set(marks):
         raise N3Error(f"{path} is there already and holds something else", remedy)
     if differs := difference(found, {**question, **(edition(data) if data else {})}):
         raise N3Error(f"{path} is there already and belongs to another question: {differs}", remedy)
