@@ -101,14 +101,12 @@ def lead_curves(folder: Path) -> Figure | Table:
         return Table([], [], CONDITIONING.note(results))
     found, panels = CONDITIONING.by_variant(results), {}
     for species, kind in product(SPECIES, KINDS):
-        seeds = {
-            form: {r["seed"]: _by_ways(r, kind) for r in found[f"{form}-{species}"]} for form in ADAPTATIONS
-        }
-        constant, shown = seeds["constant"], {}
+        constant, shown = {r["seed"]: _by_ways(r, kind) for r in found[f"constant-{species}"]}, {}
         for form in ("all", "written", "finetune"):
-            both = [(seeds[form][seed], constant[seed]) for seed in sorted({*seeds[form]} & {*constant})]
+            own = {r["seed"]: _by_ways(r, kind) for r in found[f"{form}-{species}"]}
+            both = [(own[seed], constant[seed]) for seed in sorted({*own} & {*constant})]
             if both:
-                shown[ADAPTATIONS[form]] = [{k: own[k] - other[k] for k in own} for own, other in both]
+                shown[ADAPTATIONS[form]] = [{k: one[k] - other[k] for k in one} for one, other in both]
         if shown:
             panels[f"{species:,} species\n{kind}"] = shown
     level = (0.0, "constant adaptation")

@@ -156,10 +156,8 @@ def random_search(
         _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
         if not path.exists() or read_json(path)["search"]["trials"] != reached:
             result = _conclude(folder, tried, data)
-            values = {
-                f"{part}.{field}": what["config"][part][field]
-                for part, field in (n.split(".") for n in names)
-            }
+            split = {name: name.split(".") for name in names}
+            values = {name: what["config"][part][field] for name, (part, field) in split.items()}
             result["search"] |= {"trials": reached, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
             write_result(path, stamp(result | {"command": shlex.join(command)}))

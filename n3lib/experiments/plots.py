@@ -24,15 +24,15 @@ from n3lib.trainer import Progress, read_metrics
 
 # Okabe and Ito's palette, black last.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+PALETTE = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#000000"]
 GRAY, PAPER = "#9a9a9a", "#ffffff"
 
 
 def style() -> None:
     """Set up the figures of a notebook: vector graphics, and the same sizes and colors everywhere."""
-    colors = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#000000"]
     pyplot.rcParams.update(
         {
-            "axes.prop_cycle": pyplot.cycler(color=colors),
+            "axes.prop_cycle": pyplot.cycler(color=PALETTE),
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 10,
