@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -32,17 +33,11 @@ _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 
 
 class Pictures(NamedTuple):
-    """Image files as input of a network.
+    """Image files as input of a network."""
 
-    Attributes:
-        names: of the files, without folder and ending.
-        pixels: cut to squares.
-        problems: one line per file that could not be read.
-    """
-
-    names: list[str]
-    pixels: UInt8[Tensor, "B H W 3"]
-    problems: list[str]
+    names: list[str]  # of the files, without folder and ending
+    pixels: UInt8[Tensor, "B H W 3"]  # cut to squares
+    problems: list[str]  # one line per file that could not be read
 
 
 def image_files(folder: str | Path) -> list[Path]:
@@ -59,16 +54,14 @@ def image_files(folder: str | Path) -> list[Path]:
 
 def read_pictures(files: Sequence[Path], size: int) -> Pictures:
     """Read the image files that can be read, as squares of `size` pixels."""
-    names, pixels, problems = [], [], []
+    found, problems = [], []
     for path in files:
         try:
-            pixels.append(torch.from_numpy(load_image(path, size)))
+            found.append((path.stem, load_image(path, size)))
         except N3Error as error:
             problems.append(str(error))
-        else:
-            names.append(path.stem)
-    stacked = torch.stack(pixels) if pixels else torch.zeros(0, size, size, 3, dtype=torch.uint8)
-    return Pictures(names, stacked, problems)
+    pixels = np.array([image for _, image in found], np.uint8).reshape(-1, size, size, 3)
+    return Pictures([name for name, _ in found], torch.from_numpy(pixels), problems)
 
 
 def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
@@ -120,11 +113,6 @@ class Form:
     picture. Input that cannot be used (an empty description, one class, a broken image) is reported in one
     line, and the typed text stays. Uploaded pictures come before those of the folder; the next upload
     replaces them.
-
-    Args:
-        run: a trained N3.
-        classes: the first descriptions.
-        folder: the first folder of pictures.
 
     Raises:
         N3Error: ipywidgets is not installed.

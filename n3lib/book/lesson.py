@@ -70,13 +70,7 @@ def committed(folder: str, rows: Sequence[str]) -> Table:
 
 
 def task(data: ZeroShotDataset, classes: Sequence[int], images: int = 0) -> Task:
-    """A classification task.
-
-    Args:
-        data: where classes and images come from.
-        classes: the K class ids.
-        images: how many of each class, its first ones; 0 for all.
-    """
+    """A task of these class ids, with the first `images` of each class; 0 for all."""
     picks = [data.indices([c])[: images or None] for c in classes]
     return Task(
         {data.classes[c]: data.texts[c] for c in classes},

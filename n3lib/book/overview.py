@@ -7,40 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from n3lib.data import SOURCES, find_source
+from n3lib.data import SOURCES, find_source, photographs
 from n3lib.data.photographs.source import Source, read_text
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
 from n3lib.experiments.results import Markup, Table, escape
 from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
+from n3lib.io.files import expand, read_json
 
-# Classes for training, validation and test in the paper's Table 1.
-_TABLE1 = {"cub": "100 / 50 / 50", "awa2": "30 / 10 / 10", "nabirds": "324 / 40 / 40"}
-_TABLE1 |= {"flowers-species": "35 / 10 / 10"}
-# Details: n3lib/data/photographs/splits.py.
-_ORIGIN = {
-    ("cub", "PS"): "Xian et al., 2017",
-    ("cub", "SS"): "Akata et al., 2013; validation drawn here",
-    ("cub", "SCE"): "Elhoseiny et al., 2017; validation drawn here",
-    ("cub", "160/40"): "drawn here, as Lei Ba et al., 2015, did",
-    ("awa2", "PS"): "Xian et al., 2017, with 10 of their 13 validation classes",
-    ("awa2", "SS"): "Lampert et al., 2014; validation drawn here",
-    ("nabirds", "PS"): "drawn here, no test class in ImageNet",
-    ("nabirds", "SS"): "drawn here from the SCS test classes of Elhoseiny et al., 2017",
-    ("nabirds", "SCE"): "Elhoseiny et al., 2017; validation drawn here",
-    ("flowers", "82/20"): "drawn here, as Lei Ba et al., 2015, did",
-    ("flowers-species", "PS"): "drawn here, no test class in ImageNet",
-    ("flowers-species", "SS"): "drawn here",
-}
+# Of every split, the origin; and classes for training, validation and test in the paper's Table 1.
+_KNOWN = read_json(Path(photographs.__file__).with_name("origins.json"))
 
 
 def datasets(root: str | Path | None) -> Table:
-    """Every dataset of photographs: whether it and its texts are in `root`, and the command that brings them.
-
-    Args:
-        root: the folder that holds the datasets, or None for none.
-    """
+    """Every dataset of photographs: whether it and its texts are in `root`, and what brings them."""
     rows, notes = [], []
     for source in SOURCES.values():
         *present, problem = _state(source, root)
@@ -90,8 +70,8 @@ def splits() -> Table:
         for name in source.splits:
             split = source.split(name)
             counts = [str(len(split.part(part))) for part in ("train", "val", "test")]
-            published = _TABLE1.get(source.name, "") if name in ("PS", "SS") else ""
-            rows.append([source.name, name, *counts, published, _ORIGIN[source.name, name]])
+            published = _KNOWN["table1"].get(source.name, "") if name in ("PS", "SS") else ""
+            rows.append([source.name, name, *counts, published, _KNOWN["origins"][source.name][name]])
     head = ["dataset", "split", "training", "validation", "test", "Table 1 of the paper", "where from"]
     return Table(head, rows)
 

@@ -49,18 +49,12 @@ ABLATION = Experiment(
 
 
 def ablation_table(folder: Path) -> Table:
-    """What each of the benchmark's settings is worth: accuracy without it, on validation classes.
-
-    Args:
-        folder: of the results.
-
-    Returns:
-        A row per variant, with the points it is ahead of the first, seed by seed.
-    """
-    results, rows = ABLATION.measured(folder), []
-    found = {v: [r for r in results if r["variant"] == v] for v in ABLATION.variants}
-    for variant, own in found.items():
-        ahead = "" if variant == "all" else lead(own, found["all"])
-        rows.append([_CHANGES[variant][0], accuracy_cell(own), ahead])
+    """A row per variant: accuracy on validation classes, and the points ahead of the first, seed by seed."""
+    results = ABLATION.measured(folder)
+    found = ABLATION.by_variant(results)
+    rows = [
+        [_CHANGES[v][0], accuracy_cell(own), "" if v == "all" else lead(own, found["all"])]
+        for v, own in found.items()
+    ]
     head = ["what is changed", "accuracy (%)", "ahead of the first (points)"]
     return Table(head, rows, ABLATION.note(results))

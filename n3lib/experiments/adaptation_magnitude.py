@@ -18,10 +18,8 @@ _PANELS = {
 def by_layer(results: Mapping[str, Results]) -> Figure | Table:
     """Fig. 6: how far each layer moves, absolutely and relatively, and the task-dependent fraction of that.
 
-    Args:
-        results: name of a model to its results, one per seed, whose `adaptation` is what
-            `n3lib.metrics.magnitude` returns. Those without it are left out, and so is a model from the panel
-            of a quantity that was not measured.
+    `results` holds, by the name of a model, its results, one per seed; their `adaptation` is what
+    `n3lib.metrics.magnitude` returns. A model is only in the panels of what was measured of it.
     """
     moved = {name: [found for r in some if (found := r.get("adaptation"))] for name, some in results.items()}
     panels = {

@@ -30,17 +30,14 @@ def pretraining(variant: str, run: Run, *_: object) -> dict[str, float | None]:
     return {"pretraining": None if named is None else round(100 * float(named), 2)}
 
 
-def _weights(name: str) -> str:
-    """The file that `n3 data backbone` writes; the aviary's own weights come with the package."""
-    return "" if name == "aviary" else f"runs/backbones/{name}.safetensors"
-
-
+# The files that `n3 data backbone` writes; the aviary's own weights come with the package.
+_WEIGHTS = {name: f"runs/backbones/{name}.safetensors" for name in NETWORKS} | {"aviary": ""}
 BASE_NETWORKS = Experiment(
     "backbones",
     "How does accuracy depend on the base network, and does adapting help each? (appendix A, Table 5)",
     "aviary",
     {
-        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={_weights(name)}", *settings]
+        f"{name}-{form}": [f"--backbone.name={name}", f"--backbone.weights={_WEIGHTS[name]}", *settings]
         for name in NETWORKS
         for form, settings in {"all": [], "frozen": FROZEN}.items()
     },
@@ -68,11 +65,7 @@ def table5(folder: Path) -> Table:
 
 
 def cub_table(folder: Path) -> Table:
-    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and the missing commands.
-
-    Args:
-        folder: of the benchmark's results.
-    """
+    """Table 5's own experiment, CUB's standard split: the paper's numbers, ours, and the missing commands."""
     found, rows = load_results(folder, study="benchmark", dataset="cub", split="SS"), []
     for name, (paper, _) in _PAPER.items():
         own = [r for r in found if r["config"]["backbone"]["name"] == name]
@@ -93,9 +86,7 @@ def cub_table(folder: Path) -> Table:
 def two_networks(folder: Path, splits: Sequence[str]) -> Table:
     """What adapting adds to each of two networks on CUB, under the settings that `configs/` has for each.
 
-    Args:
-        folder: of all results; those of the benchmark are in `benchmark/resnet18` and `benchmark/lite0`.
-        splits: a column for each network and each of them.
+    `folder` holds all results; there is a column for each network and each of the `splits`.
     """
     methods = ("exem", "n3-classifier", "finetune", "n3-constant", "n3")
     head, columns, found = ["method"], [], []

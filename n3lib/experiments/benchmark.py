@@ -22,8 +22,7 @@ from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.evaluation import evaluate, magnitude_over_halves
-from n3lib.io.environment import environment
+from n3lib.evaluation import evaluate, magnitude_over_halves, result
 from n3lib.io.errors import N3Error
 from n3lib.metrics import class_metrics
 from n3lib.pretrained.networks import load_backbone
@@ -65,7 +64,7 @@ class Benchmark:
         dataset: the data, where they are loaded already.
 
     Raises:
-        N3Error: the data are not there, or the split has no validation classes.
+        N3Error: the split has no validation classes.
     """
 
     def __init__(self, config: RunConfig, dataset: ZeroShotDataset | None = None) -> None:
@@ -80,15 +79,10 @@ class Benchmark:
         return frozen_features(load_backbone(self.config.backbone), self.dataset, self.config.mirror)
 
     def rows(self, known: Sequence[int], encoder: bool, control: Control, seed: int) -> np.ndarray:
-        """The text of every class as numbers `(classes, a)`; TF-IDF is fitted on the known classes.
+        """The text of every class as numbers `(classes, a)`; all sentences have the same weight.
 
-        All sentences have the same weight, whatever weights a file gives them.
-
-        Args:
-            known: class ids.
-            encoder: whether the configured text encoder is used instead of TF-IDF features.
-            control: what is done to the texts first.
-            seed: of random texts.
+        TF-IDF features are fitted on the `known` classes; with `encoder` they are the configured encoder's.
+        `control` says what is done to the texts first, and `seed` is that of random ones.
         """
         texts = controlled_texts(self.dataset, control)
         if encoder:
@@ -106,13 +100,9 @@ class Benchmark:
     def problem(
         self, known: str, query: str, rows: Float64[np.ndarray, "classes a"], maps: bool = False
     ) -> Problem:
-        """Parts of the split, standardized by the statistics of the known classes.
+        """Parts of the split, with the text of every class, standardized by the statistics of the known part.
 
-        Args:
-            known: `train` or `trainval`.
-            query: `val` or `test`.
-            rows: the text of every class.
-            maps: whether the method reads feature maps.
+        `maps` says whether the method reads feature maps.
         """
         pooled, cells = self.features
         parts = [list(self.dataset.split.part(part)) for part in (known, query)]
@@ -134,11 +124,7 @@ class Benchmark:
     ) -> dict[str, Any]:
         """A baseline's result: searched on the validation classes, refitted, measured on the test classes.
 
-        Args:
-            name: of the baseline.
-            seed: of whatever it draws.
-            trials: of the random search.
-            earlier: its result with another seed, whose search is used again.
+        `earlier` is its result with another seed, whose search is used again.
         """
         started = time.perf_counter()
         kind, encoder = baselines()[name], name in READ_BY_ENCODER
@@ -153,7 +139,7 @@ class Benchmark:
             method, searched = search(kind, problem("train", "val", "own"), seed, trials)
         final = problem("trainval", "test", "own")
         writer, order = method.fit(final.seen), np.random.default_rng([seed, 17]).permutation(len(final.text))
-        result = scores(writer(final.text)(final.images), final.labels)
+        metrics = scores(writer(final.text)(final.images), final.labels)
         # Each class described by the next one's text in a random order: never by its own.
         turned = np.empty_like(order)
         turned[order] = np.roll(order, 1)
@@ -161,8 +147,7 @@ class Benchmark:
         for control in ("random", *(TEXT_CONTROLS if name in TEXT_CONTROLLED else ())):
             other = problem("trainval", "test", control)
             controls[control] = scores(method.fit(other.seen)(other.text)(other.images), other.labels)
-        return {
-            **self._frame(name, seed, result, started),
+        return self._result(name, seed, metrics, started) | {
             "reader": self.config.text.encoder if encoder else "words counted",
             "hyperparameters": {k: v for k, v in dataclasses.asdict(method).items() if k != "seed"},
             "search": searched,
@@ -176,28 +161,27 @@ class Benchmark:
         found, controls = evaluate(run, self.dataset), {}
         if name == "n3":  # the classifiers of the others depend on the text in the same way
             controls["shuffled"] = evaluate(run, self.dataset, permutations=1, control="shuffled")["metrics"]
-        return {
-            **self._frame(name, seed, found["metrics"], started),
+        return self._result(name, seed, found["metrics"], started) | {
             "spread": found["spread"],
             "adaptation": magnitude_over_halves(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
         }
 
-    def _frame(self, name: str, seed: int, result: dict[str, float], started: float) -> dict[str, Any]:
+    def _result(self, name: str, seed: int, metrics: dict[str, float], started: float) -> dict[str, Any]:
         split = self.dataset.split
-        return {
+        return result(
             **question(self.config, name),
-            "dataset": self.config.data.name,
-            "split": split.name,
-            "ways": len(split.test),
-            "chance": 100 / len(split.test),
-            "text": "own",
-            "seed": seed,
-            "metrics": result,
-            "environment": environment(self.dataset.hashes),
-            "seconds": round(time.perf_counter() - started, 1),
-        }
+            dataset=self.config.data.name,
+            split=split.name,
+            ways=len(split.test),
+            chance=100 / len(split.test),
+            text="own",
+            seed=seed,
+            metrics=metrics,
+            hashes=self.dataset.hashes,
+            started=started,
+        )
 
 
 def question(config: RunConfig, name: str) -> dict[str, Any]:
@@ -221,7 +205,7 @@ def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
     """Random search: the method with the best per-class accuracy on the query classes, and all trials.
 
-    The trials are the same for every seed, which is the method's.
+    They are the same for every seed, which is the method's own.
     """
     import optuna
 

@@ -35,7 +35,7 @@ def lines(
         log_y: a y axis for values that differ by orders of magnitude and may be 0.
     """
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    palette = [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED, plots.PURPLE, plots.SKY, "#000000"]
+    palette: list[Any] = plots.PALETTE
     if ordered:
         palette = [colormaps["cividis"](share) for share in np.linspace(0, 0.92, len(names))]
     columns = min(2, len(panels))
@@ -69,12 +69,11 @@ def lines(
 def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
     """A value per layer, from the first to the last: one panel per quantity, one mark per seed.
 
-    Args:
-        panels: quantity, with its unit, to its values by name of the model; layers are the x.
+    `panels` holds, by quantity with its unit, the values by name of the model; layers are the x.
     """
     figure, axes = plots.canvas(len(panels), 1, (7.0, 0.9 + 2.0 * len(panels)), sharex=True)
     names = dict.fromkeys(name for models in panels.values() for name in models)
-    colors = dict(zip(names, [plots.BLUE, plots.ORANGE, plots.GREEN, plots.RED], strict=False))
+    colors = dict(zip(names, plots.PALETTE, strict=False))
     shown = [seeds[0] for models in panels.values() for seeds in models.values()]
     order = list(dict.fromkeys(layer for seed in shown for layer in seed))
     drawn: dict[str, Line2D] = {}

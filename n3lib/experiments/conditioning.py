@@ -1,20 +1,14 @@
 """Chapter 12: does text-conditioned adaptation pay, and which words does it depend on?"""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from n3lib.data.aviary.guide import BEHAVIORS, COLOR_ATTRIBUTES, HABITATS, words_for
-from n3lib.data.aviary.species import ATTRIBUTES
-from n3lib.data.dataset import ZeroShotDataset
-from n3lib.data.texts import erase
 from n3lib.experiments import charts
 from n3lib.experiments.ablation import ABLATION
 from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment, Results, accuracy_cell
@@ -107,14 +101,12 @@ def lead_curves(folder: Path) -> Figure | Table:
         return Table([], [], CONDITIONING.note(results))
     found, panels = CONDITIONING.by_variant(results), {}
     for species, kind in product(SPECIES, KINDS):
-        seeds = {
-            form: {r["seed"]: _by_ways(r, kind) for r in found[f"{form}-{species}"]} for form in ADAPTATIONS
-        }
-        constant, shown = seeds["constant"], {}
+        constant, shown = {r["seed"]: _by_ways(r, kind) for r in found[f"constant-{species}"]}, {}
         for form in ("all", "written", "finetune"):
-            both = [(seeds[form][seed], constant[seed]) for seed in sorted({*seeds[form]} & {*constant})]
+            own = {r["seed"]: _by_ways(r, kind) for r in found[f"{form}-{species}"]}
+            both = [(own[seed], constant[seed]) for seed in sorted({*own} & {*constant})]
             if both:
-                shown[ADAPTATIONS[form]] = [{k: own[k] - other[k] for k in own} for own, other in both]
+                shown[ADAPTATIONS[form]] = [{k: one[k] - other[k] for k in one} for one, other in both]
         if shown:
             panels[f"{species:,} species\n{kind}"] = shown
     level = (0.0, "constant adaptation")
@@ -130,9 +122,8 @@ def _by_ways(result: Mapping[str, Any], kind: str) -> dict[int, float]:
 def swap_table(folder: Path) -> Table:
     """Whether it matters for which task the layers are adapted: networks trained on the aviary and on CUB.
 
-    Returns:
-        Points by which accuracy changes, with the standard deviation over seeds, where the layers were
-        adapted for another task or are the mean of those of other tasks; the classifier is the task's own.
+    Points by which accuracy changes, with the standard deviation over seeds, where the layers were adapted
+    for another task or are the mean of those of other tasks; the classifier is the task's own.
     """
     conditioning, ablation = (
         [result for result in experiment.measured(folder) if "swaps" in result]
@@ -160,33 +151,3 @@ def _change(result: Mapping[str, Any], layers: str, kind: str) -> float:
     """Points that other layers add to the mean accuracy of the tasks."""
     scores = result["swaps"][kind]
     return statistics.mean(scores[layers]) - statistics.mean(scores[LAYERS[0]])
-
-
-def share_of_mean(deltas: Float[Tensor, "T M N"]) -> float:
-    """How alike the columns of a layer's change are: the share of their mean, in percent.
-
-    The mean of the M columns is added to every output channel and cannot tell one filter from another. Its
-    share is M |mean|^2 over the sum of |column|^2, each summed over T tasks: 100 where all columns are the
-    same, 0 where nothing changes.
-    """
-    mean, total = deltas.shape[1] * deltas.mean(1).square().sum(), deltas.square().sum()
-    return 100 * (mean / total).item() if total else 0.0
-
-
-def cuts(dataset: ZeroShotDataset) -> dict[str, list[Sequence[str]]]:
-    """The aviary's descriptions, and what some cuts leave of each; the class's name if nothing is left."""
-    habits = {*HABITATS, *BEHAVIORS}
-    colors = [words_for(a, value) for a in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
-    others = [words_for(a, value) for a in ATTRIBUTES if a not in COLOR_ATTRIBUTES for value in ATTRIBUTES[a]]
-    color, shape = sorted(set().union(*colors)), sorted(set().union(*others))
-    cuts: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
-        "everything": lambda text: text,
-        "the sentences on its looks": lambda text: [s for s in text if s not in habits],
-        "every other sentence": lambda text: text[::2],
-        "no words of shape and pattern": lambda text: erase(text, shape),
-        "no words of color": lambda text: erase(text, color),
-        "the sentences on its habits": lambda text: [s for s in text if s in habits],
-        "the name": lambda text: [],
-    }
-    named = list(zip(dataset.texts, dataset.classes, strict=True))
-    return {left: [cut(text) or [name] for text, name in named] for left, cut in cuts.items()}

@@ -38,18 +38,12 @@ FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
 
 
 class Measurement(NamedTuple):
-    """One measurement of the study.
+    """One measurement of the study."""
 
-    Attributes:
-        measure: makes it, of a size in a number of rounds.
-        size: one of `SIZES`.
-        title: its row in the table of ratios; empty for what is no ratio.
-        goals: what is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
-    """
-
-    measure: Callable[[Size, int], dict[str, Any]]
-    size: str
-    title: str = ""
+    measure: Callable[[Size, int], dict[str, Any]]  # of a size in a number of rounds
+    size: str  # one of `SIZES`
+    title: str = ""  # of its row in the table of ratios; empty for what is no ratio
+    # What is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
     goals: tuple[float | None, float | None] = (None, None)
 
 
@@ -81,18 +75,15 @@ def measure_cost(
     sizes: Mapping[str, Size] = SIZES,
     repeats: int = 5,
     log: Callable[[str], None] = tell,
-) -> dict[str, Any]:
-    """Measure what `output` lacks.
+) -> None:
+    """Measure what the file `output` lacks; it is written after each measurement.
 
     Args:
-        output: the JSON file; written after each measurement.
+        output: the JSON file; holds `environment`, and `measurements` by name.
         names: of the measurements; all by default.
         sizes: `paper`, `small` and `aviary`.
         repeats: rounds of each comparison.
         log: gets a line for the file, and one per measurement.
-
-    Returns:
-        What the file holds: `environment`, and `measurements` by name.
 
     Raises:
         N3Error: there is no such measurement, or the file was made on another machine or version, is of
@@ -103,7 +94,7 @@ def measure_cost(
         if name not in MEASUREMENTS:
             raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
     here = environment()
-    there = answered(output, {"environment": here}, mark="measurements")
+    there = answered(output, {"environment": here}, marks=["measurements"])
     found = read_json(output) if there else {"environment": here, "measurements": {}}
     lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
     if lacking:
@@ -114,7 +105,6 @@ def measure_cost(
         found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
         write_result(output, found)
         log(f"{name}: {_line(name, found['measurements'][name])}")
-    return found
 
 
 def default_output() -> Path:
@@ -157,16 +147,11 @@ def _line(name: str, result: Mapping[str, Any]) -> str:
 # What chapter 11 shows
 
 
-def found(folder: Path) -> dict[str, dict[str, Any]]:
-    """The results of each kind of device, empty where there is no file."""
-    paths = {kind: folder / file for kind, file in FILES.items()}
-    empty: dict[str, Any] = {"measurements": {}, "environment": {}}
-    return {kind: read_json(path) if path.exists() else empty for kind, path in paths.items()}
-
-
 def ratio_table(folder: Path) -> Table:
     """Every ratio with its quartiles, beside what is asked; an open cell has not been measured."""
-    devices, rows, notes = found(folder), [], []
+    paths, rows, notes = {kind: folder / file for kind, file in FILES.items()}, [], []
+    empty: dict[str, Any] = {"measurements": {}, "environment": {}}
+    devices = {kind: read_json(path) if path.exists() else empty for kind, path in paths.items()}
     for name, (_, _, title, goals) in MEASUREMENTS.items():
         if title:
             row = [title]
@@ -176,10 +161,8 @@ def ratio_table(folder: Path) -> Table:
     for kind, results in devices.items():
         if here := results["environment"]:
             name = here["processor"] if here["device"] == "cpu" else here["device"]
-            version = here["packages"]["torch"]
-            notes.append(
-                f"{kind}: {name}, {here['threads']} threads, {here['precision']}, PyTorch {version}."
-            )
+            how = f"{here['threads']} threads, {here['precision']}, PyTorch {here['packages']['torch']}"
+            notes.append(f"{kind}: {name}, {how}.")
         else:
             notes.append(f"{kind}: not measured yet; `n3 bench` fills it in on such a machine.")
     return Table(["", "CPU", "at most", "GPU, bf16", "at most"], rows, " ".join(notes))
@@ -187,7 +170,7 @@ def ratio_table(folder: Path) -> Table:
 
 def growth_figure(folder: Path) -> Figure:
     """Seconds over K, L and the number of layers, in logarithms; the exponent is that of the fitted power."""
-    results = found(folder)["cpu"]["measurements"]
+    results = read_json(folder / FILES["cpu"])["measurements"]
     shown = [results[name] for name in ("growth-K", "growth-L", "growth-layers") if name in results]
     figure, axes = plots.canvas(1, max(1, len(shown)), (7.4, 3.0), sharey=True)
     labels = {"K": "classes, K", "L": "tokens per description, L", "layers": "adapted layers"}

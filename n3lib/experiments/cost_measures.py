@@ -1,7 +1,7 @@
 """How the cost study measures time, memory and growth, and what it measures.
 
-Whatever is compared runs in one process, in turns; every value is reported with its spread. A measurement is
-a function of the problem's size and of the number of rounds.
+A measurement is a function of the problem's size and of the number of rounds. What is compared runs in one
+process, in turns, so that whatever else the machine does affects all alike.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,16 +42,10 @@ GROWTH = {"K": (10, 25, 50, 100, 200, 400), "L": (64, 128, 256, 512), "layers": 
 # How
 
 
-def interleaved(calls: Mapping[str, Call], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
-    """Seconds of each call, taken in turns, so that whatever else the machine does affects all alike.
-
-    Args:
-        calls: what to time, by name. Every second round runs them in reverse order.
-        repeats: rounds that count.
-        warmup: rounds before them that do not.
-    """
+def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each call, in rounds of alternating order, after one that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(-warmup, repeats):
+    for turn in range(-1, repeats):
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
             _synchronize()
             start = perf_counter()
@@ -68,9 +62,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": median, "low": low, "high": high, "repeats": len(values)}
 
 
-def ratio(seconds: Mapping[str, Sequence[float]], over: str, under: str) -> dict[str, float]:
-    """The spread of `over / under`, each round by itself."""
-    return spread([a / b for a, b in zip(seconds[over], seconds[under], strict=True)])
+def compared(calls: Mapping[str, Call], repeats: int) -> dict[str, Any]:
+    """The first of two calls over the second, round by round, and the seconds of each."""
+    seconds = interleaved(calls, repeats)
+    ratios = [over / under for over, under in zip(*seconds.values(), strict=True)]
+    return {"ratio": spread(ratios), "seconds": {name: spread(values) for name, values in seconds.items()}}
 
 
 def peak_memory(call: Call) -> int:
@@ -96,16 +92,16 @@ def flops(call: Call) -> dict[str, int]:
     return {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
 
 
-def matrix_rate(repeats: int = 7) -> dict[str, float]:
+def matrix_rate() -> dict[str, float]:
     """Floating-point operations per second in the product of two large square matrices."""
     side, dtype = 8192 if DEVICE.type == "cuda" else 2048, torch.bfloat16 if CONFIG.bf16 else torch.float32
     a, b = (torch.randn(side, side, device=DEVICE, dtype=dtype) for _ in range(2))
-    seconds = interleaved({"product": lambda: a @ b}, repeats)["product"]
+    seconds = interleaved({"product": lambda: a @ b}, repeats=7)["product"]
     return spread([2 * side**3 / one for one in seconds])
 
 
-def slowest(call: Call, most: int = 10) -> list[dict[str, Any]]:
-    """The operators in which a call spends most of its time, with their share of it in percent."""
+def slowest(call: Call) -> list[dict[str, Any]]:
+    """The ten operators in which a call spends most of its time, with their share of it in percent."""
     cuda = torch.cuda.is_available()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as watched:
         call()
@@ -117,7 +113,7 @@ def slowest(call: Call, most: int = 10) -> list[dict[str, Any]]:
     total = sum(spent for spent, _ in own.values())
     return [
         {"operator": key, "calls": calls, "seconds": spent / 1e6, "share": 100 * spent / total}
-        for key, (spent, calls) in sorted(own.items(), key=lambda item: -item[1][0])[:most]
+        for key, (spent, calls) in sorted(own.items(), key=lambda item: -item[1][0])[:10]
     ]
 
 
@@ -131,16 +127,6 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _compared(calls: Mapping[str, Call], repeats: int) -> dict[str, Any]:
-    """The first of two calls over the second."""
-    over, under = calls
-    seconds = interleaved(calls, repeats)
-    return {
-        "ratio": ratio(seconds, over, under),
-        "seconds": {name: spread(values) for name, values in seconds.items()},
-    }
-
-
 # What
 
 
@@ -148,7 +134,7 @@ def step(size: Size, repeats: int) -> dict[str, Any]:
     """A training step of N3 over one of plain fine-tuning."""
     sides = list(both_sides(size))
     trained = {which: trained_numbers(model) for which, model, _ in sides}
-    found = _compared({which: call for which, _, call in sides}, repeats)
+    found = compared({which: call for which, _, call in sides}, repeats)
     return {**found, "trained_numbers": trained, "size": asdict(size)}
 
 
@@ -156,7 +142,7 @@ def accumulate(size: Size, repeats: int) -> dict[str, Any]:
     """The same of four times the images, whose gradients are accumulated over four micro-batches."""
     micro, size = size.batch, replace(size, batch=4 * size.batch)
     calls = {which: call for which, _, call in both_sides(size, micro, micro)}
-    return {**_compared(calls, max(1, repeats // 2)), "micro_batch": micro, "size": asdict(size)}
+    return {**compared(calls, max(1, repeats // 2)), "micro_batch": micro, "size": asdict(size)}
 
 
 def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
@@ -166,9 +152,9 @@ def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
         call()  # the optimizer makes its state
         model.zero_grad()
         peaks[which], gradients[which] = peak_memory(call), 4 * trained_numbers(model)
-    value, kept = peaks["n3"] / peaks["plain"], {k: peaks[k] - gradients[k] for k in peaks}
+    kept = {k: peaks[k] - gradients[k] for k in peaks}
     return {
-        "ratio": {"median": value, "low": value, "high": value, "repeats": 1},
+        "ratio": spread([peaks["n3"] / peaks["plain"]]),
         "ratio_without_gradients": kept["n3"] / kept["plain"],
         "bytes": peaks,
         "gradient_bytes": gradients,
@@ -205,7 +191,7 @@ def inference(size: Size, repeats: int) -> dict[str, Any]:
     theirs = models.resnet18(num_classes=size.ways).eval().to(DEVICE)
     images = torch.randn(size.batch, 3, size.pixels, size.pixels, device=DEVICE)
     calls = {"synthesized": partial(network, images), "torchvision": partial(theirs, images)}
-    return {**_compared(calls, 2 * repeats), "images": size.batch}
+    return {**compared(calls, 2 * repeats), "images": size.batch}
 
 
 def loader(size: Size, repeats: int) -> dict[str, Any]:
@@ -219,7 +205,7 @@ def loader(size: Size, repeats: int) -> dict[str, Any]:
 
     ready = load()
     alone = spread(interleaved({"load": load}, repeats)["load"])
-    found = _compared({"loaded": lambda: train(load()), "ready": partial(train, ready)}, repeats)
+    found = compared({"loaded": lambda: train(load()), "ready": partial(train, ready)}, repeats)
     return {**found, "seconds": {**found["seconds"], "loading alone": alone}}
 
 
@@ -233,7 +219,7 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
     backbone = make_backbone(size)
     model = make_n3(size, backbone).eval()
     # In training mode, which keeps it on the kernel that never holds (K L)^2.
-    flat = make_n3(size, backbone, dropout=0.0).tokens2label
+    flat = make_n3(size, backbone).tokens2label
     curves: dict[str, dict[int, Any]] = {}
     for value in GROWTH[letter]:
         calls: dict[str, Call]
@@ -253,12 +239,18 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
                 del calls["flat"]
         for name, seconds in interleaved(calls, repeats).items():
             curves.setdefault(name, {})[value] = spread(seconds)
-    return {"x": letter, "curves": {name: _curve(curve) for name, curve in curves.items()}}
-
-
-def _curve(curve: Mapping[int, Any]) -> dict[str, Any]:
-    fitted = exponent([float(x) for x in curve], [one["median"] for one in curve.values()])
-    return {"x": list(curve), "seconds": list(curve.values()), "exponent": fitted}
+    medians = {name: [one["median"] for one in curve.values()] for name, curve in curves.items()}
+    return {
+        "x": letter,
+        "curves": {
+            name: {
+                "x": list(curve),
+                "seconds": list(curve.values()),
+                "exponent": exponent([*map(float, curve)], medians[name]),
+            }
+            for name, curve in curves.items()
+        },
+    }
 
 
 def batched(size: Size, repeats: int) -> dict[str, Any]:
@@ -274,7 +266,7 @@ def batched(size: Size, repeats: int) -> dict[str, Any]:
 
     together = partial(run, partial(batched_deltas, l2a, h))
     loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
-    return _compared({"batched": together, "loop": loop}, repeats)
+    return compared({"batched": together, "loop": loop}, repeats)
 
 
 def profiled(size: Size, repeats: int) -> dict[str, Any]:

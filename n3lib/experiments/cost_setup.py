@@ -36,26 +36,17 @@ if DEVICE.type == "cuda":
 
 @dataclass(frozen=True)
 class Size:
-    """A problem. Every description fills all L tokens, which is the most that it can cost.
-
-    Attributes:
-        model: the meta-model's settings.
-        backbone: the network that is adapted.
-        ways, length, batch, pixels: K, L, B, and the side of an image.
-        e: width of the token embeddings (BERT's).
-        seen: C, classes with exemplars.
-        vocabulary: V.
-    """
+    """A problem. Every description fills all L tokens, which is the most that it can cost."""
 
     model: N3Config
     backbone: BackboneConfig
-    ways: int = 50
-    length: int = 128
-    batch: int = 64
-    pixels: int = 224
-    e: int = 768
-    seen: int = 150
-    vocabulary: int = 0
+    ways: int = 50  # K
+    length: int = 128  # L
+    batch: int = 64  # B
+    pixels: int = 224  # the side of an image
+    e: int = 768  # width of the token embeddings, BERT's
+    seen: int = 150  # C, classes with exemplars
+    vocabulary: int = 0  # V
 
 
 # The paper's form (sections 3 and 4, Table 7), and the library's.
@@ -84,11 +75,7 @@ class Plain(nn.Module):
 
 
 def batched_deltas(l2a: Labels2Adaptation, h: Float[Tensor, "K d"]) -> list[Tensor]:
-    """What the layer decoders of `l2a` give, those of equally many columns run as one batched product.
-
-    Returns:
-        The unscaled adaptation of each layer, `(M, N)`, in the order of the layers.
-    """
+    """The unscaled adaptation of each layer, `(M, N)`, with decoders of equally many columns batched."""
     everyone: list[Any] = list(l2a.decoders)
     out: list[Tensor] = [h] * len(everyone)
     for columns in {len(decoder.queries) for decoder in everyone}:
@@ -116,7 +103,7 @@ def make_n3(size: Size, backbone: Backbone, **settings: Any) -> N3:
     """An N3 of this size, training mode; `settings` are changes of its configuration."""
     torch.manual_seed(1)
     config = replace(size.model, **settings)
-    return N3(backbone, size.e, size.vocabulary, size.seen, config).to(DEVICE).train()
+    return N3(backbone, size.e, size.vocabulary, size.seen, config, size.ways).to(DEVICE).train()
 
 
 def make_text(size: Size) -> Text:
@@ -158,9 +145,7 @@ def make_episodes(size: Size) -> Episodes:
 def stepper(model: nn.Module, micro: int = 0) -> Callable[[Batch], None]:
     """A training step as `n3 train` does it: forward, backward, clipping, AdamW; bf16 on a GPU.
 
-    Args:
-        model: N3 or a network.
-        micro: images of a micro-batch whose gradients are summed; 0 for all at once.
+    `micro` is the number of images of a micro-batch whose gradients are summed; 0 for all at once.
     """
     optimizer = optimizer_for(model, CONFIG)
 
@@ -183,10 +168,7 @@ def both_sides(
 ) -> Iterator[tuple[str, nn.Module, Callable[[], None]]]:
     """N3 and plain fine-tuning of one network: the name, the model and a training step on one batch.
 
-    Args:
-        size: of the problem.
-        micro: images of N3's micro-batches; 0 for all at once.
-        plain_micro: the same of plain fine-tuning.
+    `micro` and `plain_micro` are the images of the micro-batches of each; 0 for all at once.
     """
     backbone, batch = make_backbone(size), make_batch(size)
     n3 = make_n3(size, backbone, micro_batch=micro)

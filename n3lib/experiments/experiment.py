@@ -33,64 +33,36 @@ Measurement = Callable[[str, Run, ZeroShotDataset, TextBank], dict[str, Any]]
 
 
 class Evaluation(NamedTuple):
-    """A result of its own for every run, as `n3 evaluate` measures it.
+    """A result of its own for every run, as `n3 evaluate` measures it."""
 
-    Attributes:
-        end: of the file's name.
-        ways: number of classes of the test tasks, 0 for all.
-        control: whose texts describe the classes.
-        variants: those that have this result; all where empty.
-    """
-
-    end: str = ""
-    ways: int = 0
-    control: TextControl = "own"
-    variants: tuple[str, ...] = ()
+    end: str = ""  # of the file's name
+    ways: int = 0  # number of classes of the test tasks, 0 for all
+    control: TextControl = "own"  # whose texts describe the classes
+    variants: tuple[str, ...] = ()  # those that have this result; all where empty
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A question, and the variants of one configuration that answer it.
+    """A question, and the variants of one configuration that answer it."""
 
-    Attributes:
-        name: of the command `n3 study NAME`, and the `study` of its results; those of `evaluations` have the
-            `main` of `n3 evaluate`.
-        title: the question, and the section of the paper.
-        config: YAML file in `configs/` that the variants start from.
-        variants: name to the settings that each changes; a name may begin with a folder.
-        common: settings that all variants change.
-        ways: numbers of classes of the test tasks, 0 for all; each is measured.
-        alike: whether tasks of look-alikes are measured too, beside random ones.
-        tasks: drawn of each kind.
-        part: the split's part that the query classes are from, `test` or `val`.
-        also: a further measurement of every run.
-        folder: of its results in `results/`; the name where it is empty.
-        configs: variants that start from another file than `config`, and its name.
-        evaluations: measured instead of `ways`, `alike`, `tasks`, `part` and `also`.
-    """
-
-    name: str
-    title: str
-    config: str
-    variants: dict[str, list[str]]
-    common: list[str] = dataclasses.field(default_factory=list)
-    ways: tuple[int, ...] = (0,)
-    alike: bool = False
-    tasks: int = 10
-    part: str = "test"
-    also: Measurement | None = None
-    folder: str = ""
-    configs: dict[str, str] = dataclasses.field(default_factory=dict)
-    evaluations: tuple[Evaluation, ...] = ()
+    name: str  # of `n3 study NAME`; also the `study` of its results, but those of `evaluations` have `main`
+    title: str  # the question, and the section of the paper
+    config: str  # YAML file in `configs/` that the variants start from
+    variants: dict[str, list[str]]  # name to the settings that it changes; a name may begin with a folder
+    common: list[str] = dataclasses.field(default_factory=list)  # settings that all variants change
+    ways: tuple[int, ...] = (0,)  # numbers of classes of the test tasks, 0 for all; each is measured
+    alike: bool = False  # whether tasks of look-alikes are measured too, beside random ones
+    tasks: int = 10  # drawn of each kind
+    part: str = "test"  # of the split that the query classes are from, or `val`
+    also: Measurement | None = None  # a further measurement of every run
+    folder: str = ""  # of its results in `results/`; the name where it is empty
+    configs: dict[str, str] = dataclasses.field(default_factory=dict)  # variants that start from another file
+    evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike`, `tasks`, `part` and `also`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
-        """The configuration of a variant.
+        """The configuration of a variant, from a folder of configurations.
 
-        Args:
-            variant: its name.
-            folder: of the configurations, `configs/`.
-            overrides: of the configuration; they do not change what the variant is about.
-            seed: of the run.
+        `overrides` do not change what the variant is about.
 
         Raises:
             N3Error: a wrong setting.
@@ -103,11 +75,7 @@ class Experiment:
         return folder / (self.folder or self.name)
 
     def measured(self, folder: Path) -> list[dict[str, Any]]:
-        """The results, in the order of the variants.
-
-        Args:
-            folder: of all results.
-        """
+        """The results, in the order of the variants, in the folder of all."""
         order = list(self.variants)
         found = load_results(self.home(folder), study=self.name)
         return sorted(found, key=lambda result: (order.index(result["variant"]), result["seed"]))
@@ -117,11 +85,9 @@ class Experiment:
         return {variant: [r for r in results if r["variant"] == variant] for variant in self.variants}
 
     def note(self, results: Results, task: str = "") -> str:
-        """The note below a table: the number of classes, chance, seeds; or the command that makes results.
+        """The note below a table: the number of classes and chance, or `task`, and the seeds.
 
-        Args:
-            results: shown in the table.
-            task: replaces the number of classes and chance.
+        Where there are no results, the command that makes them.
         """
         if not results:
             return f"There are no results yet: `n3 study {self.name}` makes them."

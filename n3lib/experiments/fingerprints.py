@@ -58,15 +58,13 @@ def numbers(instance: str) -> list[float]:
 
 def agree(instance: str) -> bool:
     """Whether today's code gives the known numbers of an instance."""
-    before = known().get(instance, [])
-    now = numbers(instance)
+    before, now = known().get(instance, []), numbers(instance)
     return len(before) == len(now) and np.allclose(now, before, TOLERANCE, TOLERANCE)
 
 
 def stamp(result: dict[str, Any]) -> dict[str, Any]:
     """A result with the fingerprint of the code that is running."""
-    found = [known()[name] if agree(name) else numbers(name) for name in instances(result)]
-    return result | {"fingerprint": fingerprint(found)}
+    return result | {"fingerprint": fingerprint([_settled(name) for name in instances(result)])}
 
 
 def renew(folder: Path) -> None:
@@ -76,11 +74,12 @@ def renew(folder: Path) -> None:
     """
     names = {f"method {name}" for name in baselines()} | {"benchmark"}
     names |= {name for result in committed(folder).values() for name in instances(result)}
-    lines = [
-        f"{json.dumps(name)}: {json.dumps(known()[name] if agree(name) else numbers(name))}"
-        for name in sorted(names)
-    ]
+    lines = [f"{json.dumps(name)}: {json.dumps(_settled(name))}" for name in sorted(names)]
     write_text(FINGERPRINTS, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _settled(instance: str) -> list[float]:
+    return known()[instance] if agree(instance) else numbers(instance)
 
 
 @cache
@@ -95,13 +94,17 @@ def _world(name: str) -> ZeroShotDataset:
 
 
 def _run(folder: Path, *settings: str) -> Run:
-    value = dataclasses.asdict(small(RunConfig()))
-    for setting in settings:
-        name, _, given = setting.partition("=")
-        section, _, inner = name.rpartition(".")
-        (value[section] if section else value)[inner] = json.loads(given)
-    config = config_from_dict(value, " ".join(settings))
+    config = _config(*settings)
     return train(config, folder / "run", dataset=_world(config.data.name))
+
+
+def _config(*settings: str) -> RunConfig:
+    value: dict[str, Any] = {}
+    given = {name: json.loads(text) for name, _, text in (one.partition("=") for one in settings)}
+    for name, one in (small(RunConfig()) | given).items():
+        section, _, inner = name.rpartition(".")
+        (value.setdefault(section, {}) if section else value)[inner] = one
+    return config_from_dict(value, " ".join(settings))
 
 
 def _n3(folder: Path, *settings: str) -> list[float]:
@@ -138,7 +141,7 @@ def _saliency(folder: Path) -> list[float]:
 
 @cache
 def _benchmark() -> Benchmark:
-    return Benchmark(small(RunConfig()), _world("aviary"))
+    return Benchmark(_config(), _world("aviary"))
 
 
 def _all_methods(folder: Path) -> list[float]:
@@ -184,9 +187,9 @@ def _encoder(folder: Path, kind: str) -> list[float]:
 
         write_text(folder / "vocab.txt", "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
         BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
-        sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 16}
-        sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2}
-        BertModel(BertConfig(vocab_size=5 + len(words), **sizes)).save_pretrained(folder)
+        config = BertConfig(vocab_size=5 + len(words), hidden_size=8, intermediate_size=16)
+        config.num_hidden_layers, config.num_attention_heads = 1, 2
+        BertModel(config).save_pretrained(folder)
         encoder = make_encoder(str(folder))
     encoded = encoder.encode(["A red crown.", "A long long bill"])
     return [value for one in encoded for value in _projections(one.embeddings.float().numpy())]

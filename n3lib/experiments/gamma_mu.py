@@ -1,12 +1,11 @@
 """Chapter 7: gamma and the initial mu (section 5.4, Table 3)."""
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from n3lib.experiments import charts
+from n3lib.experiments import charts, tables
 from n3lib.experiments.experiment import Experiment, accuracy_cell
 from n3lib.experiments.results import Table
 
@@ -14,15 +13,7 @@ Pair = tuple[float, float]
 
 # Gamma and initial mu, and the paper's accuracy on CUB's standard split in percent: first those of its
 # main experiments (Table 2), then those of Table 3.
-PAPER: dict[Pair, float] = {
-    (1.0, 0.001): 17.6,
-    (0.999, 0.001): 16.2,
-    (0.99, 0.01): 18.5,
-    (0.9, 0.1): 16.2,
-    (0.5, 0.5): 6.2,
-    (0.1, 0.9): 2.1,
-    (0.01, 0.99): 2.3,
-}
+PAPER: dict[Pair, float] = {(gamma, mu): told for gamma, mu, told in tables.PAPER_NUMBERS["gamma_mu"]}
 FORMS = ("absolute", "relative")  # of mu
 
 
@@ -58,32 +49,11 @@ def pair_table(folder: Path) -> Table:
     return Table(head, rows, GAMMA_MU.note(results))
 
 
-def start_table(ratios: Mapping[Pair, Sequence[float]], widest: float, narrowest: float) -> Table:
-    """How large the adaptation of a layer is before training, as a multiple of what is left of the layer.
-
-    Args:
-        ratios: gamma and initial mu to the multiple for an absolute mu in the layers of the widest and the
-            narrowest spread, and for a relative mu.
-        widest, narrowest: those spreads.
-    """
-    rows = [
-        [*_cells(pair), *(f"{one:,.0f}" if one >= 10 else f"{one:.2g}" for one in some)]
-        for pair, some in ratios.items()
-    ]
-    absolute = (
-        f"absolute mu, widest layer (spread {widest:.3f})",
-        f"absolute mu, narrowest layer ({narrowest:.3f})",
-    )
-    return Table(["gamma", "initial mu", *absolute, "relative mu, any layer"], rows)
-
-
 def curves(folder: Path, what: str) -> Figure | Table:
     """A quantity during training: a line per pair of gamma and initial mu, a panel per form of mu.
 
-    Args:
-        folder: of the results.
-        what: `loss` of training, with that of guessing; or `change`, the mean distance of a layer from its
-            pretrained parameters.
+    `what` is `loss`, with that of guessing; or `change`, the mean distance of a layer from its pretrained
+    parameters.
     """
     results = GAMMA_MU.measured(folder)
     if not results:

@@ -63,13 +63,7 @@ def searched(overrides: Sequence[str] = ()) -> list[str]:
 
 
 def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float | int]]:
-    """The parameters of the first random trials: the same for the same seed, whatever their number.
-
-    Args:
-        names: of the settings.
-        seed: of the sampler.
-        trials: how many.
-    """
+    """The parameters of the first random trials: the same for the same seed, whatever their number."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     asked = [study.ask(_distributions(names)).params for _ in range(trials)]
@@ -125,7 +119,7 @@ def random_search(
     check_writable(folder, folder=True)
     with FileLock(folder / "search.lock"):
         own, other = folder / "search.json", "Choose another folder, or delete this one"
-        if not answered(own, what, mark="searched", remedy=other):
+        if not answered(own, what, marks=["searched"], remedy=other):
             if taken := [path for path in map(folder.joinpath, TAKEN) if path.exists()]:
                 raise N3Error(f"{taken[0]} belongs to no search", other)
             write_json(own, what)
@@ -146,7 +140,8 @@ def random_search(
                 study.tell(number, state=TrialState.FAIL)
                 log(f"trial {number}: {error}")
                 continue
-            found = validation(run.folder)
+            # What the checkpoint was chosen by: the highest accuracy on the validation classes, in percent.
+            found = max(line["validation"] for line in read_metrics(run.folder) if "validation" in line)
             study.tell(number, found)
             log(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
     with FileLock(folder / "search.lock"):
@@ -161,21 +156,14 @@ def random_search(
         _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
         if not path.exists() or read_json(path)["search"]["trials"] != reached:
             result = _conclude(folder, tried, data)
-            values = {
-                f"{part}.{field}": what["config"][part][field]
-                for part, field in (n.split(".") for n in names)
-            }
+            split = {name: name.split(".") for name in names}
+            values = {name: what["config"][part][field] for name, (part, field) in split.items()}
             result["search"] |= {"trials": reached, "configured_values": values}
             command = ["n3", "search", str(config), "-o", str(folder), "--trials", str(trials), *overrides]
             write_result(path, stamp(result | {"command": shlex.join(command)}))
     result = read_json(path)
     log(f"{path}: trial {result['search']['best']}, {result['metrics']['per_class_accuracy']:.1f} % on test")
     return result
-
-
-def validation(folder: Path) -> float:
-    """What a run's checkpoint was chosen by: its highest accuracy on the validation classes, in percent."""
-    return max(line["validation"] for line in read_metrics(folder) if "validation" in line)
 
 
 def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfig) -> None:
@@ -208,14 +196,13 @@ def _distributions(names: Sequence[str]) -> dict[str, Any]:
 
 def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.Study:
     """The search's study, with every trial entered: locks decide who runs which."""
-    parameters = [{}, *draw(names, seed, trials)]
     path = str(folder / "journal.log")
     # A lock that Windows can have too.
     storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
     study = optuna.create_study(
         storage=storage, study_name="search", direction="maximize", load_if_exists=True
     )
-    for own in parameters[len(study.trials) :]:
+    for own in [{}, *draw(names, seed, trials)][len(study.trials) :]:
         # A trial is open from the start, so that one whose process was killed looks like one not begun.
         kinds = _distributions(list(own))
         study.add_trial(create_trial(state=TrialState.RUNNING, params=own, distributions=kinds))

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -53,21 +53,13 @@ _MERGE: dict[str, Callable[[list[float]], float]] = {"influence": sum, "gradient
 
 @dataclass(frozen=True)
 class Reading:
-    """What the words of one description do to E.
+    """What the words of one description do to E."""
 
-    Attributes:
-        name: of the class.
-        probability: that the network gives it, 0 to 1.
-        words: the description's words in order, word pieces joined.
-        influence: of each word, in nats; above 0 where it speaks for the true class.
-        gradient: ||dE/dD_ij|| of each word, the paper's measure; of a word in pieces, the largest.
-    """
-
-    name: str
-    probability: float
-    words: list[str]
-    influence: list[float]
-    gradient: list[float]
+    name: str  # of the class
+    probability: float  # that the network gives it, 0 to 1
+    words: list[str]  # in order, word pieces joined
+    influence: list[float]  # of each word, in nats; above 0 where it speaks for the true class
+    gradient: list[float]  # ||dE/dD_ij|| of each word, the paper's measure; of a word in pieces, the largest
 
     def values(self, by: Measure) -> list[float]:
         """One value per word."""
@@ -88,19 +80,12 @@ def top(words: Sequence[str], values: Sequence[float], merge: Callable[[list[flo
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """The words that decided about one image; a notebook shows them colored in their descriptions.
-
-    Attributes:
-        image: the pixels.
-        truth: its class.
-        readings: of all K descriptions, by class name.
-        by: the measure that ranks and colors.
-    """
+    """The words that decided about one image; a notebook shows them colored in their descriptions."""
 
     image: UInt8[Tensor, "H W 3"]
-    truth: str
-    readings: dict[str, Reading]
-    by: Measure = "influence"
+    truth: str  # its class
+    readings: dict[str, Reading]  # of all K descriptions, by class name
+    by: Measure = "influence"  # ranks and colors
 
     def positive(self) -> list[str]:
         """Top positive evidence: words of the true class's description."""
@@ -133,9 +118,8 @@ class Evidence:
         colors = {"speaks for the true class": SKY, "speaks against it": ORANGE}
         if self.by == "gradient":
             colors = {"large gradient": SKY}
-        swatches = [
-            f'<span style="background:{c};padding:0 .4em">{label}</span>' for label, c in colors.items()
-        ]
+        style = "background:{};padding:0 .4em"
+        swatches = [f'<span style="{style.format(c)}">{label}</span>' for label, c in colors.items()]
         # Dark on light, whatever the page around it is.
         return (
             f'<div style="background:{PAPER};color:#111;padding:.6em;display:flex;gap:1em"'
@@ -184,13 +168,12 @@ def evidence(
     readings = {}
     for k, name in enumerate(names):
         sentences = [joined(one.words) for one in encoded[k]]
-        places = _places(encoded[k])
-        of_tokens = [_MERGE["influence"](embedded[k, place].tolist()) for place in places]
+        sizes = [len(word) for one in encoded[k] for word in _words(one.words)]
+        of_tokens, of_lengths = (values[k, : sum(sizes)].split(sizes) for values in (embedded, lengths))
         of_terms = share_out(sentences, counted[k].tolist(), run.pipeline.tfidf)
-        influence = [a + b for a, b in zip(of_tokens, of_terms, strict=True)]
-        gradient = [_MERGE["gradient"](lengths[k, place].tolist()) for place in places]
-        words = [word for sentence in sentences for word in sentence]
-        readings[name] = Reading(name, shares[k].item(), words, influence, gradient)
+        influence = [sum(part.tolist()) + term for part, term in zip(of_tokens, of_terms, strict=True)]
+        gradient = [max(part.tolist()) for part in of_lengths]
+        readings[name] = Reading(name, shares[k].item(), [*chain(*sentences)], influence, gradient)
     return Evidence(image, truth, readings, by)
 
 
@@ -233,34 +216,20 @@ def differentiable(
 
 def joined(tokens: Sequence[str]) -> list[str]:
     """Tokens as words: a piece that BERT's vocabulary writes as `##us` continues the one before it."""
-    return [
-        "".join([tokens[i].removeprefix("##") if i > w[0] else tokens[i] for i in w]) for w in _spans(tokens)
-    ]
+    return [first + "".join(one.removeprefix("##") for one in rest) for first, *rest in _words(tokens)]
 
 
-def _spans(tokens: Sequence[str]) -> list[range]:
+def _words(tokens: Sequence[str]) -> list[Sequence[str]]:
+    """The tokens of each word."""
     starts = [i for i, token in enumerate(tokens) if i == 0 or not re.match("##.", token)]
-    return [range(*pair) for pair in pairwise([*starts, len(tokens)])]
-
-
-def _places(sentences: Sequence[Encoded]) -> list[list[int]]:
-    """The indices of each word's tokens in a description."""
-    places, start = [], 0
-    for one in sentences:
-        places += [[start + i for i in span] for span in _spans(one.words)]
-        start += len(one.words)
-    return places
+    return [tokens[start:end] for start, end in pairwise([*starts, len(tokens)])]
 
 
 def share_out(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
     """Values of TF-IDF terms as values of the words of a description.
 
     A term's value is shared equally by the places where the term occurs, and at each by its words.
-
-    Args:
-        sentences: the words of each sentence.
-        values: of the V terms.
-        tfidf: says which terms there are.
+    `sentences` holds the words of each sentence, `values` those of the V terms of `tfidf`.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 

@@ -29,8 +29,7 @@ def swap_layers(
     the mean of those for the other tasks drawn.
 
     Args:
-        run: a finished run.
-        data, bank: the run's, with the descriptions encoded.
+        run, data, bank: a finished run, its data and their encoded descriptions.
         ways: K, at most half of the part's classes.
         tasks: drawn of each kind.
         part: `test` or `val`; no classes that the run was trained on.
@@ -82,11 +81,9 @@ def measure_swaps(
     tasks: int,
     part: str = "test",
 ) -> dict[str, Any]:
-    """An experiment's further measurement of some variants.
+    """An experiment's further measurement of some `variants`; empty for the others.
 
-    Returns:
-        `adaptation`, with the task-dependent fraction of every layer's change, and `swaps`, the result of
-        `swap_layers`. Empty for other variants.
+    `adaptation`, with the task-dependent fraction of every layer's change, and `swaps` of `swap_layers`.
     """
     if variant not in variants:
         return {}

@@ -8,22 +8,19 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
+from n3lib.io.files import read_json
+
 MISSING = "\N{REPLACEMENT CHARACTER}"
 # Fonts for the scripts that Matplotlib's own lacks, on Linux, macOS and Windows. None with colors: Matplotlib
 # cannot draw them.
-_FALLBACKS = (
-    ["Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Micro Hei", "IPAexGothic"]
-    + ["Hiragino Sans", "PingFang SC", "Heiti TC", "Apple SD Gothic Neo", "Arial Unicode MS"]
-    + ["Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"]
-    + ["Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "FreeSans"]
-    + ["Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"]
-)
+_FALLBACKS: list[str] = read_json(Path(__file__).with_name("fonts.json"))
 _MOST = 5000  # characters that are looked at; no picture has room for so many
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
@@ -44,13 +41,8 @@ def literal(texts: Iterable[Text]) -> None:
 def plain(text: str, inches: float, size: float = 9.0, lines: int = 1) -> str:
     """A text that can be drawn: `MISSING` for a character without a glyph, an ellipsis for what does not fit.
 
-    The text's own line breaks and control characters are ignored.
-
-    Args:
-        text: any text.
-        inches: width of a line.
-        size: of the font, in points.
-        lines: the most lines.
+    Its own line breaks and control characters are ignored. A line is `inches` wide, in a font of `size`
+    points, and there are at most `lines`.
     """
     return _fitted(_drawable(text), "", inches, size, lines)
 

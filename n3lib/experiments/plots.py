@@ -24,15 +24,15 @@ from n3lib.trainer import Progress, read_metrics
 
 # Okabe and Ito's palette, black last.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+PALETTE = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#000000"]
 GRAY, PAPER = "#9a9a9a", "#ffffff"
 
 
 def style() -> None:
     """Set up the figures of a notebook: vector graphics, and the same sizes and colors everywhere."""
-    colors = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#000000"]
     pyplot.rcParams.update(
         {
-            "axes.prop_cycle": pyplot.cycler(color=colors),
+            "axes.prop_cycle": pyplot.cycler(color=PALETTE),
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 10,
@@ -84,12 +84,9 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.
 def gallery(
     images: Sequence[Any] | np.ndarray | Tensor, titles: Sequence[str] = (), columns: int = 6
 ) -> Picture:
-    """Images in rows of `columns`, each with its title above.
+    """Images in rows of `columns`, each with its title above; long titles are cut.
 
-    Args:
-        images: pixels `(H, W, 3)` as bytes, or masks `(H, W)`; sizes may differ.
-        titles: one per image, or none; long ones are cut.
-        columns: images per row.
+    Images are pixels `(H, W, 3)` as bytes, or masks `(H, W)`; their sizes may differ.
     """
     columns, inches = min(columns, len(images)), 1.25
     rows = -(-len(images) // columns)
@@ -105,12 +102,9 @@ def gallery(
 
 
 def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any] | Tensor) -> Picture:
-    """Each image above the probabilities that the network gives its classes.
+    """Each image, `(B, H, W, 3)` as stored, above the probabilities that the network gives its classes.
 
-    Args:
-        network: of K classes.
-        images: as stored, `(B, H, W, 3)`; B up to about 8.
-        truth: each image's class, by number or name, or None. Its bar is green, a wrong answer's red.
+    `truth` is each image's class, by number or name, or None. Its bar is green, a wrong answer's red.
     """
     shares = 100 * network.probabilities(images)  # (B, K)
     labels = apart(network.labels, 2.4)
@@ -176,10 +170,7 @@ def columns(matrices: Mapping[str, Tensor]) -> Picture:
 
 
 def curves(folder: str | Path, window: int = 20) -> Figure:
-    """Training loss, training accuracy and validation accuracy of a run folder, by step.
-
-    `window` is the number of steps of the running mean.
-    """
+    """Training loss, training accuracy and validation accuracy of a run; `window` steps are averaged."""
     return _curves(read_metrics(Path(folder)), window)
 
 
@@ -209,12 +200,10 @@ class LiveLoss:
 
 
 def confusion(result: Mapping[str, Any], groups: Sequence[int] = ()) -> Figure:
-    """The confusion matrix of a result, as shares of each true class.
+    """The confusion matrix of a result of `n3.evaluate`, as shares of each true class.
 
-    Args:
-        result: as `n3.evaluate` gives it.
-        groups: a group per class id of the dataset, such as its family; the classes of a group are then side
-            by side, in a frame.
+    `groups` is a group per class id of the dataset, such as its family; the classes of a group are then side
+    by side, in a frame.
     """
     ids, counts = result["confusion"]["classes"], np.array(result["confusion"]["counts"], float)
     shares = 100 * counts / counts.sum(1, keepdims=True).clip(1)

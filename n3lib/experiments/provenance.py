@@ -15,9 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig, config_from_dict
-from n3lib.data import GENERATED, DataConfig
+from n3lib.data import GENERATED
 from n3lib.experiments.results import Table
 from n3lib.io.errors import N3Error
 from n3lib.io.files import read_json
@@ -27,6 +26,22 @@ TOLERANCE = 1e-3  # between machines the last digits differ; a change of behavio
 # What decides what is trained: a result needs one instance with all of these as they are, and one for each
 # of its other switches.
 _CORE = ("data.", "model.", "episodes.kind", "train.steps")
+# What a small instance keeps of a result's settings, what it has where they are not off, and its sizes.
+_KEPT = (
+    "text.",
+    "backbone.pool",
+    "model.adapt",
+    "model.classifier",
+    "model.mu",
+    "episodes.",
+    "fit",
+    "mirror",
+)
+_ON = {"model.layers": ["layer2.conv1"], "model.shared_mu": 1.0, "episodes.support": 6, "episodes.crop": 24}
+_ON |= {"episodes.alike": 0.5, "train.steps": 3}
+_SIZES = {"data.preset": "tiny", "data.size": 32, "text.encoder": "words:16", "text.max_tokens": 64}
+_SIZES |= {"model.d": 16, "model.heads": 2, "episodes.ways": 4, "episodes.batch_size": 8}
+_SIZES |= {"train.warmup": 1, "train.precision": "float32", "exemplar_images": 2}
 
 
 @cache
@@ -55,16 +70,10 @@ def stale(result: Mapping[str, Any]) -> bool:
     return result.get("fingerprint") is None or result["fingerprint"] != current(result)
 
 
-def flag(results: Sequence[Mapping[str, Any]]) -> str:
-    """A line for below a table or figure of these results; empty where none is stale."""
-    if not any(map(stale, results)):
-        return ""
-    return "Some of these results were made by older code: appendix B lists them."
-
-
 def note(results: Sequence[Mapping[str, Any]], *lines: str) -> str:
-    """What goes below a table of results: these lines, and the flag."""
-    return "\n\n".join(filter(None, [*lines, flag(results)]))
+    """What goes below a table of results: these lines, and one where older code made some of the results."""
+    flag = "Some of these results were made by older code: appendix B lists them."
+    return "\n\n".join(filter(None, [*lines, flag if any(map(stale, results)) else ""]))
 
 
 def committed(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -74,11 +83,7 @@ def committed(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def table(folder: Path) -> Table:
-    """Every folder of results, the revisions that made them, and how many of them are stale.
-
-    Args:
-        folder: of the results.
-    """
+    """Every folder of results, the revisions that made them, and how many of them are stale."""
     rows: dict[tuple[str, str], list[bool]] = {}
     for path, result in committed(folder).items():
         revision = (result.get("environment") or {}).get("code_revision") or "unknown"
@@ -105,7 +110,7 @@ def instances(result: Mapping[str, Any]) -> list[str]:
         found.append(f"method {result['method']}")
         encoder = "words" if result["reader"] == "words counted" else encoder
     else:
-        base, own = _flat(small(RunConfig())), _flat(small(config))
+        base, own = small(RunConfig()), small(config)
         changed = [f"{name}={json.dumps(value)}" for name, value in own.items() if value != base[name]]
         core = [setting for setting in changed if setting.startswith(_CORE)]
         found += [" ".join(["n3", *core]), *(f"n3 {other}" for other in changed if other not in core)]
@@ -118,47 +123,20 @@ def instances(result: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def small(config: RunConfig) -> RunConfig:
-    """The configuration that runs the same code within a second: its switches, with small sizes."""
-    model, episodes, steps = config.model, config.episodes, config.train.steps
-    base = RunConfig()
-    return dataclasses.replace(
-        base,
-        data=DataConfig(config.data.name if config.data.name in GENERATED else "aviary", "tiny", size=32),
-        text=dataclasses.replace(config.text, encoder="words:16", max_tokens=64),
-        backbone=BackboneConfig(pool=config.backbone.pool),
-        model=dataclasses.replace(
-            base.model,
-            d=16,
-            heads=2,
-            adapt=model.adapt,
-            layers=["layer2.conv1"] if model.layers else [],
-            classifier=model.classifier,
-            mu=model.mu,
-            shared_mu=1.0 if model.shared_mu else 0.0,
-            gamma=1.0 if model.gamma == 1 else 0.9,
-            scale=1.0 if model.scale == 1 else 0.5,
-        ),
-        episodes=dataclasses.replace(
-            episodes,
-            ways=4,
-            batch_size=8,
-            support=6 if episodes.support else 0,
-            crop=24 if episodes.crop else 0,
-            alike=0.5 if episodes.alike else 0.0,
-        ),
-        train=dataclasses.replace(
-            base.train,
-            steps=3 if steps else 0,
-            every=2 if config.train.every < steps else 3,
-            fast_lr=base.train.fast_lr if config.train.fast_lr else 0.0,
-            warmup=1,
-            precision="float32",
-        ),
-        fit=config.fit,
-        exemplar_images=2,
-        mirror=config.mirror,
-    )
+def small(config: RunConfig) -> dict[str, Any]:
+    """The settings, by dotted name, that run a result's code within a second: its switches, small sizes."""
+    own, found = _flat(config), _flat(RunConfig())
+    name, every, steps = own["data.name"], own["train.every"], own["train.steps"]
+    found |= {kept: value for kept, value in own.items() if kept.startswith(_KEPT)}
+    found |= {switch: on if own[switch] else own[switch] for switch, on in _ON.items()}
+    found |= {
+        "data.name": name if name in GENERATED else "aviary",
+        "model.gamma": 1.0 if own["model.gamma"] == 1 else 0.9,
+        "model.scale": 1.0 if own["model.scale"] == 1 else 0.5,
+        "train.every": 2 if every < steps else 3,
+        "train.fast_lr": found["train.fast_lr"] if own["train.fast_lr"] else 0.0,
+    }
+    return found | _SIZES
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Results, one JSON file each: written without loss, read as data frames, shown as tables.
+"""Results, one JSON file each: written without loss, shown as tables.
 
 Two measurements can come to one file, such as `n3 study mu` with its settings and with others. A file answers
 a question only if everything that decides its numbers is the same in both.
@@ -6,7 +6,7 @@ a question only if everything that decides its numbers is the same in both.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from n3lib.io.files import check_writable, expand, read_json, write_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 OTHER = "Choose another -o, or delete this file"
-_MARKS = ("study", "config")  # of every result
 
 
 # Files
@@ -30,20 +29,17 @@ def answered(
     path: Path,
     question: Mapping[str, Any],
     data: DataConfig | None = None,
-    mark: str = "metrics",
+    marks: Collection[str] = ("metrics", "study", "config"),
     remedy: str = OTHER,
 ) -> bool:
-    """Whether a file already answers a question; called before the work.
+    """Whether a file already answers a question, before the work; where there is none, one can be written.
 
     Args:
         path: the file that the answer goes to.
         question: what decides the answer, under the file's names for it, such as `study`, `seed`, `config`.
         data: the dataset as it is here; its descriptions belong to the question (see `edition`).
-        mark: a field that every file of this kind has.
+        marks: fields that every file of this kind has.
         remedy: what to do about a file that answers another question.
-
-    Returns:
-        False where there is no file; one can be written then.
 
     Raises:
         N3Error: the file is of another kind or answers another question, or none can be written there.
@@ -53,8 +49,7 @@ def answered(
         check_writable(path)
         return False
     found = read_json(path)
-    own = {mark, *(_MARKS if mark == "metrics" else ())}
-    if not isinstance(found, dict) or not own <= found.keys():
+    if not isinstance(found, dict) or not found.keys() >= set(marks):
         raise N3Error(f"{path} is there already and holds something else", remedy)
     if differs := difference(found, {**question, **(edition(data) if data else {})}):
         raise N3Error(f"{path} is there already and belongs to another question: {differs}", remedy)
@@ -88,18 +83,14 @@ def write_result(path: Path, result: Any) -> None:
         write_json(path, result)
     except (OSError, N3Error) as error:
         tell(json.dumps(result))
-        problem = (
-            error.problem if isinstance(error, N3Error) else f"{path} cannot be written: {error.strerror}"
-        )
+        problem = getattr(error, "problem", f"{path} cannot be written: {getattr(error, 'strerror', '')}")
         raise N3Error(problem, "The result is printed instead: keep it") from None
 
 
 def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
     """The results in a folder and below it whose fields have these values, in order of path.
 
-    Args:
-        folder: of JSON files.
-        filters: field to value, or to a tuple of values; such as `dataset="aviary", ways=(20, 40)`.
+    A filter is a value or a tuple of values, such as `dataset="aviary", ways=(20, 40)`.
 
     Raises:
         N3Error: a file is not a result.
@@ -113,14 +104,6 @@ def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
         if all(result.get(name) in values for name, values in wanted.items()):
             found.append(result)
     return found
-
-
-def load(folder: str | Path, **filters: Any) -> pd.DataFrame:
-    """`load_results` as a data frame: one row per result, nested fields in dotted columns.
-
-    Such as `metrics.per_class_accuracy` and `config.model.adapt`.
-    """
-    return pd.json_normalize(load_results(folder, **filters))
 
 
 # Statistics over seeds
@@ -172,14 +155,8 @@ _ESCAPED = {"<": "&lt;", "&": "&amp;", "$": "<span>&#36;</span>", "\\": "<span>&
 class Table:
     """Cells of text under a head; a notebook shows them as a table, `print` as Markdown.
 
-    Args:
-        head: one title per column.
-        rows: one text per cell; shown as it is written, except that `Markup` is Markdown.
-        note: Markdown below it; empty for none.
-
-    Attributes:
-        frame: the cells as a data frame, to filter or to sort.
-        note: as given.
+    Text is shown as it is written, except that `Markup` is Markdown, as is the `note` below the table. The
+    attribute `frame` has the cells as a data frame, to filter or to sort.
     """
 
     def __init__(self, head: Iterable[str], rows: Iterable[Iterable[str]], note: str = "") -> None:
@@ -218,11 +195,8 @@ def table(
 ) -> Table:
     """Results side by side: the mean over seeds and, from two seeds on, their standard deviation.
 
-    Args:
-        results: as `load_results` returns them.
-        rows: fields that make a row of their own, in the order of the results.
-        columns: metrics, or numeric fields such as `chance`.
-        note: shown below, and alone where there are no results.
+    `rows` are the fields whose values make a row of their own, `columns` metrics or numeric fields such as
+    `chance`. Where there are no results, only the note is shown.
     """
     head = [f"{c.replace('_', ' ')} (%)" if c in (*METRICS, "chance") else c for c in (*rows, *columns)]
     keys = [tuple(str(result.get(field, "")) for field in rows) for result in results]

@@ -11,14 +11,13 @@ import numpy as np
 
 from n3lib.config import RunConfig
 from n3lib.data import load_data
-from n3lib.evaluation import evaluate
+from n3lib.evaluation import evaluate, result
 from n3lib.experiments.experiment import SEEDS, Evaluation, Experiment
 from n3lib.experiments.fingerprints import stamp
-from n3lib.experiments.registry import find_experiment
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, write_result
 from n3lib.io.console import tell
-from n3lib.io.environment import environment
-from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.errors import Diverged, N3Error, choose
 from n3lib.io.files import expand
 from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
@@ -45,17 +44,16 @@ def run_experiment(
         name: of the experiment.
         folder: of all results; a file per variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, with the reason instead of an accuracy.
-        configs: folder of the configurations.
+        configs, runs: folders of the configurations and of the run folders.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
         variants: some of the experiment's; all by default.
         seeds: to run.
-        runs: folder of the run folders.
         log: receives a line for what is lacking, and one for each result.
 
     Raises:
         N3Error: there is no such experiment or variant, or a file in `folder` was made with other settings.
     """
-    experiment = find_experiment(name)
+    experiment = choose(name, EXPERIMENTS, "there is no study")
     home, chosen = experiment.home(folder), list(variants) or list(experiment.variants)
     for variant in chosen:
         if variant not in experiment.variants:
@@ -82,18 +80,26 @@ def run_experiment(
         try:
             run = train(config, run_folder)
             if asked:
-                ways, control = asked.ways, asked.control
-                result = evaluate(run, ways=ways, permutations=PERMUTATIONS, control=control)
+                found = evaluate(run, ways=asked.ways, permutations=PERMUTATIONS, control=asked.control)
             else:
-                result = _measure(experiment, variant, run)
+                found = _measure(experiment, variant, run)
         except Diverged as error:  # a finding too
-            result = _unmeasured(config, error)
-        result |= {"study": "main" if asked else name, "variant": variant, "curve": curve(run_folder)}
+            found = result(
+                study=name,
+                method=f"n3-{config.model.adapt}-{config.model.classifier}",
+                dataset=config.data.name,
+                split=config.data.split,
+                seed=config.seed,
+                metrics={},
+                diverged=error.problem.split(";")[0],
+                config=dataclasses.asdict(config),
+                hashes=load_data(config.data).hashes,
+            )
+        found |= {"study": "main" if asked else name, "variant": variant, "curve": curve(run_folder)}
         command = ["n3", "study", name, "--variant", variant, "--seed", str(config.seed), *overrides]
-        result["command"] = shlex.join(command)
-        write_result(path, stamp(result))
-        accuracy = result["metrics"].get("per_class_accuracy")
-        log(f"{path}: {result['diverged'] if accuracy is None else f'{accuracy:.1f} %'}")
+        write_result(path, stamp(found | {"command": shlex.join(command)}))
+        accuracy = found["metrics"].get("per_class_accuracy")
+        log(f"{path}: {found['diverged'] if accuracy is None else f'{accuracy:.1f} %'}")
 
 
 def _question(name: str, variant: str, config: RunConfig, evaluation: Evaluation | None) -> dict[str, Any]:
@@ -103,19 +109,6 @@ def _question(name: str, variant: str, config: RunConfig, evaluation: Evaluation
         asked |= {"study": "main", "text": evaluation.control, "part": "test", "tasks": "random"}
         asked |= {"permutations": PERMUTATIONS} | ({"ways": evaluation.ways} if evaluation.ways else {})
     return asked
-
-
-def _unmeasured(config: RunConfig, error: Diverged) -> dict[str, Any]:
-    """The result of a training whose numbers were no longer finite: why, instead of a measurement."""
-    return {
-        "method": f"n3-{config.model.adapt}-{config.model.classifier}",
-        "dataset": config.data.name,
-        "seed": config.seed,
-        "metrics": {},
-        "diverged": error.problem.split(";")[0],
-        "config": dataclasses.asdict(config),
-        "environment": environment(load_data(config.data).hashes),
-    }
 
 
 def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
@@ -130,8 +123,7 @@ def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
     ]
     more = experiment.also(variant, run, data, bank) if experiment.also else {}
     kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
-    measured = [{name: result[name] for name in kept} for result in results]
-    return results[0] | more | {"measured": measured}
+    return results[0] | more | {"measured": [{name: one[name] for name in kept} for one in results]}
 
 
 def curve(folder: Path) -> dict[str, list[Any]]:
@@ -142,17 +134,14 @@ def curve(folder: Path) -> dict[str, list[Any]]:
         accuracy in percent and `change`, the mean over layers of the relative adaptation in percent.
     """
     lines = read_metrics(folder)
-    steps = [line for line in lines if "loss" in line]
-    stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps))) if steps else []
+    steps = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    stretches = np.array_split(np.array(steps), min(POINTS, len(steps))) if steps else []
     found = [line for line in lines if "adaptation" in line]
-
-    def change(line: dict[str, Any]) -> float:
-        return float(np.mean([layer["relative"] for layer in line["adaptation"].values()] or [0.0]))
-
+    moved = [[layer["relative"] for layer in line["adaptation"].values()] for line in found]
     return {
-        "step": [steps[some[-1]]["step"] for some in stretches],
-        "loss": [round(float(np.mean([steps[i]["loss"] for i in some])), 4) for some in stretches],
+        "step": [int(some[-1, 0]) for some in stretches],
+        "loss": [round(float(some[:, 1].mean()), 4) for some in stretches],
         "checkpoint": [line["step"] for line in found],
         "validation": [round(line["validation"], 2) for line in found if "validation" in line],
-        "change": [round(change(line), 4) for line in found],
+        "change": [round(float(np.mean(layers or [0.0])), 4) for layers in moved],
     }

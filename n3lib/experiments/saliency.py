@@ -17,11 +17,10 @@ from torch.nn.functional import cross_entropy
 from n3lib.data import load_data
 from n3lib.data.aviary.drawing import draw_with_mask
 from n3lib.data.photographs.boxes import bird_masks
-from n3lib.evaluation import method_name
+from n3lib.evaluation import method_name, result
 from n3lib.experiments import plots, provenance
 from n3lib.experiments.lettering import apart
 from n3lib.experiments.results import Table, load_results, mean_and_spread
-from n3lib.io.environment import environment
 from n3lib.io.errors import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
@@ -65,12 +64,9 @@ class Birds(NamedTuple):
 
 
 def draw_birds(birds: Sequence[Mapping[str, str]], images: int, size: int) -> Birds:
-    """New drawings, `images` of each bird, each with its own scene.
+    """New drawings of `size` pixels, `images` of each bird, each with its own scene.
 
-    Args:
-        birds: their attributes; the index in this list is the label.
-        images: per bird.
-        size: height and width in pixels.
+    `birds` holds their attributes; the index in it is the label.
     """
     drawn = [
         draw_with_mask(bird, np.random.default_rng([k, i]), size)
@@ -110,8 +106,7 @@ def map_gallery(
 
 def result_path(run: Run) -> Path:
     """Where a run's result is kept: `results/saliency/n3-all-exemplar-SS-seed1.json`."""
-    name = f"{method_name(run)}-{run.config.data.split}-seed{run.config.seed}.json"
-    return Path("results/saliency") / name
+    return Path(f"results/saliency/{method_name(run)}-{run.config.data.split}-seed{run.config.seed}.json")
 
 
 def question(run: Run) -> dict[str, Any]:
@@ -150,29 +145,25 @@ def measure_boxes(run: Run, root: str = "") -> dict[str, Any]:
         indices = data.indices([c])
         masks = torch.from_numpy(bird_masks(root, indices.tolist(), data.images.shape[1]))
         inside, right = [], []
-        for part in range(0, len(indices), BATCH):
-            images = torch.from_numpy(data.images[indices[part : part + BATCH]])
+        pixels = torch.from_numpy(data.images[indices])
+        for images, mask in zip(pixels.split(BATCH), masks.split(BATCH), strict=True):
             labels = torch.full((len(images),), label)
-            inside.append(share_inside(saliency_maps(network, images, labels), masks[part : part + BATCH]))
+            inside.append(share_inside(saliency_maps(network, images, labels), mask))
             right.append(network.probabilities(images).argmax(1) == labels)
         even = share_inside(torch.ones(masks.shape), masks)
         for values, found in zip(by_class.values(), (torch.cat(inside), even, torch.cat(right)), strict=True):
-            values.append(_percent(found))
-    return {
+            values.append(100 * found.float().mean().item())
+    return result(
         **asked,
-        "ways": len(classes),
-        "metrics": {name: float(np.mean(values)) for name, values in by_class.items()},
-        "by_class": {name: [round(v, 3) for v in values] for name, values in by_class.items()},
-        "environment": environment(data.hashes),
-    }
+        ways=len(classes),
+        metrics={name: float(np.mean(values)) for name, values in by_class.items()},
+        by_class={name: [round(v, 3) for v in values] for name, values in by_class.items()},
+        hashes=data.hashes,
+    )
 
 
 def box_table(folder: Path) -> Table:
-    """Each method's share, and by how much the fully adapted network is ahead of it, class by class.
-
-    Args:
-        folder: of the results.
-    """
+    """Each method's share, and by how much the fully adapted network is ahead of it, class by class."""
     found = load_results(folder, study="saliency")
     if not found:
         return Table([], [], "There are no results yet: `n3 saliency RUN` makes one of a run on CUB.")
@@ -202,7 +193,3 @@ def _lead(first: Sequence[float], other: Sequence[float]) -> str:
     """By how much the first is ahead, over classes, and in how many of them."""
     gaps = [a - b for a, b in zip(first, other, strict=True)]
     return f"{mean_and_spread(gaps)}, more in {sum(gap > 0 for gap in gaps)} of {len(gaps)} classes"
-
-
-def _percent(values: Tensor) -> float:
-    return 100 * values.float().mean().item()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from n3lib.config import RunConfig, read_config
+from n3lib.experiments.experiment import SEEDS
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import (
     Table,
@@ -23,44 +24,28 @@ from n3lib.experiments.results import (
     write_result,
 )
 from n3lib.io.console import tell
-from n3lib.io.errors import N3Error
+from n3lib.io.errors import N3Error, choose
 from n3lib.io.files import read_json
 
-_KNOWN = read_json(Path(__file__).with_name("paper_numbers.json"))
-TITLES: dict[str, str] = _KNOWN["methods"]  # in the order of the tables
+PAPER_NUMBERS = read_json(Path(__file__).with_name("paper_numbers.json"))
+TITLES: dict[str, str] = PAPER_NUMBERS["methods"]  # in the order of the tables
 METRIC_TITLES = {"average_precision": "A.P.", "per_class_accuracy": "Acc@1", "top5": "Acc@5"}
-SEEDS = (0, 1, 2)
 
 
 class PaperTable(NamedTuple):
-    """One of the paper's tables.
+    """One of the paper's tables."""
 
-    Attributes:
-        title: its name in the paper.
-        metrics: what it shows.
-        ways: dataset to classes of an N3 training episode, where it has too few for the configuration's.
-        numbers: dataset, split and method to the paper's numbers in percent, in the order of `metrics`; None
-            for a cell that the paper leaves empty.
-    """
-
-    title: str
+    title: str  # in the paper
     metrics: list[str]
-    ways: dict[str, int]
+    ways: dict[
+        str, int
+    ]  # dataset to classes of a training episode, where it has too few for the configuration's
+    # Dataset, split and method to the paper's numbers in percent, in the order of `metrics`; None for a cell
+    # that the paper leaves empty.
     numbers: dict[str, dict[str, dict[str, list[float | None]]]]
 
 
-TABLES = {name: PaperTable(**told) for name, told in _KNOWN["tables"].items()}
-
-
-def find_table(name: str) -> PaperTable:
-    """The table of this name.
-
-    Raises:
-        N3Error: there is none.
-    """
-    if name not in TABLES:
-        raise N3Error(f"there is no table {name!r}", f"Use one of {', '.join(TABLES)}")
-    return TABLES[name]
+TABLES = {name: PaperTable(**told) for name, told in PAPER_NUMBERS["tables"].items()}
 
 
 def result_path(folder: Path, dataset: str, split: str, method: str, seed: int) -> Path:
@@ -83,13 +68,11 @@ def run_table(
     """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
 
     Args:
-        name: of the table.
-        dataset: one of the table's.
+        name, dataset: of the table, and one of its datasets.
         folder: of the results.
         config: YAML file of the settings that all methods share, and of N3's training.
         overrides: of that configuration, such as `--data.root=DIR`.
-        splits: some of the table's; all by default.
-        methods: some of `TITLES`; all by default.
+        splits, methods: some of the table's and of `TITLES`; all by default.
         seeds: to run.
         runs: folder of N3's run folders.
         log: receives a line for what is lacking of a split, and one for each result.
@@ -101,7 +84,7 @@ def run_table(
     from n3lib.experiments.benchmark import N3_FORMS, Benchmark
     from n3lib.experiments.fingerprints import stamp
 
-    table = find_table(name)
+    table = choose(name, TABLES, "there is no table")
     if dataset not in table.numbers:
         raise N3Error(f"{name} has no dataset {dataset!r}", f"Use one of {', '.join(table.numbers)}")
     for wanted, known in ((splits, table.numbers[dataset]), (methods, TITLES)):
@@ -140,9 +123,8 @@ def _lacking(
 ) -> list[tuple[str, RunConfig, Path]]:
     """Method, configuration and path of the results on one split that are not there, seed by seed.
 
-    Raises:
-        N3Error: a result of one of the methods was made with other settings, whatever its seed: a table shows
-            the mean over seeds, and a method is searched once for all of them.
+    The settings of those that are there are checked, whatever their seed: a table shows the mean over seeds,
+    and a method is searched once for all of them.
     """
     from n3lib.experiments.benchmark import question
 
@@ -167,18 +149,11 @@ def run_command(name: str, dataset: str, split: str, *settings: str) -> str:
 
 
 def show_table(name: str, folder: Path, dataset: str = "") -> Table:
-    """A table with the paper's numbers and ours, mean and standard deviation over seeds.
+    """The paper's numbers and ours, mean and standard deviation over seeds, of one `dataset` or of all.
 
-    Args:
-        name: of the table.
-        folder: of the results.
-        dataset: only this one; all by default.
-
-    Returns:
-        One row per method, and for each dataset and split the paper's number and ours; below it, for each
-        split that was not run, the command that runs it.
+    A row per method, two columns per split; below, for each split that was not run, the command that runs it.
     """
-    table = find_table(name)
+    table = choose(name, TABLES, "there is no table")
     shown, found, notes = pd.DataFrame(index=pd.Index(TITLES, name="method")), [], []
     for column in ((d, s) for d, splits in table.numbers.items() for s in splits if dataset in ("", d)):
         paper, results = table.numbers[column[0]][column[1]], measured(folder, *column)
@@ -208,14 +183,8 @@ def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
 def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:
     """How many points N3 with every layer adapted is ahead of other methods, paired by seed.
 
-    Args:
-        folder: of the results.
-        dataset: such as `cub`.
-        splits: a column each.
-        others: methods of `TITLES`.
-
-    Returns:
-        Mean and standard deviation of the differences in per-class accuracy between runs of one seed.
+    A column per split, and a row for each of the `others`, methods of `TITLES`: mean and standard deviation
+    of the differences in per-class accuracy between runs of one seed.
     """
     ran = [by_method(measured(folder, dataset, split)) for split in splits]
     rows = [[TITLES[m], *(lead(own.get("n3", []), own.get(m, [])) for own in ran)] for m in others]

@@ -7,30 +7,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch.nn.functional import cosine_similarity, linear
+from torch.nn.functional import cosine_similarity
 
-from n3lib.classifiers import Exemplar, feature_statistics, fold
-from n3lib.config import RunConfig
-from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results
 from n3lib.io.errors import N3Error
 from n3lib.io.files import cache_dir, expand
-from n3lib.metrics import class_metrics, extract
-from n3lib.pretrained.networks import load_backbone
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
-from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tokens import TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODERS = ("words", "glove:glove-wiki-gigaword-300", MINILM, "bert", "elmo")
-RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 # Titles in the order of the table, and the paper's Table 4 on the nearest encoder.
 _NEAREST = {
@@ -63,13 +55,10 @@ TEXT_ENCODERS = Experiment(
 
 
 def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = ENCODERS) -> Table:
-    """The tokens of a sentence by text encoder; for an encoder that is not on this machine, the command.
+    """The tokens of one sentence of a description, the one at `place`, by text encoder.
 
-    Args:
-        description: its sentences. The last column is the mean cosine between the embeddings of their
-            tokens, each sentence encoded alone and all as one paragraph.
-        place: of the sentence whose tokens are shown.
-        specs: see `n3lib.text.encoders.make_encoder`; nothing is downloaded.
+    The last column is the mean cosine between the embeddings of all tokens, each sentence encoded alone and
+    all as one paragraph. Nothing is downloaded: of an encoder that is not here, the command is shown.
     """
     rows = []
     for spec in specs:
@@ -119,52 +108,8 @@ def _load(spec: str) -> TokenEncoder:
     return encoder
 
 
-@torch.no_grad()
-def closed_form(data: ZeroShotDataset, config: RunConfig, pipelines: Mapping[str, TextConfig]) -> Table:
-    """Accuracy of the exemplar classifier on the frozen network with each text pipeline, untrained.
-
-    The training classes give the exemplars; the strength of the regression is chosen, for each pipeline, from
-    `RIDGES` on the validation classes.
-    """
-    backbone, seen = load_backbone(config.backbone), list(data.split.train)
-    picks = [data.indices([c])[: config.exemplar_images] for c in seen]
-    indices = torch.tensor([i for i, some in enumerate(picks) for _ in some])
-    features = extract(backbone, data.images, np.concatenate(picks))
-    known = feature_statistics(features, indices, len(seen), whiten=True)
-    unseen = {}
-    for part in ("val", "test"):
-        ids = list(data.split.part(part))
-        images = data.indices(ids)
-        labels = torch.from_numpy(data.labels_among(ids, images))
-        unseen[part] = ids, extract(backbone, data.images, images), labels
-
-    def accuracy(parts: list[torch.Tensor], part: str, ridge: float) -> float:
-        ids, found, labels = unseen[part]
-        generator = Exemplar(ridge, lexical=len(parts) > 1)
-        rows = generator([p[ids] for p in parts], [p[seen] for p in parts], known.exemplars)
-        return class_metrics(linear(found, *fold(rows, known.center, known.transform)), labels)[
-            "per_class_accuracy"
-        ]
-
-    rows = []
-    for name, text in pipelines.items():
-        pipeline = TextPipeline.fit(make_encoder(text.encoder), [data.texts[c] for c in seen], text)
-        bank = pipeline.bank(data.texts)
-        parts = [bank.pooled, *([bank.tfidf] if text.tfidf else [])]
-        best = max(RIDGES, key=lambda ridge: accuracy(parts, "val", ridge))
-        numbers = sum(part.shape[1] for part in parts)
-        rows.append([name, f"{numbers:,}", f"{best:g}", f"{accuracy(parts, 'test', best):.1f}"])
-    ways = len(data.split.test)
-    head = ["text pipeline", "numbers per class", "ridge", f"accuracy, {ways}-way (%)"]
-    return Table(head, rows, f"Chance is {100 / ways:.1f} %.")
-
-
 def table4(folder: str | Path) -> Table:
-    """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside the paper's Table 4.
-
-    Args:
-        folder: of results, such as `results/text_encoders`.
-    """
+    """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside Table 4."""
     results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
     groups: dict[tuple[int, str, str], tuple[list[Any], list[Any]]] = {}
     for result in results:

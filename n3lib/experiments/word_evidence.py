@@ -9,25 +9,10 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from n3lib.data.aviary.guide import words_for
 from n3lib.data.texts import erase
 from n3lib.experiments.interpret import TOP, differentiable, evidence, joined, share_out, top
 from n3lib.experiments.results import Table, mean_and_spread
 from n3lib.run import Run
-
-
-def telling_words(birds: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
-    """For each bird, the words that may tell its marks; none of a mark that most of the others share.
-
-    Args:
-        birds: the attributes of each bird of the aviary.
-    """
-    telling: dict[str, set[str]] = {}
-    for name, own in birds.items():
-        others = [bird for other, bird in birds.items() if other != name]
-        marks = [a for a in own if 2 * sum(bird[a] == own[a] for bird in others) <= len(others)]
-        telling[name] = set().union(*(words_for(a, own[a]) for a in marks))
-    return telling
 
 
 def check_words(
@@ -44,10 +29,8 @@ def check_words(
     telling, and what probability the true class is left with when they are erased from its description.
     Percent: mean over the images of a class, then mean and standard deviation over classes.
 
-    Args:
-        classes: the descriptions of K classes.
-        labels: the class of each image, 0 to K - 1.
-        telling: for each class, the words that count as telling (see `telling_words`).
+    `labels` are the classes of the images, 0 to K - 1, in the order of `classes`; `telling` holds, for each
+    class, the words that count as telling (see `telling_words`).
     """
     names, rng, found = list(classes), np.random.default_rng(0), []
     for image, label in zip(images, labels.tolist(), strict=True):

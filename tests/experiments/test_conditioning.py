@@ -5,17 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from n3lib.data import load_data
 from n3lib.experiments.conditioning import (
     conditioning_table,
-    cuts,
     lead_curves,
-    share_of_mean,
     swap_table,
 )
-from n3lib.run import Run
 
 Save = Callable[..., Path]
 BOTH = "N3, shared offset and text-conditioned"
@@ -77,26 +72,3 @@ def test_swapped_layers_are_counted_from_the_tasks_own(save: Save) -> None:
 )
 def test_without_results_there_is_a_command(tmp_path: Path, name: str, show: Callable[..., Any]) -> None:
     assert f"`n3 study {name}`" in show(tmp_path).note
-
-
-def test_the_share_of_the_columns_mean() -> None:
-    assert share_of_mean(torch.full((1, 5, 3), 0.3)) == pytest.approx(100)
-    assert share_of_mean(torch.zeros(1, 5, 3)) == 0
-    # Columns 3 and 1, then 1 and 1: on average 2 and 1, and around it 1 and 0, then -1 and 0. The mean of the
-    # former has 2 * 1.5^2 = 4.5 of 5; that of the latter 2 * 0.5^2 = 0.5 of 1, twice.
-    deltas = torch.tensor([[[3.0], [1.0]], [[1.0], [1.0]]])
-    same = deltas.mean(0, keepdim=True)
-    assert share_of_mean(same) == pytest.approx(90)
-    assert share_of_mean(deltas - same) == pytest.approx(50)
-
-
-def test_what_is_cut_is_gone(tiny_run: Run) -> None:
-    data = load_data(tiny_run.config.data)
-    left = cuts(data)
-    place = next(i for i, text in enumerate(data.texts) if any("blue" in line for line in text))
-    assert "blue" not in " ".join(left["no words of color"][place])
-    assert "blue" in " ".join(left["no words of shape and pattern"][place])
-    assert set(left["the sentences on its looks"][place]) < set(data.texts[place])
-    assert list(left["everything"]) == list(data.texts)
-    assert left["the name"][place] == [data.classes[place]]
-    assert all(text for texts in left.values() for text in texts)

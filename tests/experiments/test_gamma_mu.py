@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from n3lib.config import read_config
-from n3lib.experiments.gamma_mu import GAMMA_MU, PAPER, curves, pair_table, start_table
+from n3lib.experiments.gamma_mu import GAMMA_MU, PAPER, curves, pair_table
 
 Save = Callable[..., Path]
 
@@ -51,12 +51,6 @@ def test_a_cell_counts_the_trainings_that_diverged(
     rows = {row[0]: row[3] for row in pair_table(folder).rows}
     assert (rows["0.9"], rows["0.5"]) == ("12.0 ± 2.8, 1 diverged", "diverged")
     assert shown(curves(folder, "loss"))["absolute mu"]
-
-
-def test_ratios_have_two_digits_or_all_before_the_point() -> None:
-    table = start_table({(0.5, 0.5): (2.61, 37.6, 1.0), (0.01, 0.99): (258.4, 3746.2, 99.0)}, 0.384, 0.0264)
-    assert table.rows == [["0.5", "0.5", "2.6", "38", "1"], ["0.01", "0.99", "258", "3,746", "99"]]
-    assert "0.384" in table.head[2] and "0.026" in table.head[3]
 
 
 def test_curves_are_ordered_by_the_size_of_mu(folder: Path, shown: Callable[..., Any]) -> None:

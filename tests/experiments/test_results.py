@@ -26,7 +26,6 @@ from n3lib.experiments.results import (
     answered,
     edition,
     lead,
-    load,
     load_results,
     mean_and_spread,
     table,
@@ -66,13 +65,6 @@ def test_results_are_chosen_by_their_fields(folder: Path) -> None:
     assert [r["seed"] for r in load_results(folder, ways=20)] == [0, 1]
     assert len(load_results(folder, ways=(20, 40), seed=0)) == 2
     assert load_results(folder, dataset="cub") == load_results(folder / "nothing") == []
-
-
-def test_a_data_frame_has_nested_fields_in_dotted_columns(folder: Path) -> None:
-    found = load(folder, dataset="aviary")
-    assert found["metrics.per_class_accuracy"].tolist() == [40.0, 44.0, 10.0]
-    assert found.groupby("ways")["metrics.top5"].count().to_dict() == {20: 2, 40: 1}
-    assert load(folder / "nothing").empty
 
 
 def test_mean_and_spread_leave_out_what_is_no_number() -> None:

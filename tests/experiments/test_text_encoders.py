@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from n3lib.config import RunConfig
-from n3lib.data import load_data
 from n3lib.experiments import text_encoders
 from n3lib.io.files import write_json
-from n3lib.text.pipeline import TextConfig
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -36,21 +33,6 @@ def test_vectors_in_a_cache_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         file.write("red 1 0 0\ncap 0 1 0\n")
     shown = text_encoders.encoders(["A red cap.", "It sings."], 0, ["glove:small"]).rows
     assert shown == [["glove:small", "3", "red cap", "1.00"]]
-
-
-def test_pipelines_are_compared_without_training(tiny_config: RunConfig) -> None:
-    data = load_data(tiny_config.data)
-    pipelines = {
-        "sentence": TextConfig("words:32", tfidf=False),
-        "paragraph": TextConfig("words:32", context="paragraph", tfidf=False),
-        "counted": TextConfig("words:32", tfidf=True),
-    }
-    table = text_encoders.closed_form(data, tiny_config, pipelines)
-    shown = rows(table)
-    assert shown["sentence"] == shown["paragraph"]  # fixed vectors do not mind
-    assert int(shown["counted"][0]) > int(shown["sentence"][0]) == 32
-    assert all(0 <= float(row[2]) <= 100 for row in shown.values())
-    assert table.head[-1] == "accuracy, 8-way (%)" and "12.5" in table.note
 
 
 def result(accuracy: float, seed: int, steps: int, adapt: str = "all", **text: Any) -> dict[str, Any]:

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from n3lib.backbone import Backbone
-from n3lib.data.aviary.guide import words_for
-from n3lib.data.aviary.species import make_species
-from n3lib.experiments.word_evidence import check_words, telling_words
+from n3lib.experiments.word_evidence import check_words
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.text.bank import Text
@@ -29,15 +27,6 @@ class Counting(N3):
 
     def adapt(self, text: Text, support: Tensor | None = None) -> Adaptation:
         return Adaptation({}, torch.zeros(len(text), self.backbone.width), self.weigh(text.tfidf).sum(1))
-
-
-def test_words_that_most_others_share_do_not_tell() -> None:
-    first, *others = [bird.attributes for bird in make_species(4)]
-    crowd = {str(i): {**bird, "crest": first["crest"]} for i, bird in enumerate(others)}
-    crowd["0"]["crown"] = first["crown"]  # one of three
-    telling = telling_words({"first": first, **crowd})["first"]
-    assert telling >= words_for("crown", first["crown"])
-    assert not telling & words_for("crest", first["crest"])
 
 
 def test_the_check_finds_planted_words(make_backbone: Callable[..., Backbone], tiny_run: Run) -> None:
