@@ -65,21 +65,13 @@ class TextPipeline:
     rare: float
 
     @classmethod
-    def fit(
-        cls,
-        encoder: TokenEncoder,
-        texts: Sequence[Sequence[str]],
-        config: TextConfig,
-        cache: Path | None = None,
-    ) -> "TextPipeline":
+    def fit(cls, encoder: TokenEncoder, texts: Sequence[Sequence[str]], config: TextConfig) -> "TextPipeline":
         """Learn words and their frequencies from the texts of the seen classes; no others may be given."""
         pieces = arranged(texts, config)
-        tfidf = TfIdf.fit(texts, config.ngrams) if config.tfidf else TfIdf.empty()
-        tokens = [
-            {word for one in encoded for word in one.words}
-            for encoded in encode_texts(encoder, pieces, cache)
-        ]
-        return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
+        tfidf = TfIdf.fit(texts, config.ngrams) if config.tfidf else TfIdf([], np.zeros(0))
+        encoded = encode_texts(encoder, pieces)
+        idf = inverse_document_frequency([{word for one in text for word in one.words} for text in encoded])
+        return cls(encoder, config, tfidf, idf, math.log(1 + len(texts)) + 1)
 
     def bank(
         self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
@@ -89,7 +81,7 @@ class TextPipeline:
         Args:
             texts: sentences of each class; a `Sentence` counts as much as its weight says, relative to the
                 heaviest of its class.
-            cache: folder of the token cache.
+            cache: see `encode_cached`.
             names: of the classes, for errors; numbers by default.
 
         Raises:
@@ -97,9 +89,9 @@ class TextPipeline:
                 or weighted sentences where paragraphs are read as one.
         """
         names = names or [str(k) for k in range(len(texts))]
-        pieces = arranged(texts, self.config, names)
-        for name, sentences in zip(names, pieces, strict=True):
+        for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)
+        pieces = arranged(texts, self.config)
         encoded = encode_texts(self.encoder, pieces, cache)
         read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
         tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
@@ -147,7 +139,7 @@ class TextPipeline:
         than the encoder does (of the encoder `words`: nothing).
         """
         (text,) = arranged([sentences], self.config)
-        passed_over = set(stop_words())
+        passed_over = stop_words()
         tokens = (word for one in encode_cached(self.encoder, text) for word in one.words)
         return {word: word in self.idf for word in tokens if word not in passed_over}
 
@@ -169,16 +161,14 @@ class TextPipeline:
             raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
 
 
-def arranged(
-    texts: Sequence[Sequence[str]], config: TextConfig, names: Sequence[str] = ()
-) -> Sequence[Sequence[str]]:
+def arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
     """Texts in the pieces that are encoded at once.
 
     Raises:
         N3Error: a string instead of sentences, or weighted sentences where paragraphs are read as one.
     """
-    for name, text in zip(names or map(str, range(len(texts))), texts, strict=False):
-        check_sentences(name, text)
+    for k, text in enumerate(texts):
+        check_sentences(str(k), text)
     if config.context == "sentence":
         return texts
     if any(isinstance(sentence, Sentence) for text in texts for sentence in text):
