@@ -191,7 +191,7 @@ def in_passes(tokens2label: nn.Module, text: Text) -> Float[Tensor, "K d"]:
     So one long description does not pad thousands of short ones.
     """
     parts = text.parts(PASS_TOKENS)
-    rows = [tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
+    rows = [tokens2label(part.tokens, part.weight) for part in map(text.batch, parts)]
     order = torch.tensor([k for part in parts for k in part], device=rows[0].device)
     return torch.cat(rows)[order.argsort()]  # (K, d)
 
