@@ -22,8 +22,8 @@ FILES = (
     "elmo_2x4096_512_2048cnn_2xhighway_options.json",
     "elmo_2x4096_512_2048cnn_2xhighway_weights.hdf5",
 )
-# Memory grows with the length, by 0.4 MB per token with the original model; the longest Wikipedia article on a
-# class of CUB has 6,800 tokens.
+# Memory grows with the length, by 0.4 MB per token with the original model. The longest Wikipedia article on
+# a class of CUB has 6,800 tokens.
 LONGEST = 10_000
 BATCH = 2048  # tokens encoded at once, but always one sentence
 
