@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from n3lib.data.texts import check_sentences
 from n3lib.io.errors import N3Error, printable
-from n3lib.io.files import cache_dir, sha256
+from n3lib.io.files import cache_dir, sha256, writing
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.text.tokens import Encoded, TokenEncoder
 
@@ -50,8 +50,6 @@ def encode_cached(
     found = encoder.encode(sentences)
     tokens = {"embeddings": torch.cat([one.embeddings for one in found])}  # (sum of L, e)
     said = json.dumps([one.words for one in found], ensure_ascii=False)
-    try:
+    with writing(path, "Set N3_CACHE to a writable folder"):
         write_tensors(path, tokens, {"key": key, "words": said})
-    except OSError as error:
-        raise N3Error(f"cannot write {path}: {error}", "Set N3_CACHE to a writable folder") from None
     return found
