@@ -104,11 +104,9 @@ def image_array(paths: Sequence[Path], size: int, key: str) -> UInt8[np.ndarray,
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
     name = sha256("images-1", key, str(size), *map(str, paths))
-
-    def make(index: int) -> np.ndarray:
-        return load_image(paths[index], size)
-
-    return cached_images(name, len(paths), size, make, "decoding images")
+    return cached_images(
+        name, len(paths), size, lambda index: load_image(paths[index], size), "decoding images"
+    )
 
 
 def cached_images(

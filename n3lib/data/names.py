@@ -62,15 +62,13 @@ class ClassNames:
                 classes that are spelled most alike.
         """
         ids = {name: self.find(name) for name in names}
-        unknown = [name for name, found in ids.items() if found is None]
-        if unknown:
-            listed = ", ".join(map(self._unknown, unknown))
+        if unknown := [self._unknown(name) for name, place in ids.items() if place is None]:
+            count = f"{len(unknown)} {'name' if len(unknown) == 1 else 'names'}"
             raise N3Error(
-                f"{path} has {len(unknown)} {'name' if len(unknown) == 1 else 'names'} of no class: {listed}",
-                "Correct or remove these names",
+                f"{path} has {count} of no class: {', '.join(unknown)}", "Correct or remove these names"
             )
-        first: dict[int, str] = {}
         found = {name: place for name, place in ids.items() if place is not None}
+        first: dict[int, str] = {}
         for name, place in found.items():
             if first.setdefault(place, name) != name:
                 raise N3Error(

@@ -8,12 +8,10 @@ Three forms are read, and may be mixed in one file:
   others of its class (0: not at all). Weights may be left out; other keys are ignored.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import compress
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -42,12 +40,9 @@ _LAST_WORD = re.compile(r"([\w.]*)\.$")
 
 
 class Sentence(str):
-    """A sentence with a weight; plain strings weigh 1.
+    """A sentence with a weight, `LIGHTEST` to `HEAVIEST`; plain strings weigh 1.
 
     Only the ratios of the weights within a description count: a common factor changes nothing.
-
-    Attributes:
-        weight: `LIGHTEST` to `HEAVIEST`.
 
     Raises:
         N3Error: another weight.
@@ -97,8 +92,8 @@ def sentences(text: str) -> tuple[str, ...]:
     start = 0
     for match in _BREAK.finditer(text):
         end = match.start() + len(match.group(1) or "")
-        word = _LAST_WORD.search(text[max(start, end - _LONGEST) : end])
-        if "\n" not in match.group() and word and _abbreviated(word.group(1)):
+        last = _LAST_WORD.search(text[max(start, end - _LONGEST) : end])
+        if "\n" not in match.group() and last and _abbreviated(last.group(1)):
             continue
         found.append(text[start:end])
         start = match.end()
@@ -109,8 +104,7 @@ def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...
     """Read the descriptions of known classes, in the order of `classes`.
 
     Args:
-        path: a JSON file in one of the forms above; its keys are names in `classes` in any spelling, see
-            `n3lib.data.names`.
+        path: a JSON file; its keys are names in `classes` in any spelling, see `n3lib.data.names`.
         classes: class names, official or for people; the index in it is the class id.
 
     Raises:
@@ -133,11 +127,7 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
 
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
-    """Read a user's own classes from a JSON file, see `parse_classes`.
-
-    Raises:
-        N3Error: the file is not JSON of the forms above, or what `parse_classes` refuses.
-    """
+    """A user's own classes from a JSON file, see `parse_classes`."""
     return parse_classes(_read_object(expand(path)), str(path))
 
 
@@ -147,7 +137,7 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
 
     Args:
-        value: class name to running text, sentences, or sentences with weights.
+        value: class name to description.
         where: what errors name, such as the file.
 
     Raises:
@@ -201,21 +191,16 @@ def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
     if weights is None:
         return _tidied(value)
     listed = isinstance(weights, list | tuple) and len(weights) == len(value)
-    if not listed or not all(map(_is_finite, weights)):
+    if not listed or not all(isinstance(one, Real) and not isinstance(one, bool) for one in weights):
         raise N3Error(
-            f"{where}: class {name!r} needs one weight per sentence, a finite number without quotes",
+            f"{where}: class {name!r} needs one weight per sentence, a number without quotes",
             f"Give a list of {len(value)}, or none",
         )
     for weight in weights:
         if weight and not LIGHTEST <= weight <= HEAVIEST:
             raise N3Error(f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS)
-    pairs = zip(compress(value, weights), filter(None, weights), strict=True)
+    pairs = [(text, weight) for text, weight in zip(value, weights, strict=True) if weight]
     return _tidied(text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs)
-
-
-def _is_finite(number: Any) -> bool:
-    real = isinstance(number, Real) and not isinstance(number, bool)
-    return real and number == number and abs(number) != math.inf
 
 
 def _speaks(text: str) -> bool:
@@ -239,8 +224,7 @@ def _abbreviated(word: str) -> bool:
 
 
 def _refuse_silent(where: str, texts: Iterable[tuple[str, Sequence[str]]]) -> None:
-    silent = [name for name, description in texts if not description]
-    if silent:
+    if silent := [name for name, description in texts if not description]:
         count = f"{len(silent)} {'class' if len(silent) == 1 else 'classes'}"
         raise N3Error(f"{where}: no text for {count} ({', '.join(silent)})", "Give every class a description")
 
