@@ -2,7 +2,6 @@
 
 import math
 import os
-import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,13 +67,9 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
 def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:
     """Refuse what is not pixels as stored: uint8, 0 to 255, channels last.
 
-    Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network.
-
-    Args:
-        images: the array to check.
-        kind: `torch.Tensor` or `np.ndarray`.
-        rank: 4 for images `(N, H, W, 3)`, 3 for one image `(H, W, 3)`.
-        what: how the error names the array.
+    Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network. `kind` is
+    `torch.Tensor` or `np.ndarray`; `rank` 4 is for images `(N, H, W, 3)`, 3 for one image `(H, W, 3)`; errors
+    name the array by `what`.
 
     Raises:
         N3Error: it is another kind of object, or has another dtype or shape.
@@ -116,9 +111,7 @@ def cached_images(
 
     Args:
         name: of the file; changes when any image does.
-        count: N.
-        size: side of the images in pixels.
-        make: the image of an index, `(size, size, 3)`; what it raises leaves nothing kept.
+        make: the image of an index in `range(count)`; what it raises leaves nothing kept.
         task: what the progress bar calls it.
 
     Raises:
@@ -157,14 +150,14 @@ def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 def _check_file(path: Path) -> None:
     """Refuse what is no file with something in it."""
     try:
-        status = path.stat()
+        size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         raise N3Error(f"image {path} does not exist", "Check the path") from None
-    if stat.S_ISDIR(status.st_mode):
+    if path.is_dir():
         raise N3Error(f"image {path} is a folder", f"Name the files in it, such as {path / '*.jpg'}")
-    if not stat.S_ISREG(status.st_mode):
+    if not path.is_file():
         raise N3Error(f"image {path} is a device or a pipe", "Name a file")
-    if status.st_size == 0:
+    if size == 0:
         raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
 
 
@@ -188,8 +181,8 @@ def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
             levels = white - levels
         levels[levels == image.info.get("transparency")] = white
         upright = Image.fromarray((levels * 255 // white).astype(np.uint8))
-    if upright.mode == "La":  # which Pillow converts to nothing else
-        upright = upright.convert("LA")
+    if upright.mode == "La":
+        upright = upright.convert("LA")  # La is converted to nothing else
     if upright.has_transparency_data:
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)

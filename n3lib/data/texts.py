@@ -85,8 +85,8 @@ def check_text(name: str, sentences: Sequence[str]) -> None:
 def sentences(text: str) -> tuple[str, ...]:
     """Cut running text into sentences.
 
-    A sentence ends at `.`, `!` or `?` before white space, or at a line break. A full stop after an initial
-    ("J. Smith") or a common abbreviation ("e.g.") ends nothing. Pieces without a letter or digit are dropped.
+    One ends at `.`, `!` or `?` before white space, or at a line break, but not after an initial ("J. Smith")
+    or a common abbreviation ("e.g."). Pieces without a letter or digit are dropped.
     """
     found: list[str] = []
     start = 0
@@ -103,13 +103,11 @@ def sentences(text: str) -> tuple[str, ...]:
 def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
-    Args:
-        path: a JSON file; its keys are names in `classes` in any spelling, see `n3lib.data.names`.
-        classes: class names, official or for people; the index in it is the class id.
+    The file has their names in any spelling, see `n3lib.data.names`.
 
     Raises:
-        N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
-            classes without text.
+        N3Error: the file is not JSON of the forms above, names a class twice or one that is not in `classes`,
+            or leaves classes without text.
     """
     path = expand(path)
     found = _matched(path, classes)
@@ -128,17 +126,15 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
     """A user's own classes from a JSON file, see `parse_classes`."""
-    return parse_classes(_read_object(expand(path)), str(path))
+    path = expand(path)
+    return parse_classes(read_json(path), str(path))
 
 
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
     """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
 
-    White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
-
-    Args:
-        value: class name to description.
-        where: what errors name, such as the file.
+    White space in names is tidied, and Unicode composed (NFC): what looks the same is the same. Errors name
+    `where`, such as the file.
 
     Raises:
         N3Error: fewer than two classes, a name that is empty, given twice or holds a control character, or a
@@ -164,16 +160,11 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
 
 def _matched(path: Path, classes: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The sentences of the classes that a file names, by class id."""
-    value = _read_object(path)
-    ids = ClassNames(classes).match(value, path)
-    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no JSON object", _FORMS)
-    return value
+    ids = ClassNames(classes).match(value, path)
+    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
 
 
 def _description(where: str, name: str, value: Any) -> tuple[str, ...]:

@@ -28,9 +28,7 @@ LONGEST = 10_000
 BATCH = 2048  # tokens encoded at once, but always one sentence
 
 _FOLDER = "Give a folder with one options.json and one weights.hdf5 as AllenNLP publishes them"
-_ELSEWHERE = (
-    "ELMo runs in an environment of its own: `make elmo DATA=DIR NAME=cub` fills the cache from there"
-)
+_ELSEWHERE = "ELMo has an environment of its own: `make elmo DATA=DIR NAME=cub` fills the cache from there"
 # Tokens as in the news that ELMo was trained on: clitics are split off (do n't, bird 's), abbreviations
 # (U.S., e.g.), decimals and hyphenated words stay whole, and every mark is a token of its own.
 _TOKEN = re.compile(
@@ -59,9 +57,8 @@ class ElmoEncoder:
     Only `encode` needs AllenNLP, which cannot be installed beside transformers 5. Sentences that are in the
     cache need it not: `make elmo` puts them there from an environment of its own.
 
-    Args:
-        folder: holds one `*options.json` and one `*.hdf5` in AllenNLP's format; None for the official
-            original model, which is downloaded once (375 MB) into `elmo` in the cache folder.
+    The folder holds one `*options.json` and one `*.hdf5` in AllenNLP's format; None is the official original
+    model, which is downloaded once (375 MB) into `elmo` in the cache folder.
 
     Raises:
         N3Error: a file is missing, is there twice or is not in the format, or the download fails.
@@ -150,8 +147,7 @@ def _official() -> Path:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        count = "more than one file" if found else "no file"
-        raise N3Error(f"ELMo model {folder} has {count} {pattern}", _FOLDER)
+        raise N3Error(f"ELMo model {folder} has {len(found)} files {pattern}, not one", _FOLDER)
     return found[0]
 
 

@@ -69,7 +69,7 @@ def find_encoder(spec: str, place: str, given: str) -> str:
 
     Args:
         spec: what the configuration of the run names.
-        place: where that was in training (`at_place`); empty for no file or folder, or where none was noted.
+        place: where that was in training (`at_place`); empty for no file or folder.
         given: where a user says that it is now; empty for `place`, or what `spec` names from here.
 
     Raises:

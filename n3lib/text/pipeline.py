@@ -17,8 +17,6 @@ from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 from n3lib.text.tokens import Encoded, TokenEncoder
 
-MOST_TOKENS = 100_000  # the longest of Wikipedia's articles have about ten thousand words
-
 
 @dataclass(frozen=True)
 class TextConfig:
@@ -43,7 +41,8 @@ class TextConfig:
     ngrams: int = 1
 
     def __post_init__(self) -> None:
-        check_ranges(self, "text", max_tokens=Range(1, MOST_TOKENS), ngrams=Range(1, 10))
+        # The longest of Wikipedia's articles have about ten thousand words.
+        check_ranges(self, "text", max_tokens=Range(1, 100_000), ngrams=Range(1, 10))
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,8 @@ class TextPipeline:
     ) -> TextBank:
         """Encode the texts of any classes, seen or not; each sentence once.
 
-        Args:
-            texts: sentences of each class; a `Sentence` counts as much as its weight says, relative to the
-                heaviest of its class.
-            cache: see `encode_cached`.
-            names: of the classes, for errors; numbers by default.
+        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. `cache` is that
+        of `encode_cached`; errors name the classes by `names`, or else by number.
 
         Raises:
             N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
@@ -101,12 +97,11 @@ class TextPipeline:
     def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
         """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
         # Sentences without any token count nowhere.
-        spoken = [s for s, one in enumerate(encoded) if one.words]
+        spoken = [pair for pair in zip(sentences, encoded, strict=True) if pair[1].words]
         if not spoken:
-            raise N3Error(
-                f"{self.encoder.name} finds no word in the description of class {name!r}", "Reword it"
-            )
-        sentences, encoded = [sentences[s] for s in spoken], [encoded[s] for s in spoken]
+            problem = f"{self.encoder.name} finds no word in the description of class {name!r}"
+            raise N3Error(problem, "Reword it")
+        sentences, encoded = zip(*spoken, strict=True)
         weights = np.array(sentence_weights(sentences))
         weights /= weights.max()  # (S,)
         sums = []  # of each sentence: its embeddings by inverse document frequency, and this frequency

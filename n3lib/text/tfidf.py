@@ -13,9 +13,6 @@ from scipy import sparse
 
 from n3lib.io.errors import N3Error
 
-# Stop words elsewhere, but not in a description.
-DESCRIPTIVE = frozenset({"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"})
-
 
 @dataclass(frozen=True, eq=False)
 class TfIdf:
@@ -67,8 +64,7 @@ class TfIdf:
 
     def transform(self, texts: Sequence[Sequence[str]]) -> Float32[np.ndarray, "K V"]:
         """The weights of whole classes, given as their sentences."""
-        summed = [np.asarray(self.counts(text).sum(axis=0)).ravel() for text in texts]
-        return self.weights(np.stack(summed) if summed else np.empty((0, len(self.vocabulary))))
+        return self.weights(np.stack([np.asarray(self.counts(text).sum(axis=0)).ravel() for text in texts]))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
@@ -102,7 +98,8 @@ def stop_words() -> list[str]:
     """Scikit-learn's English stop words, less those that say how a thing looks (a bird's bill and back)."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return sorted(ENGLISH_STOP_WORDS - DESCRIPTIVE)
+    looks = {"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"}
+    return sorted(ENGLISH_STOP_WORDS - looks)
 
 
 def _vectorizer(ngrams: int, vocabulary: Sequence[str] | None = None) -> Any:

@@ -26,13 +26,12 @@ _HUB = f"Check the name and the network (a model is downloaded once and kept). {
 class TransformerEncoder:
     """The last hidden states of any encoder of the transformers library, in float32 on the CPU.
 
+    It is a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
+
     A text longer than the model's window (512 tokens, or what it can read) is read window after window, so
     that its first tokens are those of the text cut there. Special tokens are left out. `words` are the word
     pieces as the vocabulary writes them (BERT: `##ing` continues a word). Weights are read as safetensors
     only, and not before a sentence is encoded: sentences that are in the cache need none.
-
-    Args:
-        name_or_folder: a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
 
     Raises:
         N3Error: the folder lacks files, or the name is unknown or cannot be downloaded.

@@ -62,13 +62,12 @@ class VectorFile:
             number, line = sample[0]
             raise self._error(f"line {number}", f"{_shown(line)} is not a word and its numbers", _FORM)
         if header and self.width != int(first[1]):
-            problem = f"says {int(first[1])} numbers per word, but there are {self.width}"
-            raise self._error("line 1", problem, _AGAIN)
+            raise self._error("line 1", f"says {int(first[1])} numbers per word, not {self.width}", _AGAIN)
 
     def read(self, wanted: Callable[[str], bool]) -> dict[str, Float16[np.ndarray, "e"]]:
         """The vectors of the words that are wanted; of a word that occurs twice, the first.
 
-        The whole file is read and checked, once; only what is wanted needs memory.
+        The whole file is read and checked; only what is wanted needs memory.
 
         Raises:
             N3Error: a line is not a word and `width` finite numbers that float16 can hold, is not UTF-8, or
@@ -86,8 +85,8 @@ class VectorFile:
                 try:
                     text = word.decode("utf-8")
                 except UnicodeDecodeError as error:
-                    byte = f"byte 0x{word[error.start]:02X} is not UTF-8"
-                    raise self._error(place, byte, "Convert the file to UTF-8, or remove this line") from None
+                    remedy = "Convert the file to UTF-8, or remove this line"
+                    raise self._error(place, str(error), remedy) from None
                 if wanted(text):
                     vectors.setdefault(text, row)
         if self._count is not None and total != self._count:

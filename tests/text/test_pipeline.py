@@ -156,7 +156,6 @@ def test_descriptions_that_say_nothing_or_are_strings(context, texts, names, wor
 def test_other_ways_in_refuse_strings_and_silence_too() -> None:
     encoder = Deaf(8)
     encoder.name = "deaf"
-    assert isinstance(encoder, TokenEncoder)
     for read, word in (
         (lambda: fit(encoder).bank(TEXTS), "deaf .*'0'"),
         (lambda: TextPipeline.fit(encoder, ["A red bird."], TextConfig()), "string"),
