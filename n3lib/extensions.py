@@ -183,7 +183,7 @@ def tfidf_branch(vocabulary: int, d: int) -> nn.Linear | None:
 def in_passes(tokens2label: nn.Module, text: Text) -> Float[Tensor, "K d"]:
     """Eq. 2 without gradients, in passes of descriptions of like length: a long one pads no others."""
     parts = text.parts(PASS_TOKENS)
-    rows = [tokens2label(part.tokens, part.weight) for part in map(text.choose, parts)]
+    rows = [tokens2label(part.tokens, part.weight) for part in map(text.batch, parts)]
     order = torch.tensor([k for part in parts for k in part], device=rows[0].device)
     return torch.cat(rows)[order.argsort()]  # (K, d)
 

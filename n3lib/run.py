@@ -115,7 +115,7 @@ class Run:
         new = [k for k, key in enumerate(keys) if key not in self._labels]
         known = dict(self._labels)
         if new:
-            labels = self.model.labels(text.choose(new))  # (K', d)
+            labels = self.model.labels(text.batch(new))  # (K', d)
             known |= {keys[k]: c for k, c in zip(new, labels, strict=True)}
         self._labels = {key: known[key] for key in keys}  # no others: memory does not grow
         return self.model.adapt(text, c=torch.stack([known[key] for key in keys]))

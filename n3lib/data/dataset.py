@@ -1,8 +1,8 @@
 """What every zero-shot dataset is: images with labels, a text for each class, and a split of the classes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class Split:
     """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
 
     Raises:
-        N3Error: a class is in two parts, or train or test is empty.
+        N3Error: a class is named twice, or train or test is empty.
     """
 
     name: str
@@ -25,23 +25,15 @@ class Split:
     test: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        for (first, one), (second, other) in combinations(parts.items(), 2):
-            if both := sorted({*one} & {*other}):
-                raise N3Error(
-                    f"split {self.name}: classes {both[:5]} are in both {first} and {second}",
-                    "Give every class to one part only",
-                )
-        for part, ids in parts.items():
-            if len(set(ids)) != len(ids):
-                raise N3Error(f"split {self.name}: {part} names a class twice", "Name every class once")
+        named = Counter(self.train + self.val + self.test)
+        if twice := [c for c, count in named.items() if count > 1]:
+            raise N3Error(f"split {self.name} names classes {twice[:5]} twice", "Name each in one part only")
         if not self.train or not self.test:
             raise N3Error(f"split {self.name}: train and test need at least one class each")
 
     def part(self, name: str) -> tuple[int, ...]:
         """The class ids of `train`, `val`, `trainval` or `test`."""
-        both = self.train + self.val
-        parts = {"train": self.train, "val": self.val, "trainval": both, "test": self.test}
+        parts = {"train": self.train, "val": self.val, "trainval": self.train + self.val, "test": self.test}
         return choose(name, parts, "a split has no part")
 
 
@@ -51,8 +43,8 @@ class ZeroShotDataset:
 
     Attributes:
         name: such as `aviary` or `cub`.
-        classes: class names; the place in this tuple is the class id.
-        texts: the description of each class as sentences, in class order; a sentence may be a `Sentence`.
+        classes: class names; the index is the class id.
+        texts: the sentences of each class; one may be a `Sentence`.
         images: uint8 array `(N, H, W, 3)`, in memory or memory-mapped.
         labels: int64 array `(N,)` of class ids.
         split: which classes are seen and which are not.
@@ -60,8 +52,7 @@ class ZeroShotDataset:
         groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
 
     Raises:
-        N3Error: a class has no text or an empty one, the images are not uint8 pixels, or a label or split
-            names a class that is not there.
+        N3Error: a class has no text, or the parts do not fit together.
     """
 
     name: str

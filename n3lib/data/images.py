@@ -2,8 +2,6 @@
 
 import math
 import os
-import shutil
-import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,14 +13,11 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, cache_dir, expand, sha256
+from n3lib.io.files import atomic, cache_dir, check_space, expand, sha256, writing
 
-# Below the size at which Pillow itself starts to warn of decompression bombs.
-MAX_PIXELS = 80_000_000
-# Of the squares that a network reads, by the word of its folder.
-MAX_SIDE = 1024
-# What Pillow decodes itself; for some others, such as EPS, it calls programs.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 80_000_000  # below the size at which Pillow itself starts to warn of decompression bombs
+MAX_SIDE = 1024  # of the squares that a network reads
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # for some others Pillow calls programs
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -49,41 +44,32 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
                 raise Image.DecompressionBombError
             rgb = _upright_rgb(image, path)
             if size is not None:
-                # Cutting and resizing in one step: a long, thin picture is never blown up as a whole.
-                side = min(rgb.size)
-                left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
-                box = (left, top, left + side, top + side)
-                rgb = rgb.resize((size, size), Image.Resampling.BILINEAR, box=box)
+                # In one step: a long, thin picture is never blown up as a whole.
+                rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
             return np.array(rgb, dtype=np.uint8)  # (H, W, 3)
     except N3Error:
         raise
     except PermissionError:
         raise N3Error(f"image {path} is locked: you may not read it", "Change its permissions") from None
     except UnidentifiedImageError:
-        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         remedy = "Save it as 8-bit JPEG or PNG; if it is one already, copy or download it again"
-        raise N3Error(f"image {path} cannot be read as {known}", remedy) from None
+        raise N3Error(f"image {path} is none of {', '.join(FORMATS)}", remedy) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         most = f"{MAX_PIXELS // 1_000_000} million pixels"
         raise N3Error(f"image {path} has more than {most}", "Make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
-        ours = isinstance(error, OSError) and error.errno  # not from a decoder
-        remedy = (
-            "Check the path and the disk" if ours else "Copy or download it again, or save it as JPEG or PNG"
-        )
+        remedy = "Copy or download it again, or save it as JPEG or PNG"
+        if isinstance(error, OSError) and error.errno:  # not from a decoder
+            remedy = "Check the path and the disk"
         raise N3Error(f"image {path} cannot be read: {error}", remedy) from None
 
 
 def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:
     """Refuse what is not pixels as stored: uint8, 0 to 255, channels last.
 
-    Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network.
-
-    Args:
-        images: the array to check.
-        kind: whose array it has to be: `torch.Tensor` or `np.ndarray`.
-        rank: 4 for images `(N, H, W, 3)`, 3 for one image `(H, W, 3)`.
-        what: how the error names the array.
+    Floats from 0 to 1 would otherwise be scaled twice, and every image be black to the network. `kind` is
+    `torch.Tensor` or `np.ndarray`; `rank` 4 is for images `(N, H, W, 3)`, 3 for one image `(H, W, 3)`; errors
+    name the array by `what`.
 
     Raises:
         N3Error: it is another kind of object, or has another dtype or shape.
@@ -104,82 +90,52 @@ def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "image
         raise N3Error(f"{what}: shape {shape} instead of {wanted}", f"{remedy}, the channels last")
 
 
-def image_array(
-    paths: Sequence[Path], size: int, key: str, cache: Path | str | None = None
-) -> UInt8[np.ndarray, "N size size 3"]:
-    """Squares of `size` pixels from all these files, as a read-only memory map.
+def image_array(paths: Sequence[Path], size: int, key: str) -> UInt8[np.ndarray, "N size size 3"]:
+    """Squares of `size` pixels from these files (see `load_image`), decoded on the first call.
 
-    The pictures are decoded on the first call and kept in the cache as one `.npy` file; a later call with the
-    same paths, size and key opens that file.
-
-    Args:
-        paths: the picture files, in the order of the array.
-        size: side of the squares in pixels, see `load_image`.
-        key: changes when the pictures do, such as a hash over their sizes and times.
-        cache: see `n3lib.io.files.cache_dir`.
+    `key` changes when the pictures do, such as a hash over their sizes and times.
 
     Raises:
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
     name = sha256("images-1", key, str(size), *map(str, paths))
-
-    def make(index: int) -> np.ndarray:
-        return load_image(paths[index], size)
-
-    return cached_images(name, len(paths), size, make, "decoding images", cache)
+    return cached_images(
+        name, len(paths), size, lambda index: load_image(paths[index], size), "decoding images"
+    )
 
 
 def cached_images(
-    name: str,
-    count: int,
-    size: int,
-    make: Callable[[int], np.ndarray],
-    task: str,
-    cache: Path | str | None = None,
+    name: str, count: int, size: int, make: Callable[[int], np.ndarray], task: str
 ) -> UInt8[np.ndarray, "N size size 3"]:
-    """Images made once and kept as one `.npy` file under `name`, as a read-only memory map.
+    """Images made once and kept in the cache as one `.npy` file, as a read-only memory map.
 
     Args:
-        name: changes when any image does.
-        count: N.
-        size: side of the images in pixels.
-        make: the image of an index, `(size, size, 3)`; what it raises leaves nothing kept.
+        name: of the file; changes when any image does.
+        make: the image of an index in `range(count)`; what it raises leaves nothing kept.
         task: what the progress bar calls it.
-        cache: see `n3lib.io.files.cache_dir`.
+
+    Raises:
+        N3Error: the disk is full, or the cache cannot be written.
     """
     shape = (count, size, size, 3)
-    kept = cache_dir(cache) / "images" / f"{name}.npy"
+    kept = cache_dir() / "images" / f"{name}.npy"
     if _open(kept, shape) is None:
-        _make(make, shape, task, kept)
-    if (array := _open(kept, shape)) is None:
-        raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")
-    return array
+        with writing(kept, "Set N3_CACHE to a writable folder"):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            # Writing to a memory map on a full disk ends the process without a word, so look first.
+            check_space(kept.parent, int(1.02 * math.prod(shape)))
+            with atomic(kept) as temporary, ThreadPoolExecutor(THREADS) as pool:
+                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
 
+                def place(index: int) -> None:
+                    array[index] = make(index)
 
-def _make(make: Callable[[int], np.ndarray], shape: tuple[int, ...], task: str, target: Path) -> None:
-    """Write all images into `target`, which appears only when every one of them is in it."""
-    needed = math.prod(shape)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Writing to a memory map on a full disk ends the process without a word, so look first.
-        free = shutil.disk_usage(target.parent).free
-        if free < needed * 1.02:
-            raise N3Error(
-                f"{target.parent} needs {needed / 1e9:.1f} GB for the pictures and has {free / 1e9:.1f} GB",
-                "Free some space, or set N3_CACHE to a folder on another disk",
-            )
-        with atomic(target) as temporary:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-
-            def place(index: int) -> None:
-                array[index] = make(index)
-
-            with ThreadPoolExecutor(THREADS) as pool:
-                for _ in tqdm(pool.map(place, range(shape[0])), total=shape[0], desc=task, disable=None):
+                for _ in tqdm(pool.map(place, range(count)), total=count, desc=task, disable=None):
                     pass
-            array.flush()
-    except OSError as error:
-        raise N3Error(f"cannot write {target}: {error}", "Set N3_CACHE to a writable folder") from None
+                array.flush()
+    if (found := _open(kept, shape)) is None:
+        raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")
+    return found
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -194,14 +150,14 @@ def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 def _check_file(path: Path) -> None:
     """Refuse what is no file with something in it."""
     try:
-        status = path.stat()
+        size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         raise N3Error(f"image {path} does not exist", "Check the path") from None
-    if stat.S_ISDIR(status.st_mode):
+    if path.is_dir():
         raise N3Error(f"image {path} is a folder", f"Name the files in it, such as {path / '*.jpg'}")
-    if not stat.S_ISREG(status.st_mode):
+    if not path.is_file():
         raise N3Error(f"image {path} is a device or a pipe", "Name a file")
-    if status.st_size == 0:
+    if size == 0:
         raise N3Error(f"image {path} is empty (zero bytes)", "Copy or download it again")
 
 
@@ -225,8 +181,8 @@ def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
             levels = white - levels
         levels[levels == image.info.get("transparency")] = white
         upright = Image.fromarray((levels * 255 // white).astype(np.uint8))
-    if upright.mode == "La":  # which Pillow converts to nothing else
-        upright = upright.convert("LA")
+    if upright.mode == "La":
+        upright = upright.convert("LA")  # La is converted to nothing else
     if upright.has_transparency_data:
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)

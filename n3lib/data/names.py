@@ -14,9 +14,7 @@ _SEPARATORS = re.compile(r"[\s_+\-‐‑‒–—―−]+")
 
 
 def human_name(official: str) -> str:
-    """A class name for people: `Black footed Albatross` for `001.Black_footed_Albatross`,
-    `grizzly bear` for `grizzly+bear`.
-    """
+    """A class name for people: `grizzly bear` for `grizzly+bear`, `Blue Jay` for `073.Blue_Jay`."""
     return re.sub(r"^\d+\.", "", official).replace("_", " ").replace("+", " ").strip()
 
 
@@ -29,20 +27,17 @@ def class_name(name: str) -> str:
 def normal_name(name: str) -> str:
     """The form that all spellings of a class name share: `black footed albatross`.
 
-    Case, apostrophes, an official number, the composition of Unicode, and which separators stand between the
-    words (spaces, hyphens, underscores, plus signs) make no difference.
+    Case, apostrophes, an official number, Unicode composition and which separators are between words make no
+    difference.
     """
     folded = unicodedata.normalize("NFC", human_name(name).casefold())
     return _SEPARATORS.sub(" ", _APOSTROPHES.sub("", folded)).strip()
 
 
 class ClassNames:
-    """Finds the classes of a dataset by any spelling of their names, see `normal_name`.
+    """Finds classes, given by names official or for people, by any spelling; the index is the class id.
 
     Where two classes have one normal form, each is known by its exact name alone.
-
-    Args:
-        classes: class names, official or for people; the place in it is the class id.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -62,15 +57,13 @@ class ClassNames:
                 classes that are spelled most alike.
         """
         ids = {name: self.find(name) for name in names}
-        unknown = [name for name, found in ids.items() if found is None]
-        if unknown:
-            listed = ", ".join(map(self._unknown, unknown))
+        if unknown := [self._unknown(name) for name, place in ids.items() if place is None]:
+            count = f"{len(unknown)} {'name' if len(unknown) == 1 else 'names'}"
             raise N3Error(
-                f"{path} has {len(unknown)} {'name' if len(unknown) == 1 else 'names'} of no class: {listed}",
-                "Correct or remove these names",
+                f"{path} has {count} of no class: {', '.join(unknown)}", "Correct or remove these names"
             )
-        first: dict[int, str] = {}
         found = {name: place for name, place in ids.items() if place is not None}
+        first: dict[int, str] = {}
         for name, place in found.items():
             if first.setdefault(place, name) != name:
                 raise N3Error(

@@ -8,12 +8,10 @@ Three forms are read, and may be mixed in one file:
   others of its class (0: not at all). Weights may be left out; other keys are ignored.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import compress
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -42,12 +40,9 @@ _LAST_WORD = re.compile(r"([\w.]*)\.$")
 
 
 class Sentence(str):
-    """A sentence with a weight; plain strings weigh 1.
+    """A sentence with a weight, `LIGHTEST` to `HEAVIEST`; plain strings weigh 1.
 
     Only the ratios of the weights within a description count: a common factor changes nothing.
-
-    Attributes:
-        weight: `LIGHTEST` to `HEAVIEST`.
 
     Raises:
         N3Error: another weight.
@@ -91,15 +86,15 @@ def check_text(name: str, sentences: Sequence[str]) -> None:
 def sentences(text: str) -> tuple[str, ...]:
     """Cut running text into sentences.
 
-    A sentence ends at `.`, `!` or `?` before white space, or at a line break. A full stop after an initial
-    ("J. Smith") or a common abbreviation ("e.g.") ends nothing. Pieces without a letter or digit are dropped.
+    One ends at `.`, `!` or `?` before white space, or at a line break, but not after an initial ("J. Smith")
+    or a common abbreviation ("e.g."). Pieces without a letter or digit are dropped.
     """
     found: list[str] = []
     start = 0
     for match in _BREAK.finditer(text):
         end = match.start() + len(match.group(1) or "")
-        word = _LAST_WORD.search(text[max(start, end - _LONGEST) : end])
-        if "\n" not in match.group() and word and _abbreviated(word.group(1)):
+        last = _LAST_WORD.search(text[max(start, end - _LONGEST) : end])
+        if "\n" not in match.group() and last and _abbreviated(last.group(1)):
             continue
         found.append(text[start:end])
         start = match.end()
@@ -109,14 +104,11 @@ def sentences(text: str) -> tuple[str, ...]:
 def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
-    Args:
-        path: a JSON file in one of the forms above; its keys are names in `classes` in any spelling, see
-            `n3lib.data.names`.
-        classes: class names, official or for people; the index in it is the class id.
+    The file has their names in any spelling, see `n3lib.data.names`.
 
     Raises:
-        N3Error: the file is not such JSON, names a class twice or one that is not in `classes`, or leaves
-            classes without text.
+        N3Error: the file is not JSON of the forms above, names a class twice or one that is not in `classes`,
+            or leaves classes without text.
     """
     path = expand(path)
     found = _matched(path, classes)
@@ -134,22 +126,16 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
 
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
-    """Read a user's own classes from a JSON file, see `parse_classes`.
-
-    Raises:
-        N3Error: the file is not JSON of the forms above, or what `parse_classes` refuses.
-    """
-    return parse_classes(_read_object(expand(path)), str(path))
+    """A user's own classes from a JSON file, see `parse_classes`."""
+    path = expand(path)
+    return parse_classes(read_json(path), str(path))
 
 
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
     """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
 
-    White space in names is tidied, and Unicode composed (NFC): what looks the same is the same.
-
-    Args:
-        value: class name to running text, sentences, or sentences with weights.
-        where: what errors name, such as the file.
+    White space in names is tidied, and Unicode composed (NFC): what looks the same is the same. Errors name
+    `where`, such as the file.
 
     Raises:
         N3Error: fewer than two classes, a name that is empty, given twice or holds a control character, or a
@@ -175,16 +161,11 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
 
 def _matched(path: Path, classes: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The sentences of the classes that a file names, by class id."""
-    value = _read_object(path)
-    ids = ClassNames(classes).match(value, path)
-    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no JSON object", _FORMS)
-    return value
+    ids = ClassNames(classes).match(value, path)
+    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
 
 
 def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
@@ -202,21 +183,16 @@ def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
     if weights is None:
         return _tidied(value)
     listed = isinstance(weights, list | tuple) and len(weights) == len(value)
-    if not listed or not all(map(_is_finite, weights)):
+    if not listed or not all(isinstance(one, Real) and not isinstance(one, bool) for one in weights):
         raise N3Error(
-            f"{where}: class {name!r} needs one weight per sentence, a finite number without quotes",
+            f"{where}: class {name!r} needs one weight per sentence, a number without quotes",
             f"Give a list of {len(value)}, or none",
         )
     for weight in weights:
         if weight and not LIGHTEST <= weight <= HEAVIEST:
             raise N3Error(f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS)
-    pairs = zip(compress(value, weights), filter(None, weights), strict=True)
+    pairs = [(text, weight) for text, weight in zip(value, weights, strict=True) if weight]
     return _tidied(text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs)
-
-
-def _is_finite(number: Any) -> bool:
-    real = isinstance(number, Real) and not isinstance(number, bool)
-    return real and number == number and abs(number) != math.inf
 
 
 def _speaks(text: str) -> bool:
@@ -240,8 +216,7 @@ def _abbreviated(word: str) -> bool:
 
 
 def _refuse_silent(where: str, texts: Iterable[tuple[str, Sequence[str]]]) -> None:
-    silent = [name for name, description in texts if not description]
-    if silent:
+    if silent := [name for name, description in texts if not description]:
         count = f"{len(silent)} {'class' if len(silent) == 1 else 'classes'}"
         raise N3Error(f"{where}: no text for {count} ({', '.join(silent)})", "Give every class a description")
 

@@ -166,7 +166,7 @@ def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
 def synthesis(size: Size, repeats: int) -> dict[str, Any]:
     """Encoded descriptions to the parameters of an ordinary network; and again after one was edited."""
     model, text = make_n3(size, make_backbone(size)).eval(), make_text(size)
-    known, first = model.labels(text), text.choose([0])
+    known, first = model.labels(text), text.batch([0])
 
     def write(edited: bool = False) -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):

@@ -50,7 +50,7 @@ class Text:
         pieces, weights = ([one.to(device) for one in some] for some in (self.pieces, self.weights))
         return Text(pieces, weights, self.pooled.to(device), self.tfidf.to(device), self.words)
 
-    def choose(self, indices: Sequence[int]) -> "Text":
+    def batch(self, indices: Sequence[int]) -> "Text":
         """The texts at these indices, in this order."""
         at = torch.as_tensor(indices, device=self.pooled.device)
         pieces, weights = ([some[i] for i in indices] for some in (self.pieces, self.weights))
@@ -87,10 +87,6 @@ class TextBank(Text):
     """
 
     sentence_weights: list[np.ndarray]
-
-    def batch(self, classes: Sequence[int]) -> Text:
-        """The texts of these classes, given as indices in the bank, in this order."""
-        return self.choose(classes)
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.

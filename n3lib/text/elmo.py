@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_json, sha256, sha256_file
+from n3lib.io.files import cache_dir, expand, read_record, sha256, sha256_file
 from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
@@ -22,14 +22,13 @@ FILES = (
     "elmo_2x4096_512_2048cnn_2xhighway_options.json",
     "elmo_2x4096_512_2048cnn_2xhighway_weights.hdf5",
 )
-# An LSTM reads any length, but memory grows with it: by 0.4 MB a token with the original model (measured up
-# to 10,000 tokens). The longest Wikipedia article about a class of CUB has 6,800.
+# Memory grows with the length, by 0.4 MB per token with the original model. The longest Wikipedia article on
+# a class of CUB has 6,800 tokens.
 LONGEST = 10_000
+BATCH = 2048  # tokens encoded at once, but always one sentence
 
 _FOLDER = "Give a folder with one options.json and one weights.hdf5 as AllenNLP publishes them"
-_ELSEWHERE = (
-    "ELMo runs in an environment of its own: `make elmo DATA=DIR NAME=cub` fills the cache from there"
-)
+_ELSEWHERE = "ELMo has an environment of its own: `make elmo DATA=DIR NAME=cub` fills the cache from there"
 # Tokens as in the news that ELMo was trained on: clitics are split off (do n't, bird 's), abbreviations
 # (U.S., e.g.), decimals and hyphenated words stay whole, and every mark is a token of its own.
 _TOKEN = re.compile(
@@ -53,29 +52,26 @@ class ElmoEncoder:
 
     Its layers are the character network's (once for each direction) and the two LSTMs'. The paper says
     neither which it reads nor how it mixes them; the mean is where ELMo's own mixing weights start. Every
-    sentence is read from a state of zeros, so what it gives depends on that sentence alone. `words` are the
-    tokens of `tokenize`; their case is kept.
+    sentence is read from a state of zeros: its embeddings depend on it alone. `tokenize` gives the `words`.
 
     Only `encode` needs AllenNLP, which cannot be installed beside transformers 5. Sentences that are in the
     cache need it not: `make elmo` puts them there from an environment of its own.
 
-    Args:
-        folder: holds one `*options.json` and one `*.hdf5` in AllenNLP's format; None for the official
-            original model, which is downloaded once (375 MB) into `elmo` in the cache folder.
-        batch: tokens encoded at once, but always one sentence; it changes speed and memory, not the result.
+    The folder holds one `*options.json` and one `*.hdf5` in AllenNLP's format; None is the official original
+    model, which is downloaded once (375 MB) into `elmo` in the cache folder.
 
     Raises:
         N3Error: a file is missing, is there twice or is not in the format, or the download fails.
     """
 
-    def __init__(self, folder: str | Path | None = None, batch: int = 2048) -> None:
-        self.batch = batch
+    def __init__(self, folder: str | Path | None = None) -> None:
         where = _official() if folder is None else expand(folder)
         if not where.is_dir():
             raise N3Error(f"ELMo model {where} is no folder", _FOLDER)
         self.name = "elmo" if folder is None else f"elmo:{where.resolve().name}"
         self._options, self._weights = _only(where, "*options.json"), _only(where, "*.hdf5")
-        self.width = 2 * _projection(self._options)
+        # Half of the width is the forward, half the backward language model.
+        self.width = 2 * read_record(self._options, _FOLDER, lstm=_is_lstm)["lstm"]["projection_dim"]
         hashes = [sha256_file(path) for path in (self._options, self._weights)]
         self.revision = sha256("elmo-1", _TOKEN.pattern, str(LONGEST), *hashes)
 
@@ -88,7 +84,7 @@ class ElmoEncoder:
         """
         tokens = [tokenize(sentence)[:LONGEST] for sentence in sentences]
         states = [torch.empty(0, self.width, dtype=torch.float16)] * len(tokens)
-        for some in batches([len(words) for words in tokens], self.batch):
+        for some in batches([len(words) for words in tokens], BATCH):
             hidden = self._forward([tokens[index] for index in some])
             for row, index in zip(hidden, some, strict=True):
                 states[index] = row[: len(tokens[index])].to(torch.float16)
@@ -100,8 +96,7 @@ class ElmoEncoder:
             if hasattr(module, "reset_states"):
                 module.reset_states()
         characters = importlib.import_module("allennlp.modules.elmo").batch_to_ids(tokens)  # (B, L, 50)
-        (mean,) = self._model(characters)["elmo_representations"]
-        return mean
+        return self._model(characters)["elmo_representations"][0]
 
     @cached_property
     def _model(self) -> Any:
@@ -140,13 +135,11 @@ def batches(lengths: Sequence[int], most: int) -> list[list[int]]:
 
 def _official() -> Path:
     """The folder of the official original model, downloaded if it is not there yet."""
-    from n3lib.io.files import cache_dir
+    from n3lib.data.fetch.download import download_file
 
     folder = cache_dir() / "elmo"
     for name in FILES:
         if not (folder / name).is_file():
-            from n3lib.data.fetch.download import download_file
-
             download_file(OFFICIAL + name, folder / name, md5="")  # no hash of them is published
     return folder
 
@@ -154,16 +147,10 @@ def _official() -> Path:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        count = "more than one file" if found else "no file"
-        raise N3Error(f"ELMo model {folder} has {count} {pattern}", _FOLDER)
+        raise N3Error(f"ELMo model {folder} has {len(found)} files {pattern}, not one", _FOLDER)
     return found[0]
 
 
-def _projection(path: Path) -> int:
-    try:
-        width = read_json(path)["lstm"]["projection_dim"]
-    except (KeyError, TypeError):
-        width = None
-    if not isinstance(width, int) or width < 1:
-        raise N3Error(f"{path} does not say how wide ELMo is (lstm.projection_dim)", _FOLDER)
-    return width
+def _is_lstm(value: Any) -> bool:
+    width = value.get("projection_dim") if isinstance(value, dict) else None
+    return isinstance(width, int) and width > 0

@@ -13,12 +13,9 @@ def make_encoder(spec: str) -> TokenEncoder:
     """The encoder that `spec` names.
 
     Args:
-        spec: one of
-            `words` or `words:WIDTH`: `WordEncoder`;
-            `glove:NAME` or `glove:FILE`: `GloveEncoder`;
-            `elmo` or `elmo:FOLDER`: `ElmoEncoder`;
-            `bert`: the paper's, short for `bert-base-uncased`;
-            anything else: a transformers model, by its name on the Hugging Face hub or by its folder.
+        spec: `words` or `words:WIDTH` (`WordEncoder`), `glove:NAME` or `glove:FILE` (`GloveEncoder`), `elmo`
+            or `elmo:FOLDER` (`ElmoEncoder`), `bert` (the paper's, short for `bert-base-uncased`), or anything
+            else: a transformers model, by its name on the Hugging Face hub or by its folder.
 
     Raises:
         N3Error: the width is not a positive number, or the model cannot be found.
@@ -31,8 +28,7 @@ def make_encoder(spec: str) -> TokenEncoder:
     if kind == "words":
         from n3lib.text.words import WordEncoder
 
-        if not colon:
-            return WordEncoder()
+        rest = rest or "64"
         if not rest.isdecimal() or not 1 <= int(rest[:9]) <= WIDEST:
             raise N3Error(f"text encoder {spec!r}: the width is not in 1 to {WIDEST:,}", "Write words:128")
         return WordEncoder(int(rest))
@@ -52,12 +48,8 @@ def make_encoder(spec: str) -> TokenEncoder:
 def at_place(spec: str) -> str:
     """What `make_encoder` takes for the same file or folder from any working directory.
 
-    Args:
-        spec: see `make_encoder`.
-
-    Returns:
-        `spec` with an absolute path, such as `glove:/data/vectors.txt`; empty where it names no file or
-        folder that is there: `words`, or a name on a hub.
+    That is `spec` with an absolute path, such as `glove:/data/vectors.txt`; empty where `spec` names no file
+    or folder that is there: `words`, or a name on a hub.
     """
     kind, _, rest = spec.partition(":")
     if kind == "words" or spec in ("elmo", "glove"):
@@ -70,14 +62,14 @@ def at_place(spec: str) -> str:
     return f"{prefix}{path.absolute()}" if there else ""
 
 
-def find_encoder(spec: str, place: str = "", given: str = "") -> str:
+def find_encoder(spec: str, place: str, given: str) -> str:
     """The text encoder of a run, as `make_encoder` takes it.
 
     What was a file or folder in training is never looked for on a hub.
 
     Args:
         spec: what the configuration of the run names.
-        place: where that was in training (`at_place`); empty for no file or folder, or where none was noted.
+        place: where that was in training (`at_place`); empty for no file or folder.
         given: where a user says that it is now; empty for `place`, or what `spec` names from here.
 
     Raises:

@@ -23,13 +23,11 @@ _REMEDY = "Give a file of vectors (see n3lib.text.vectors), or a name that gensi
 class GloveEncoder:
     """One vector per lower-cased word, whatever its context; words without a vector are left out.
 
-    Args:
-        source: a file of vectors as `n3lib.text.vectors` reads them, or a name of gensim's downloader such as
-            `glove-wiki-gigaword-300` (downloaded once into gensim's own folder, `GENSIM_DATA_DIR`).
+    The source is a file of vectors (see `n3lib.text.vectors`), or a name of gensim's downloader such as
+    `glove-wiki-gigaword-300` (downloaded once into gensim's own folder, `GENSIM_DATA_DIR`).
 
     Raises:
-        N3Error: there is no such file or name, gensim is not installed (only names need it), or the file is
-            damaged.
+        N3Error: there is no such file or name, a name is given without gensim, or the file is damaged.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -63,10 +61,8 @@ def _download(name: str) -> Path:
     try:
         return Path(importlib.import_module("gensim.downloader").load(name, return_path=True))
     except ImportError:
-        raise N3Error(
-            f"word vectors named {name!r} need gensim",
-            "Install it: pip install 'n3lib[glove]', or give a file",
-        ) from None
+        install = "Install it: pip install 'n3lib[glove]', or give a file"
+        raise N3Error(f"word vectors named {name!r} need gensim", install) from None
     except RuntimeError as error:  # a package that gensim imports asks for the home folder
         raise N3Error(f"gensim cannot be imported: {error}", "Set the variable HOME to a folder") from None
     except (ValueError, OSError) as error:  # an unknown name, or no network

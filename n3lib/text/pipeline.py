@@ -17,8 +17,6 @@ from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
 from n3lib.text.tokens import Encoded, TokenEncoder
 
-MOST_TOKENS = 100_000  # the longest of Wikipedia's articles have about ten thousand words
-
 
 @dataclass(frozen=True)
 class TextConfig:
@@ -43,7 +41,8 @@ class TextConfig:
     ngrams: int = 1
 
     def __post_init__(self) -> None:
-        check_ranges(self, "text", max_tokens=Range(1, MOST_TOKENS), ngrams=Range(1, 10))
+        # The longest of Wikipedia's articles have about ten thousand words.
+        check_ranges(self, "text", max_tokens=Range(1, 100_000), ngrams=Range(1, 10))
 
 
 @dataclass(frozen=True)
@@ -65,41 +64,30 @@ class TextPipeline:
     rare: float
 
     @classmethod
-    def fit(
-        cls,
-        encoder: TokenEncoder,
-        texts: Sequence[Sequence[str]],
-        config: TextConfig,
-        cache: Path | None = None,
-    ) -> "TextPipeline":
+    def fit(cls, encoder: TokenEncoder, texts: Sequence[Sequence[str]], config: TextConfig) -> "TextPipeline":
         """Learn words and their frequencies from the texts of the seen classes; no others may be given."""
         pieces = arranged(texts, config)
-        tfidf = TfIdf.fit(texts, config.ngrams) if config.tfidf else TfIdf.empty()
-        tokens = [
-            {word for one in encoded for word in one.words}
-            for encoded in encode_texts(encoder, pieces, cache)
-        ]
-        return cls(encoder, config, tfidf, inverse_document_frequency(tokens), math.log(1 + len(texts)) + 1)
+        tfidf = TfIdf.fit(texts, config.ngrams) if config.tfidf else TfIdf([], np.zeros(0))
+        encoded = encode_texts(encoder, pieces)
+        idf = inverse_document_frequency([{word for one in text for word in one.words} for text in encoded])
+        return cls(encoder, config, tfidf, idf, math.log(1 + len(texts)) + 1)
 
     def bank(
         self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
     ) -> TextBank:
         """Encode the texts of any classes, seen or not; each sentence once.
 
-        Args:
-            texts: sentences of each class; a `Sentence` counts as much as its weight says, relative to the
-                heaviest of its class.
-            cache: folder of the token cache.
-            names: of the classes, for errors; numbers by default.
+        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. `cache` is that
+        of `encode_cached`; errors name the classes by `names`, or else by number.
 
         Raises:
             N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
                 or weighted sentences where paragraphs are read as one.
         """
         names = names or [str(k) for k in range(len(texts))]
-        pieces = arranged(texts, self.config, names)
-        for name, sentences in zip(names, pieces, strict=True):
+        for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)
+        pieces = arranged(texts, self.config)
         encoded = encode_texts(self.encoder, pieces, cache)
         read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
         tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
@@ -109,12 +97,11 @@ class TextPipeline:
     def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
         """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
         # Sentences without any token count nowhere.
-        spoken = [s for s, one in enumerate(encoded) if one.words]
+        spoken = [pair for pair in zip(sentences, encoded, strict=True) if pair[1].words]
         if not spoken:
-            raise N3Error(
-                f"{self.encoder.name} finds no word in the description of class {name!r}", "Reword it"
-            )
-        sentences, encoded = [sentences[s] for s in spoken], [encoded[s] for s in spoken]
+            problem = f"{self.encoder.name} finds no word in the description of class {name!r}"
+            raise N3Error(problem, "Reword it")
+        sentences, encoded = zip(*spoken, strict=True)
         weights = np.array(sentence_weights(sentences))
         weights /= weights.max()  # (S,)
         sums = []  # of each sentence: its embeddings by inverse document frequency, and this frequency
@@ -147,7 +134,7 @@ class TextPipeline:
         than the encoder does (of the encoder `words`: nothing).
         """
         (text,) = arranged([sentences], self.config)
-        passed_over = set(stop_words())
+        passed_over = stop_words()
         tokens = (word for one in encode_cached(self.encoder, text) for word in one.words)
         return {word: word in self.idf for word in tokens if word not in passed_over}
 
@@ -169,16 +156,14 @@ class TextPipeline:
             raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
 
 
-def arranged(
-    texts: Sequence[Sequence[str]], config: TextConfig, names: Sequence[str] = ()
-) -> Sequence[Sequence[str]]:
+def arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
     """Texts in the pieces that are encoded at once.
 
     Raises:
         N3Error: a string instead of sentences, or weighted sentences where paragraphs are read as one.
     """
-    for name, text in zip(names or map(str, range(len(texts))), texts, strict=False):
-        check_sentences(name, text)
+    for k, text in enumerate(texts):
+        check_sentences(str(k), text)
     if config.context == "sentence":
         return texts
     if any(isinstance(sentence, Sentence) for text in texts for sentence in text):

@@ -5,19 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 from scipy import sparse
 
 from n3lib.io.errors import N3Error
-
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import CountVectorizer
-
-# Stop words elsewhere, but not in a description.
-DESCRIPTIVE = frozenset({"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,29 +33,17 @@ class TfIdf:
 
     @classmethod
     def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1) -> "TfIdf":
-        """Collect the terms of these classes.
-
-        Args:
-            texts: the sentences of each class.
-            ngrams: terms of 1 up to this many words, counted after stop words are left out.
+        """Collect the terms of these classes: of 1 up to `ngrams` words, stop words left out before.
 
         Raises:
             N3Error: there is no term.
         """
-        if ngrams < 1:
-            raise N3Error(f"TF-IDF with ngrams={ngrams}", "Use 1 or more")
         analyze = _vectorizer(ngrams).build_analyzer()
-        idf = inverse_document_frequency(
-            [{term for line in text for term in analyze(line)} for text in texts]
-        )
+        documents = [{term for line in text for term in analyze(line)} for text in texts]
+        idf = inverse_document_frequency(documents)
         if not idf:
             raise N3Error(f"TF-IDF found no word in {len(texts)} classes", "Give longer texts")
         return cls(list(idf), np.array(list(idf.values())), ngrams)
-
-    @classmethod
-    def empty(cls) -> "TfIdf":
-        """No terms at all: V is 0."""
-        return cls([], np.zeros(0))
 
     def counts(self, sentences: Sequence[str]) -> sparse.csr_matrix:
         """How often each sentence has each term: float32 `(S, V)`; unknown terms are ignored."""
@@ -82,8 +64,7 @@ class TfIdf:
 
     def transform(self, texts: Sequence[Sequence[str]]) -> Float32[np.ndarray, "K V"]:
         """The weights of whole classes, given as their sentences."""
-        summed = [np.asarray(self.counts(text).sum(axis=0)).ravel() for text in texts]
-        return self.weights(np.stack(summed) if summed else np.empty((0, len(self.vocabulary))))
+        return self.weights(np.stack([np.asarray(self.counts(text).sum(axis=0)).ravel() for text in texts]))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
@@ -94,19 +75,16 @@ class TfIdf:
         """What `to_dict` gave.
 
         Raises:
-            N3Error: it is not that.
+            KeyError, TypeError, ValueError: it is not that.
         """
-        try:
-            vocabulary, ngrams = [str(term) for term in value["vocabulary"]], int(value["ngrams"])
-            idf = np.array(value["idf"], dtype=np.float64)
-        except (KeyError, TypeError, ValueError) as error:
-            raise N3Error(f"the stored TF-IDF is damaged ({error})", "Make it again") from None
+        vocabulary, ngrams = [str(term) for term in value["vocabulary"]], int(value["ngrams"])
+        idf = np.array(value["idf"], dtype=np.float64)
         if idf.shape != (len(set(vocabulary)),) or ngrams < 1 or not np.isfinite(idf).all():
-            raise N3Error(f"the stored TF-IDF is damaged ({len(vocabulary)} terms)", "Make it again")
+            raise ValueError(f"TF-IDF of {len(vocabulary)} terms")
         return cls(vocabulary, idf, ngrams)
 
     @cached_property
-    def _counter(self) -> "CountVectorizer":
+    def _counter(self) -> Any:
         return _vectorizer(self.ngrams, self.vocabulary)
 
 
@@ -120,10 +98,11 @@ def stop_words() -> list[str]:
     """Scikit-learn's English stop words, less those that say how a thing looks (a bird's bill and back)."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return sorted(ENGLISH_STOP_WORDS - DESCRIPTIVE)
+    looks = {"back", "bill", "bottom", "front", "full", "side", "thick", "thin", "top"}
+    return sorted(ENGLISH_STOP_WORDS - looks)
 
 
-def _vectorizer(ngrams: int, vocabulary: Sequence[str] | None = None) -> "CountVectorizer":
+def _vectorizer(ngrams: int, vocabulary: Sequence[str] | None = None) -> Any:
     """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
     from sklearn.feature_extraction.text import CountVectorizer
 

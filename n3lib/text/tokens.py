@@ -21,7 +21,7 @@ class Encoded:
     words: list[str]
 
 
-@runtime_checkable
+@runtime_checkable  # for the type checks of the tests
 class TokenEncoder(Protocol):
     """A frozen text encoder.
 
@@ -36,8 +36,5 @@ class TokenEncoder(Protocol):
     width: int
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence on its own and whole, however long; one `Encoded` per sentence.
-
-        An encoder that reads only so much at once goes through a long one in windows.
-        """
+        """Encode each sentence on its own and whole, however long, perhaps in windows; one `Encoded` each."""
         ...

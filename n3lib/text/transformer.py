@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import compress
+from itertools import compress, groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from n3lib.io.files import expand, sha256, sha256_file
 from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included
+BATCH = 32  # windows read at once
 
 _FOLDER = "Give a folder with config.json, the tokenizer's files and model.safetensors"
 _HUB = f"Check the name and the network (a model is downloaded once and kept). {_FOLDER}, or use `words`"
@@ -25,21 +26,18 @@ _HUB = f"Check the name and the network (a model is downloaded once and kept). {
 class TransformerEncoder:
     """The last hidden states of any encoder of the transformers library, in float32 on the CPU.
 
+    It is a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
+
     A text longer than the model's window (512 tokens, or what it can read) is read window after window, so
     that its first tokens are those of the text cut there. Special tokens are left out. `words` are the word
     pieces as the vocabulary writes them (BERT: `##ing` continues a word). Weights are read as safetensors
     only, and not before a sentence is encoded: sentences that are in the cache need none.
 
-    Args:
-        name_or_folder: a model's name on the Hugging Face hub, or a folder as `save_pretrained` writes it.
-        batch: sentences encoded at once; it changes speed and memory, not the result.
-
     Raises:
         N3Error: the folder lacks files, or the name is unknown or cannot be downloaded.
     """
 
-    def __init__(self, name_or_folder: str | Path, batch: int = 32) -> None:
-        self.batch = batch
+    def __init__(self, name_or_folder: str | Path) -> None:
         self._source: str = str(name_or_folder)
         # No code out of a model's folder is run, nor is anybody asked whether it should be.
         self._options: dict[str, Any] = {"trust_remote_code": False}
@@ -81,25 +79,21 @@ class TransformerEncoder:
             return_overflowing_tokens=True, return_special_tokens_mask=True,
         )  # fmt: skip
         ids: list[list[int]] = tokenized["input_ids"]
-        kept = [
-            torch.tensor(special, dtype=torch.bool).logical_not()
-            for special in tokenized["special_tokens_mask"]
-        ]
+        kept = [torch.tensor(special) == 0 for special in tokenized["special_tokens_mask"]]
 
         # Windows of like length share a batch, so that little of it is padding.
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        states: dict[int, Float16[Tensor, "L e"]] = {}
-        for start in range(0, len(order), self.batch):
-            some = order[start : start + self.batch]
+        states: dict[int, Float16[Tensor, "L e"]] = {}  # of each window
+        for start in range(0, len(order), BATCH):
+            some = order[start : start + BATCH]
             hidden = self._forward([ids[index] for index in some])  # (B, L, e)
             for row, index in zip(hidden, some, strict=True):
                 states[index] = row[: len(ids[index])][kept[index]].to(torch.float16)
 
-        windows: list[list[int]] = [[] for _ in sentences]
-        for index, sentence in enumerate(tokenized["overflow_to_sample_mapping"]):
-            windows[sentence].append(index)
         encoded = []
-        for found in windows:
+        # A long sentence has several windows, one after the other.
+        for _, windows in groupby(range(len(ids)), tokenized["overflow_to_sample_mapping"].__getitem__):
+            found = list(windows)
             pieces = [piece for i in found for piece in compress(ids[i], kept[i])]
             words = self._tokenizer.convert_ids_to_tokens(pieces)
             encoded.append(Encoded(torch.cat([states[i] for i in found]), words))

@@ -15,8 +15,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
-from itertools import count, islice
+from io import BufferedIOBase, BufferedReader
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import cast
 
@@ -46,30 +46,28 @@ class VectorFile:
         self._path = path
         with self._opened() as file:
             sample = list(islice(_lines(file), _SAMPLE))
-        if not sample:
-            raise N3Error(f"word vectors {path}: the file is empty", _FORM)
-        (number, line), first = sample[0], sample[0][1].split()
+        first = sample[0][1].split() if sample else []
         # Only word2vec's files begin with a line of their counts: how many words, how many numbers each.
         header = len(first) == 2 and all(field.isdigit() and len(field) < 20 for field in first)
         self._count = int(first[0]) if header else None
-        if header and len(sample) == 1:
-            raise self._error("line 1", "there are no words after this line", _AGAIN)
         rest = [line for _, line in sample[header:]]
+        if not rest:
+            raise N3Error(f"word vectors {path}: there is no word in the file", _FORM)
         # Control characters that no text has; any 1,000 bytes of float32 have some.
         self._binary = min(b"".join(rest)) < 9
         if self._binary and not header:
             raise N3Error(f"word vectors {path}: the file is neither text nor word2vec's", _FORM)
         self.width = int(first[1]) if self._binary else Counter(map(_numbers, rest)).most_common(1)[0][0]
         if not 1 <= self.width <= WIDEST:
+            number, line = sample[0]
             raise self._error(f"line {number}", f"{_shown(line)} is not a word and its numbers", _FORM)
         if header and self.width != int(first[1]):
-            problem = f"says {int(first[1])} numbers per word, but there are {self.width}"
-            raise self._error("line 1", problem, _AGAIN)
+            raise self._error("line 1", f"says {int(first[1])} numbers per word, not {self.width}", _AGAIN)
 
     def read(self, wanted: Callable[[str], bool]) -> dict[str, Float16[np.ndarray, "e"]]:
         """The vectors of the words that are wanted; of a word that occurs twice, the first.
 
-        The whole file is read and checked, once; only what is wanted needs memory.
+        The whole file is read and checked; only what is wanted needs memory.
 
         Raises:
             N3Error: a line is not a word and `width` finite numbers that float16 can hold, is not UTF-8, or
@@ -87,8 +85,8 @@ class VectorFile:
                 try:
                     text = word.decode("utf-8")
                 except UnicodeDecodeError as error:
-                    byte = f"byte 0x{word[error.start]:02X} is not UTF-8"
-                    raise self._error(place, byte, "Convert the file to UTF-8, or remove this line") from None
+                    remedy = "Convert the file to UTF-8, or remove this line"
+                    raise self._error(place, str(error), remedy) from None
                 if wanted(text):
                     vectors.setdefault(text, row)
         if self._count is not None and total != self._count:
@@ -112,9 +110,10 @@ class VectorFile:
 
     def _binary_rows(self, file: BufferedIOBase) -> Iterator[tuple[str, bytes, np.ndarray]]:
         file.readline()
-        # Some programs end each vector with a line end, which then precedes the next word.
         for number in count(1):
-            if not (word := _word(file).lstrip(b"\n")):
+            letters = takewhile(lambda byte: byte != b" ", iter(lambda: file.read(1), b""))
+            # Some programs end each vector with a line end, which then precedes the next word.
+            if not (word := b"".join(islice(letters, _LONGEST)).lstrip(b"\n")):
                 return
             row = file.read(4 * self.width)
             if len(row) < 4 * self.width:
@@ -128,22 +127,19 @@ class VectorFile:
     def _opened(self) -> Iterator[BufferedIOBase]:
         """What the file holds, unpacked."""
         try:
-            with self._path.open("rb") as raw:
-                start = raw.read(4)
-                raw.seek(0)
-                if start.startswith(b"\x1f\x8b"):
-                    with gzip.open(raw, "rb") as file:
-                        yield file
-                elif start == b"PK\3\4":
-                    with zipfile.ZipFile(raw) as archive, archive.open(self._only(archive)) as file:
-                        yield cast(BufferedIOBase, file)
-                else:
-                    yield raw
+            with self._path.open("rb") as raw, self._unpacked(raw) as file:
+                yield file
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
             # RuntimeError: a .zip with a password, or packed in an unknown way.
             raise N3Error(f"word vectors {self._path} cannot be read: {error}", _AGAIN) from None
 
-    def _only(self, archive: zipfile.ZipFile) -> str:
+    def _unpacked(self, raw: BufferedReader) -> BufferedIOBase:
+        start = raw.peek(4)
+        if start.startswith(b"\x1f\x8b"):
+            return gzip.open(raw, "rb")
+        if not start.startswith(b"PK\3\4"):
+            return raw
+        archive = zipfile.ZipFile(raw)
         # A name with a slash at its end is a folder; macOS adds a folder of its own.
         names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
         if len(names) != 1:
@@ -151,7 +147,7 @@ class VectorFile:
                 f"word vectors {self._path} holds {len(names)} files, not one: {', '.join(names) or 'none'}",
                 "Unpack it and give one of them",
             )
-        return names[0]
+        return cast(BufferedIOBase, archive.open(names[0]))
 
 
 def _lines(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
@@ -166,18 +162,9 @@ def _shown(line: bytes) -> str:
     return repr(line[:60].decode("utf-8", "replace").strip())
 
 
-def _word(file: BufferedIOBase) -> bytes:
-    """Up to the next space, which is taken too; short of it at the end of the file."""
-    word = b""
-    while (byte := file.read(1)) not in (b" ", b"") and len(word) < _LONGEST:
-        word += byte
-    return word
-
-
 def _numbers(line: bytes) -> int:
     """How many numbers a line ends with; its first field is a word whatever it looks like."""
-    fields = line.split()[1:]
-    return next((i for i, field in enumerate(reversed(fields)) if not _is_number(field)), len(fields))
+    return sum(1 for _ in takewhile(_is_number, reversed(line.split()[1:])))
 
 
 def _is_number(field: bytes) -> bool:

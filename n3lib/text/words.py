@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,32 +17,28 @@ _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 
 
 class WordEncoder:
-    """One fixed Gaussian vector per lower-cased word, with no download and no training.
+    """One fixed Gaussian vector of `width` numbers per lower-cased word, with no download and no training.
 
     Each component has unit variance. Vectors of different words are nearly orthogonal: what is kept is which
     words are equal, not context or synonyms. A vector follows from the SHA-256 of the word alone.
-
-    Args:
-        width: numbers per word, e.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int) -> None:
         self.width = width
         self.name = f"words:{width}"
         self.revision = sha256("words-2", str(width), _WORD.pattern)
-        self._vectors: dict[str, Float16[np.ndarray, "e"]] = {}
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
         """Encode each sentence on its own: `(L, width)` for its words."""
         encoded = []
         for sentence in sentences:
             words = _WORD.findall(sentence.lower())
-            rows = np.array([self._vector(word) for word in words], np.float16).reshape(-1, self.width)
+            rows = np.array([_vector(word, self.width) for word in words], np.float16).reshape(-1, self.width)
             encoded.append(Encoded(torch.from_numpy(rows), words))
         return encoded
 
-    def _vector(self, word: str) -> Float16[np.ndarray, "e"]:
-        if word not in self._vectors:
-            seed = np.frombuffer(hashlib.sha256(word.encode()).digest(), dtype="<u4").tolist()
-            self._vectors[word] = np.random.default_rng(seed).standard_normal(self.width).astype(np.float16)
-        return self._vectors[word]
+
+@cache
+def _vector(word: str, width: int) -> Float16[np.ndarray, "e"]:
+    seed = np.frombuffer(hashlib.sha256(word.encode()).digest(), dtype="<u4").tolist()
+    return np.random.default_rng(seed).standard_normal(width).astype(np.float16)

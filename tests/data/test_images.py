@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -280,57 +281,53 @@ def test_size_is_positive(halves, tmp_path):
 
 
 @pytest.fixture
-def three(tmp_path):
+def three(tmp_path, monkeypatch):
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
     return [save(Image.new("RGB", (12, 10), (i, 0, 0)), tmp_path / f"{i}.png") for i in (10, 20, 30)]
 
 
-def test_array(three, tmp_path):
-    array = image_array(three, 8, "key", tmp_path / "cache")
+def test_array(three):
+    array = image_array(three, 8, "key")
     assert array.shape == (3, 8, 8, 3) and not array.flags.writeable
     assert array[:, 0, 0, 0].tolist() == [10, 20, 30]
     np.testing.assert_array_equal(array[1], load_image(three[1], 8))
 
 
-def test_array_is_decoded_once_per_key_size_and_paths(three, tmp_path, monkeypatch):
+def test_array_is_decoded_once_per_key_size_and_paths(three, monkeypatch):
     calls = []
     monkeypatch.setattr(images, "load_image", lambda path, size: calls.append(path) or load_image(path, size))
-    for arguments in [
-        (three, 8, "key"),
-        (three, 8, "key"),
-        (three[:2], 8, "key"),
-        (three, 6, "key"),
-        (three, 8, "k"),
-    ]:
-        image_array(*arguments, tmp_path / "cache")
+    for paths, size, key in (
+        (three, 8, "key"), (three, 8, "key"), (three[:2], 8, "key"), (three, 6, "key"), (three, 8, "k"),
+    ):  # fmt: skip
+        image_array(paths, size, key)
     assert len(calls) == 3 + 0 + 2 + 3 + 3
 
 
 def test_one_bad_picture_leaves_nothing(three, tmp_path):
     three[1].write_bytes(b"no picture")
     with pytest.raises(N3Error, match="20.png"):
-        image_array(three, 8, "key", tmp_path / "cache")
+        image_array(three, 8, "key")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", None])
 def test_a_damaged_array_is_made_again(three, tmp_path, damage):
-    image_array(three, 8, "key", tmp_path / "cache")
+    image_array(three, 8, "key")
     (kept,) = (tmp_path / "cache").rglob("*.npy")
     kept.write_bytes(kept.read_bytes()[:-10] if damage is None else damage)
-    assert image_array(three, 8, "key", tmp_path / "cache")[2, 0, 0, 0] == 30
+    assert image_array(three, 8, "key")[2, 0, 0, 0] == 30
 
 
-def test_full_disk(three, tmp_path, monkeypatch):
-    usage = type("usage", (), {"free": 10})
-    monkeypatch.setattr(images.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(N3Error, match="N3_CACHE"):
-        image_array(three, 8, "key", tmp_path / "cache")
+def test_full_disk(three, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 10}))
+    with pytest.raises(N3Error, match="cache.*room"):
+        image_array(three, 8, "key")
 
 
 def test_cache_that_cannot_be_written(three, tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "cache").write_text("in the way")
     with pytest.raises(N3Error, match="N3_CACHE"):
-        image_array(three, 8, "key", tmp_path / "file")
+        image_array(three, 8, "key")
 
 
 def test_cache_dir(tmp_path, monkeypatch):

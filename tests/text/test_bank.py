@@ -28,8 +28,8 @@ def test_a_batch_is_the_words_of_its_classes_in_order(bank: TextBank) -> None:
     assert (len(text), len(bank)) == (2, 4)
 
 
-def test_choose_is_a_batch_in_another_order(bank: TextBank) -> None:
-    chosen, batch = bank.batch([0, 1, 2]).choose([2, 0]).to("cpu"), bank.batch([2, 0])
+def test_a_batch_of_a_batch_in_another_order(bank: TextBank) -> None:
+    chosen, batch = bank.batch([0, 1, 2]).batch([2, 0]).to("cpu"), bank.batch([2, 0])
     assert chosen.words == batch.words
     assert torch.equal(chosen.pooled, batch.pooled) and torch.equal(chosen.tfidf, batch.tfidf)
     assert torch.equal(chosen.mask, batch.mask) and torch.equal(chosen.tokens, batch.tokens)

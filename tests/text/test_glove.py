@@ -10,7 +10,6 @@ import torch
 from n3lib.io.errors import N3Error
 from n3lib.text.encoders import make_encoder
 from n3lib.text.glove import GloveEncoder
-from n3lib.text.tokens import TokenEncoder
 
 VECTORS = "the 0.5 -1 2\nblue 1 2 3\njay -0.25 0 1.5\n, 9 9 9\n"
 
@@ -24,7 +23,6 @@ def file(tmp_path: Path) -> Path:
 
 def test_known_words_in_order_and_nothing_else(file: Path) -> None:
     encoder = GloveEncoder(file)
-    assert isinstance(encoder, TokenEncoder)
     assert (encoder.name, encoder.width) == ("glove:vectors.txt", 3)
     first, second, third = encoder.encode(["The Blue-Jay, unheard of", "...", "jay the"])
     assert first.words == ["the", "blue", "jay"]

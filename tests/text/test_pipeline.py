@@ -106,8 +106,25 @@ def test_a_stored_pipeline_reads_the_same() -> None:
     again = TextPipeline.from_dict(stored, fitted.encoder, fitted.config)
     one, other = (p.bank([["Red crown, tiny bill."]]).batch([0]) for p in (fitted, again))
     assert torch.equal(one.pooled, other.pooled) and torch.equal(one.tfidf, other.tfidf)
-    with pytest.raises(N3Error, match="damaged"):
-        TextPipeline.from_dict(stored | {"idf": 3}, fitted.encoder, fitted.config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"idf": [1.0]},
+        {"idf": None},
+        {"ngrams": 0},
+        {"vocabulary": 3},
+        {"idf": "ab"},
+        {"vocabulary": ["a"] * 9},
+    ],
+)
+def test_stored_frequencies_that_are_damaged(change: dict) -> None:
+    fitted = fit()
+    stored = fitted.to_dict()
+    for part in ({"idf": 3}, {"tfidf": {}}, {"tfidf": stored["tfidf"] | change}):
+        with pytest.raises(N3Error, match="damaged"):
+            TextPipeline.from_dict(stored | part, fitted.encoder, fitted.config)
 
 
 def test_words_that_the_seen_classes_have() -> None:
@@ -139,7 +156,6 @@ def test_descriptions_that_say_nothing_or_are_strings(context, texts, names, wor
 def test_other_ways_in_refuse_strings_and_silence_too() -> None:
     encoder = Deaf(8)
     encoder.name = "deaf"
-    assert isinstance(encoder, TokenEncoder)
     for read, word in (
         (lambda: fit(encoder).bank(TEXTS), "deaf .*'0'"),
         (lambda: TextPipeline.fit(encoder, ["A red bird."], TextConfig()), "string"),

@@ -53,7 +53,7 @@ def test_special_tokens_are_dropped_and_the_rest_is_what_the_model_says(bert, en
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
 def test_batching_changes_nothing(encoder, batch, monkeypatch):
-    monkeypatch.setattr(encoder, "batch", batch)
+    monkeypatch.setattr("n3lib.text.transformer.BATCH", batch)
     together = encoder.encode(SENTENCES * 2)
     alone = [encoder.encode([sentence])[0] for sentence in SENTENCES]
     for one, other in zip(together, alone * 2, strict=True):
