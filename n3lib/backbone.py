@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from n3lib.data.images import check_pixels
-from n3lib.io.errors import N3Error
-from n3lib.io.ranges import Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges
 
 Pool = Literal["avg", "avg+max"]
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
-from n3lib.io.errors import N3Error
-from n3lib.io.ranges import MANY, Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges
+from n3lib.io.ranges import MANY
 from n3lib.model import Batch
 from n3lib.text.bank import TextBank
 

@@ -11,8 +11,8 @@ import numpy as np
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, random_halves
+from n3lib.io import N3Error
 from n3lib.io.environment import environment
-from n3lib.io.errors import N3Error
 from n3lib.metrics import class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank

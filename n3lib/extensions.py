@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from n3lib.classifiers import Statistics
-from n3lib.io.errors import N3Error
-from n3lib.io.ranges import MANY, Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges
+from n3lib.io.ranges import MANY
 from n3lib.text.bank import Text
 
 PASS_TOKENS = 2**15  # that Eq. 2 reads in one forward pass, padding included

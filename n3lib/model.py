@@ -31,7 +31,7 @@ from n3lib.extensions import (
     shared_offset,
     tfidf_branch,
 )
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.bank import Text
 
 DROPOUT = 0.1  # in both encoders, on what a block adds and within its feed-forward part

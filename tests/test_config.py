@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from n3lib.config import REMOVED, RENAMED, RunConfig, config_from_dict, difference, read_config, settings
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -10,7 +10,7 @@ import torch
 
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes, draw_task, of_another_group
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.model import N3, Batch
 from n3lib.text.bank import TextBank
 

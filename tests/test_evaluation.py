@@ -13,7 +13,7 @@ import torch
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate, result
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
 

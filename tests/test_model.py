@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from n3lib.backbone import Backbone
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.model import N3, Batch, LayerDecoder, N3Config, Tokens2Label, positions
 from n3lib.text.bank import Text, TextBank
 

@@ -13,9 +13,8 @@ import torch
 from n3lib.backbone import BackboneConfig
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.checkpoint import trained_state
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, sha256_file, write_json
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.run import Run, train
 from n3lib.trainer import Progress, read_metrics

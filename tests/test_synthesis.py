@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, sha256_file, write_json
+from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import write_tensors
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, classify, load, remarks, save, synthesize

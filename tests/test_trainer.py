@@ -17,8 +17,9 @@ import yaml
 from torch import Tensor, nn
 
 from n3lib.config import RunConfig
+from n3lib.io import N3Error
 from n3lib.io.checkpoint import checkpoints, load_trained, resume, trained_state
-from n3lib.io.errors import Diverged, N3Error
+from n3lib.io.errors import Diverged
 from n3lib.io.files import PARTIAL
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.trainer import Progress, TrainConfig, fit, optimizer_for, rate, read_metrics

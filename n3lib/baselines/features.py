@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from n3lib.backbone import Backbone
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.io.files import atomic, cache_dir, sha256, writing
+from n3lib.io import writing
+from n3lib.io.files import atomic, cache_dir, sha256
 from n3lib.metrics import BATCH, extract
 
 

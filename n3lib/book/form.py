@@ -22,8 +22,7 @@ from n3lib.data.images import load_image
 from n3lib.data.texts import parse_classes, sentences
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import plain
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
+from n3lib.io import N3Error, expand
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
 

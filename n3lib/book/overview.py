@@ -12,8 +12,7 @@ from n3lib.data.photographs.source import Source, read_text
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
 from n3lib.experiments.results import Markup, Table, escape
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_json
+from n3lib.io import N3Error, expand, read_json
 
 # Of every split, the origin; and classes for training, validation and test in the paper's Table 1.
 _KNOWN = read_json(Path(photographs.__file__).with_name("origins.json"))

@@ -77,7 +77,7 @@ def _evaluate(run: Path, encoder: str, data_root: str, output: Path | None, **ho
 
     from n3lib.data import load_data
     from n3lib.evaluation import evaluate, question
-    from n3lib.io.files import check_writable
+    from n3lib.io import check_writable
     from n3lib.run import Run
 
     opened = Run.load(run, encoder)
@@ -117,7 +117,7 @@ def _answer(path: Path, question: Any, data: Any, measure: Callable[[], dict[str
     import shlex
 
     from n3lib.experiments.results import answered, write_result
-    from n3lib.io.files import check_writable
+    from n3lib.io import check_writable
 
     check_writable(path)
     answered(path, question, data)
@@ -161,7 +161,7 @@ def _bench(names: list[str], output: Path | None) -> None:
 
 def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool) -> None:
     from n3lib.data.texts import read_classes
-    from n3lib.io.files import check_writable
+    from n3lib.io import check_writable
     from n3lib.run import Run
     from n3lib.synthesis import remarks, save, synthesize
 

@@ -76,7 +76,8 @@ def _check_section(path: Path, section: str) -> None:
 
 def _embed(dataset: str, root: str, encoder: str, context: Any, text: str) -> None:
     from n3lib.data import DataConfig, read_descriptions
-    from n3lib.io.files import cache_dir, check_writable
+    from n3lib.io import check_writable
+    from n3lib.io.files import cache_dir
     from n3lib.text.cache import encode_texts
     from n3lib.text.encoders import make_encoder
     from n3lib.text.pipeline import TextConfig, arranged

@@ -13,9 +13,7 @@ from n3lib.data.photographs.cub import CUB, CUB2010
 from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
 from n3lib.data.photographs.nabirds import NABIRDS
 from n3lib.data.photographs.source import Source, load, read_text
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
-from n3lib.io.ranges import Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges, expand
 
 __all__ = [
     "GENERATED", "SOURCES", "DataConfig", "Split", "ZeroShotDataset", "find_photographs", "find_source",

@@ -8,7 +8,8 @@ import numpy as np
 
 from n3lib.data.images import check_pixels
 from n3lib.data.texts import check_text
-from n3lib.io.errors import N3Error, choose
+from n3lib.io import N3Error
+from n3lib.io.errors import choose
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, cache_dir, check_space, expand, sha256, writing
+from n3lib.io import N3Error, expand, writing
+from n3lib.io.files import atomic, cache_dir, check_space, sha256
 
 MAX_PIXELS = 80_000_000  # below the size at which Pillow itself starts to warn of decompression bombs
 MAX_SIDE = 1024  # of the squares that a network reads

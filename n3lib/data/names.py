@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 _APOSTROPHES = re.compile(r"['’‘ʼ`´]")
 _SEPARATORS = re.compile(r"[\s_+\-‐‑‒–—―−]+")

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from n3lib.data.names import ClassNames, class_name
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_json
+from n3lib.io import N3Error, expand, read_json
 
 # Weights of sentences. Ratios beyond these drown one sentence in another's rounding.
 LIGHTEST, HEAVIEST = 1e-6, 1e6

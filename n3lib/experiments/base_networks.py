@@ -7,7 +7,7 @@ from pathlib import Path
 from n3lib.experiments import provenance, tables
 from n3lib.experiments.experiment import FROZEN, Experiment, Results, accuracy_cell
 from n3lib.experiments.results import Markup, Table, lead, load_results
-from n3lib.io.files import expand
+from n3lib.io import expand
 from n3lib.io.tensors import read_tensors
 from n3lib.pretrained.networks import AVIARY_WEIGHTS
 from n3lib.run import Run

@@ -23,7 +23,7 @@ from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate, magnitude_over_halves, result
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.metrics import class_metrics
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train

@@ -29,10 +29,8 @@ from n3lib.experiments.cost_measures import (
 )
 from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
 from n3lib.experiments.results import Table, answered, write_result
-from n3lib.io.console import tell
+from n3lib.io import N3Error, check_writable, read_json, tell
 from n3lib.io.environment import environment as environment_of
-from n3lib.io.errors import N3Error
-from n3lib.io.files import check_writable, read_json
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
 

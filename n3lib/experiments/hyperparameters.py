@@ -37,9 +37,8 @@ from n3lib.evaluation import evaluate
 from n3lib.experiments import plots
 from n3lib.experiments.fingerprints import stamp
 from n3lib.experiments.results import answered, edition, write_result
-from n3lib.io.console import tell
-from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import check_writable, read_json, write_json
+from n3lib.io import N3Error, check_writable, read_json, tell, write_json
+from n3lib.io.errors import Diverged
 from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 

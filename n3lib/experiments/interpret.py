@@ -35,7 +35,7 @@ from n3lib.data.images import check_pixels
 from n3lib.data.names import class_name
 from n3lib.data.texts import parse_classes
 from n3lib.experiments.plots import ORANGE, PAPER, SKY
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.text.bank import Text
 from n3lib.text.cache import encode_texts

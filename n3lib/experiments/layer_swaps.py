@@ -9,7 +9,7 @@ import torch
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, of_another_group
 from n3lib.evaluation import magnitude_over_halves
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.metrics import class_metrics, score
 from n3lib.run import Run
 from n3lib.text.bank import TextBank

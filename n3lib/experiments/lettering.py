@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
-from n3lib.io.files import read_json
+from n3lib.io import read_json
 
 MISSING = "\N{REPLACEMENT CHARACTER}"
 # Fonts for the scripts that Matplotlib's own lacks, on Linux, macOS and Windows. None with colors: Matplotlib

@@ -13,9 +13,7 @@ from tqdm import tqdm
 
 from n3lib.backbone import BackboneConfig
 from n3lib.data.aviary.generation import make_aviary
-from n3lib.io.console import tell
-from n3lib.io.errors import N3Error, printable
-from n3lib.io.files import check_writable, writing
+from n3lib.io import N3Error, check_writable, printable, tell, writing
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained.networks import AVIARY_WEIGHTS, architecture, fold_batchnorm
 

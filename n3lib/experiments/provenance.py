@@ -18,8 +18,7 @@ from typing import Any
 from n3lib.config import RunConfig, config_from_dict
 from n3lib.data import GENERATED
 from n3lib.experiments.results import Table
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
+from n3lib.io import N3Error, read_json
 
 FINGERPRINTS = Path(__file__).with_name("fingerprints.json")
 TOLERANCE = 1e-3  # between machines the last digits differ; a change of behaviour moves more

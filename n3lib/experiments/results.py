@@ -14,9 +14,7 @@ import pandas as pd
 
 from n3lib.config import difference
 from n3lib.data import GENERATED, DataConfig, find_source
-from n3lib.io.console import tell
-from n3lib.io.errors import N3Error
-from n3lib.io.files import check_writable, expand, read_json, write_json
+from n3lib.io import N3Error, check_writable, expand, read_json, tell, write_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
 OTHER = "Choose another -o, or delete this file"

@@ -16,9 +16,8 @@ from n3lib.experiments.experiment import SEEDS, Evaluation, Experiment
 from n3lib.experiments.fingerprints import stamp
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, write_result
-from n3lib.io.console import tell
-from n3lib.io.errors import Diverged, N3Error, choose
-from n3lib.io.files import expand
+from n3lib.io import N3Error, expand, tell
+from n3lib.io.errors import Diverged, choose
 from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 

@@ -21,7 +21,7 @@ from n3lib.evaluation import method_name, result
 from n3lib.experiments import plots, provenance
 from n3lib.experiments.lettering import apart
 from n3lib.experiments.results import Table, load_results, mean_and_spread
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, synthesize
 

@@ -23,9 +23,8 @@ from n3lib.experiments.results import (
     mean_and_spread,
     write_result,
 )
-from n3lib.io.console import tell
-from n3lib.io.errors import N3Error, choose
-from n3lib.io.files import read_json
+from n3lib.io import N3Error, read_json, tell
+from n3lib.io.errors import choose
 
 PAPER_NUMBERS = read_json(Path(__file__).with_name("paper_numbers.json"))
 TITLES: dict[str, str] = PAPER_NUMBERS["methods"]  # in the order of the tables

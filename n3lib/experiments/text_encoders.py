@@ -13,8 +13,8 @@ from torch.nn.functional import cosine_similarity
 from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results
-from n3lib.io.errors import N3Error
-from n3lib.io.files import cache_dir, expand
+from n3lib.io import N3Error, expand
+from n3lib.io.files import cache_dir
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder

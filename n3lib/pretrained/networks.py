@@ -13,8 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from n3lib.backbone import Backbone, BackboneConfig
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
+from n3lib.io import N3Error, expand
 from n3lib.io.tensors import read_tensors
 
 AVIARY_WEIGHTS = Path(__file__).parent / "aviary.safetensors"

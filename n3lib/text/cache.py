@@ -8,8 +8,8 @@ import torch
 from tqdm import tqdm
 
 from n3lib.data.texts import check_sentences
-from n3lib.io.errors import N3Error, printable
-from n3lib.io.files import cache_dir, sha256, writing
+from n3lib.io import N3Error, printable, writing
+from n3lib.io.files import cache_dir, sha256
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.text.tokens import Encoded, TokenEncoder
 

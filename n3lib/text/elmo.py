@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import cache_dir, expand, read_record, sha256, sha256_file
+from n3lib.io import N3Error, expand, sha256_file
+from n3lib.io.files import cache_dir, read_record, sha256
 from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.

@@ -1,7 +1,6 @@
 """The text encoders by name; each is imported when it is asked for, as most bring a large package along."""
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
+from n3lib.io import N3Error, expand
 from n3lib.text.tokens import TokenEncoder
 
 WIDEST = 4096  # numbers per word

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float16
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, sha256, sha256_file
+from n3lib.io import N3Error, expand, sha256_file
+from n3lib.io.files import sha256
 from n3lib.text.tokens import Encoded
 from n3lib.text.vectors import VectorFile
 

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
-from n3lib.io.errors import N3Error
-from n3lib.io.ranges import Range, check_ranges
+from n3lib.io import N3Error, Range, check_ranges
 from n3lib.text.bank import TextBank
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words

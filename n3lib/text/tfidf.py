@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy import sparse
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, sha256, sha256_file
+from n3lib.io import N3Error, expand, sha256_file
+from n3lib.io.files import sha256
 from n3lib.text.tokens import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included

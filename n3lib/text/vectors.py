@@ -23,7 +23,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float16
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 WIDEST = 100_000  # numbers per word
 _SAMPLE = 1000  # lines from which the number of numbers is inferred

@@ -16,7 +16,7 @@ from PIL import Image
 from n3lib.book import form
 from n3lib.book.form import Form, Pictures, answers, described, image_files, read_pictures
 from n3lib.data.images import load_image
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
 

@@ -10,7 +10,7 @@ from n3lib.book import overview
 from n3lib.data import SOURCES
 from n3lib.data.names import human_name
 from n3lib.data.photographs.classes import CUB_NAMES
-from n3lib.io.files import write_json
+from n3lib.io import write_json
 
 
 def rows(table: Any) -> dict[str, list[str]]:

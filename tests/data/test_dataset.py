@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from n3lib.data.dataset import Split, ZeroShotDataset
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 OUTSIDE = np.array([0, 99])
 

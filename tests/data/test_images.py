@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from n3lib.data import images
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.data.images import check_pixels, image_array, load_image
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.files import cache_dir
 
 

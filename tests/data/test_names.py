@@ -9,7 +9,7 @@ import pytest
 from n3lib.data import SOURCES
 from n3lib.data.names import ClassNames, human_name, normal_name
 from n3lib.data.photographs.classes import CUB_NAMES
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 PATH = Path("birds.json")
 

@@ -13,7 +13,7 @@ from n3lib.data.texts import (
     sentence_weights,
     sentences,
 )
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 CLASSES = ("001.Blue_Jay", "002.Black_footed_Albatross")
 JAY, ALBATROSS = "Blue Jay", "Black footed Albatross"

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from n3lib.experiments.registry import EXPERIMENTS
-from n3lib.io.files import write_json
+from n3lib.io import write_json
 
 
 @pytest.fixture

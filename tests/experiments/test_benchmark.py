@@ -13,7 +13,7 @@ from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments.benchmark import N3_FORMS, Benchmark, Problem, controlled_texts, scores, search
 from n3lib.experiments.tables import TITLES
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from n3lib.data import DataConfig, load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments import hyperparameters
 from n3lib.experiments.hyperparameters import SPACE, draw, random_search, searched
-from n3lib.io.errors import Diverged, N3Error
-from n3lib.io.files import read_json, write_json
+from n3lib.io import N3Error, read_json, write_json
+from n3lib.io.errors import Diverged
 from n3lib.trainer import read_metrics
 
 pytestmark = pytest.mark.usefixtures("known_code")

@@ -14,7 +14,7 @@ from n3lib.backbone import Backbone
 from n3lib.data.texts import Sentence
 from n3lib.experiments import interpret
 from n3lib.experiments.interpret import Evidence, Reading, evidence
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
 from n3lib.text.bank import Text

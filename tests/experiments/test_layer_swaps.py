@@ -9,7 +9,7 @@ import torch
 from n3lib.data import load_data
 from n3lib.experiments import layer_swaps
 from n3lib.experiments.layer_swaps import swap_layers
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.text.bank import Text
 

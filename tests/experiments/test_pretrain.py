@@ -7,7 +7,7 @@ import torch
 
 from n3lib.backbone import BackboneConfig
 from n3lib.experiments import pretrain as module
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained.networks import load_backbone
 

@@ -8,7 +8,7 @@ import pytest
 
 from n3lib import classifiers
 from n3lib.experiments import fingerprints, provenance
-from n3lib.io.files import write_json
+from n3lib.io import write_json
 
 ROOT = Path(__file__).parents[2]
 

@@ -31,8 +31,7 @@ from n3lib.experiments.results import (
     table,
     write_result,
 )
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json
+from n3lib.io import N3Error, read_json, write_json
 from n3lib.model import N3
 
 ROOT = Path(__file__).parents[2]

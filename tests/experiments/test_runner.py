@@ -14,8 +14,7 @@ from n3lib.experiments.experiment import Evaluation, Experiment
 from n3lib.experiments.layer_swaps import measure_swaps, swap_layers
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.runner import curve, run_experiment
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json
+from n3lib.io import N3Error, read_json, write_json
 from n3lib.run import Run
 from n3lib.trainer import read_metrics
 

@@ -21,8 +21,7 @@ from n3lib.experiments.saliency import (
     measure_boxes,
     share_inside,
 )
-from n3lib.io.errors import N3Error
-from n3lib.io.files import write_json
+from n3lib.io import N3Error, write_json
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork
 

@@ -17,8 +17,7 @@ from n3lib.experiments.tables import (
     run_table,
     show_table,
 )
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json
+from n3lib.io import N3Error, read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("known_code")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from n3lib.experiments import text_encoders
-from n3lib.io.files import write_json
+from n3lib.io import write_json
 
 
 def rows(table: Any) -> dict[str, list[str]]:

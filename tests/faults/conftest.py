@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from n3lib.config import RunConfig
-from n3lib.io.errors import N3Error
-from n3lib.io.files import write_json
+from n3lib.io import N3Error, write_json
 from n3lib.trainer import TrainConfig
 
 FULL = os.environ.get("N3_FAULTS", "")

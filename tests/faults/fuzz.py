@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["n3lib", "json", "tarfile", "zipfile", 
     from n3lib.config import read_config
     from n3lib.data.fetch.unpack import extract
     from n3lib.data.texts import read_classes
-    from n3lib.io.errors import N3Error
+    from n3lib.io import N3Error
 
 BOX = Path(tempfile.mkdtemp())
 READ = {

@@ -26,8 +26,7 @@ import tqdm
 from n3lib.config import config_from_dict
 from n3lib.data import load_data
 from n3lib.episodes import Episodes
-from n3lib.io.errors import N3Error
-from n3lib.io.files import sha256_file
+from n3lib.io import N3Error, sha256_file
 from n3lib.metrics import class_metrics
 from n3lib.run import Run, train
 from n3lib.synthesis import load, synthesize

@@ -23,8 +23,7 @@ from n3lib.config import config_from_dict, read_config
 from n3lib.data.fetch.unpack import extract
 from n3lib.data.images import load_image
 from n3lib.data.texts import read_classes, sentences
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json
+from n3lib.io import N3Error, read_json, write_json
 from n3lib.io.tensors import read_tensors
 from n3lib.run import Run
 from n3lib.synthesis import classify, load, save, synthesize

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from n3lib.config import RunConfig
+from n3lib.io import sha256_file
 from n3lib.io.checkpoint import checkpoints
 from n3lib.io.errors import Diverged
-from n3lib.io.files import PARTIAL, sha256_file
+from n3lib.io.files import PARTIAL
 from n3lib.io.tensors import read_tensors
 from n3lib.run import train
 from n3lib.trainer import Progress, TrainConfig, read_metrics

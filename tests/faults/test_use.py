@@ -32,10 +32,10 @@ from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.data.photographs.lists import Lists
 from n3lib.experiments import plots
 from n3lib.experiments.results import Table, answered
+from n3lib.io import N3Error, read_json, tell, write_json
 from n3lib.io.checkpoint import trained_state
-from n3lib.io.console import anywhere, tell
-from n3lib.io.errors import N3Error
-from n3lib.io.files import cache_dir, read_json, write_json
+from n3lib.io.console import anywhere
+from n3lib.io.files import cache_dir
 from n3lib.io.tensors import write_tensors
 from n3lib.run import Run, train
 from n3lib.synthesis import SynthesizedNetwork, classify, load, save, synthesize

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from n3lib.backbone import BackboneConfig
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained.networks import SmallResNet, fold_batchnorm, load_backbone, trace
 

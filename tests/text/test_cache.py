@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.tensors import read_tensors
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tokens import Encoded

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES, OFFICIAL, ElmoEncoder, batches, tokenize
 from n3lib.text.encoders import make_encoder
@@ -89,7 +89,7 @@ def in_elmos_environment(folder, out, work):
     import torch
 
     import n3lib.cli.commands  # noqa: F401  (`n3 data embed` starts there)
-    from n3lib.io.errors import N3Error
+    from n3lib.io import N3Error
     from n3lib.text import elmo
     from n3lib.text.cache import encode_cached
 

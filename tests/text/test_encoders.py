@@ -1,6 +1,6 @@
 import pytest
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.encoders import at_place, make_encoder
 from n3lib.text.transformer import TransformerEncoder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.encoders import make_encoder
 from n3lib.text.glove import GloveEncoder
 

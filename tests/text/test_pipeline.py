@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from n3lib.data.texts import Sentence
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.cache import encode_texts
 from n3lib.text.pipeline import TextConfig, TextPipeline

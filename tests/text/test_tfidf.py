@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.tfidf import TfIdf, stop_words
 
 TEXTS = (

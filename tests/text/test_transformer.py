@@ -4,8 +4,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from n3lib.io import torchvision  # noqa: F401
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error, torchvision  # noqa: F401
 from n3lib.text.encoders import make_encoder
 from n3lib.text.transformer import TransformerEncoder
 

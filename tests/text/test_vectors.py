@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.text.vectors import VectorFile
 
 VECTORS = "the 0.5 -1 2\nblue 1 2 3\njay -0.25 0 1.5\n, 9 9 9\n"

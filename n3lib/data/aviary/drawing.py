@@ -15,7 +15,7 @@ from n3lib.data.aviary.canvas import DARK, PAGE, PALE, Array, Canvas, Frame, con
 from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, check_attributes
 from n3lib.data.aviary.shapes import blend, cone, ellipse, leaf_shape, norm
 from n3lib.data.aviary.worlds import Build, Point, World, find_world
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 # The length of a bill, and half its depth at the head.
 _BILLS = {"conical": (0.20, 0.105), "straight": (0.46, 0.042)}

@@ -8,7 +8,7 @@ from n3lib.data.aviary.species import check_positive, make_species, picture
 from n3lib.data.aviary.worlds import World, find_world
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.data.images import cached_images
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.files import sha256
 
 # Raise it whenever the same seed gives other text or pictures: it is part of the dataset's hash.

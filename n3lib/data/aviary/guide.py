@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
+from n3lib.io import N3Error, read_json
 
 COLOR_ATTRIBUTES = ("crown", "back", "breast", "belly", "wing", "tail", "bill")
 

@@ -18,7 +18,7 @@ from n3lib.data.aviary.drawing import draw
 from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, WORDS, choose
 from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS, World, find_world
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 # What a bird of the field guide can be; `WORLDS[name].values` says the same of any world.
 ATTRIBUTES: dict[str, tuple[str, ...]] = dict(WORLDS["aviary"].values)

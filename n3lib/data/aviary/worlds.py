@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json
+from n3lib.io import N3Error, read_json
 
 RGB = tuple[float, float, float]
 Point = tuple[float, float]

@@ -8,8 +8,8 @@ from pathlib import Path
 from n3lib.data.fetch import Archive
 from n3lib.data.fetch.download import download_file, verify
 from n3lib.data.fetch.unpack import extract
-from n3lib.io.errors import N3Error
-from n3lib.io.files import atomic, read_json, write_json, writing
+from n3lib.io import N3Error, read_json, write_json, writing
+from n3lib.io.files import atomic
 
 # A name, the number that browsers add to a second copy, and what `extract` unpacks.
 _PACKED = re.compile(r"(.+?)(?: ?\(\d+\))?\.(?:zip|tar|tar\.gz|tgz)", re.IGNORECASE)

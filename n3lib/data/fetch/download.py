@@ -13,8 +13,8 @@ from tenacity import RetryCallState
 from tqdm import tqdm
 
 from n3lib.data.fetch.retries import Passing, check_status, retrying
-from n3lib.io.errors import N3Error, printable
-from n3lib.io.files import check_space, read_json, write_json, writing
+from n3lib.io import N3Error, printable, read_json, write_json, writing
+from n3lib.io.files import check_space
 
 _CHUNK = 1 << 20
 

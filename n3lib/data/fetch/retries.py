@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from tenacity import RetryCallState, Retrying, after_nothing, retry_if_exception_type, stop_after_attempt
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 TRIES = 5
 # The longest wait, in seconds, that a server is granted before the call gives up.

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
-from n3lib.io.errors import N3Error, printable
+from n3lib.io import N3Error, printable
 from n3lib.io.files import check_space
 
 # An archive that asks for more than this is refused as a bomb. Images hardly compress: 100 is far off.

@@ -8,8 +8,7 @@ from tqdm import tqdm
 from n3lib.data.fetch.archives import fetch_archives, found_in
 from n3lib.data.images import THREADS, load_image
 from n3lib.data.photographs.source import Source
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand
+from n3lib.io import N3Error, expand
 
 MAX_PROBLEMS = 20
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from n3lib.data.photographs.cub import CUB, find_lists
 from n3lib.data.photographs.lists import Lists
-from n3lib.io.files import expand
+from n3lib.io import expand
 
 LONGER = 500  # pixels of the longer side of the published pictures, nearly all of them
 _LIST = "bounding_boxes.txt"

@@ -12,7 +12,7 @@ one without the cultivar and without the hybrid group, bolero deep blue and bear
 
 from pathlib import Path
 
-from n3lib.io.files import read_json
+from n3lib.io import read_json
 
 _TABLE = read_json(Path(__file__).with_name("names.json"))
 

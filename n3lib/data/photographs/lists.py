@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from n3lib.data.fetch.unpack import leads_out
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.files import read_text, sha256
 
 

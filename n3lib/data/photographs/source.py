@@ -19,8 +19,8 @@ from n3lib.data.names import human_name
 from n3lib.data.photographs.lists import Index
 from n3lib.data.photographs.splits import read_splits
 from n3lib.data.texts import read_texts
-from n3lib.io.errors import N3Error
-from n3lib.io.files import expand, read_json, sha256, sha256_file
+from n3lib.io import N3Error, expand, read_json, sha256_file
+from n3lib.io.files import sha256
 
 # The random splits of the paper's appendix B.
 REDUCED_SPLITS = ("160/40", "82/20")

@@ -12,7 +12,7 @@ the file has under "drawn from".
 from pathlib import Path
 
 from n3lib.data.dataset import Split
-from n3lib.io.files import read_json
+from n3lib.io import read_json
 
 
 def read_splits(dataset: str, classes: int) -> dict[str, Split]:

@@ -8,7 +8,7 @@ import wikipediaapi
 
 from n3lib.data.names import human_name
 from n3lib.data.wikipedia.sections import pick_section
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 LICENSE = "CC BY-SA 4.0"
 _FORBIDDEN = re.compile(r"[|#<>\[\]{}\n]")

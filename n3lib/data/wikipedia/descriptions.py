@@ -23,8 +23,7 @@ from n3lib.data.names import ClassNames, human_name
 from n3lib.data.texts import read_some_texts
 from n3lib.data.wikipedia.articles import look_up, spaced, usable_title
 from n3lib.data.wikipedia.network import Courteous, make_client
-from n3lib.io.errors import N3Error
-from n3lib.io.files import read_json, write_json, writing
+from n3lib.io import N3Error, read_json, write_json, writing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import httpx
 import wikipediaapi
 
 from n3lib.data.fetch.retries import Passing, check_status, retrying
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 API = httpx.URL("https://en.wikipedia.org/w/api.php")
 # One request for everything about an article. `maxlag` asks to be turned away when the servers are behind.

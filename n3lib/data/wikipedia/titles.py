@@ -6,7 +6,7 @@ English Wikipedia has moved an article to another common name, the title here re
 
 from pathlib import Path
 
-from n3lib.io.files import read_json
+from n3lib.io import read_json
 
 # By dataset, then by class name as people write it.
 TITLES: dict[str, dict[str, str]] = {

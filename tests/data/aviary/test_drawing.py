@@ -6,7 +6,7 @@ import pytest
 from n3lib.data.aviary.drawing import draw, draw_with_mask
 from n3lib.data.aviary.species import ATTRIBUTES, make_species
 from n3lib.data.aviary.worlds import WORLDS
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @pytest.mark.parametrize("name", list(ATTRIBUTES))

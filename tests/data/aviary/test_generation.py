@@ -8,7 +8,7 @@ import pytest
 
 from n3lib.data.aviary.generation import PRESETS, make_aviary
 from n3lib.data.aviary.species import make_species, picture
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 from n3lib.io.files import sha256
 
 FINGERPRINT = """

@@ -5,7 +5,7 @@ import pytest
 
 from n3lib.data.aviary.species import ATTRIBUTES, make_species
 from n3lib.data.aviary.worlds import WORLDS, World
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def test_the_draws_are_pinned() -> None:

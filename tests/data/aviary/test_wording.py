@@ -10,7 +10,7 @@ from n3lib.data.aviary.guide import words_for
 from n3lib.data.aviary.species import ATTRIBUTES, make_species
 from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def words(sentences: tuple[str, ...] | list[str]) -> set[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from n3lib.data.fetch import Archive
 from n3lib.data.fetch.archives import fetch_archives
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def fetch(archives, root, given=None, terms="Agree", prove=lambda: ["not whole"]):

@@ -4,8 +4,7 @@ import json
 import pytest
 
 from n3lib.data.fetch.download import download_file
-from n3lib.io import files
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error, files
 
 BODY = bytes(range(256)) * 40  # what the site sends
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from n3lib.data.fetch.retries import TRIES, Passing, retrying
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def failing(*failures):

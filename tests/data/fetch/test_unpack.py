@@ -8,7 +8,7 @@ import pytest
 
 from n3lib.data.fetch import unpack
 from n3lib.data.fetch.unpack import extract
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def tar_entry(kind, link=""):

@@ -7,7 +7,7 @@ import pytest
 
 from n3lib.data.photographs import acquisition
 from n3lib.data.photographs.acquisition import fetch_dataset, verify
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 def test_verify_a_sound_dataset(tree):

@@ -5,7 +5,7 @@ import pytest
 from n3lib.data.dataset import Split
 from n3lib.data.photographs.awa2 import AWA2
 from n3lib.data.photographs.source import load
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PIL import Image
 
 from n3lib.data.images import load_image
 from n3lib.data.photographs.boxes import bird_masks, in_square
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from n3lib.data.photographs.acquisition import verify
 from n3lib.data.photographs.classes import CUB_NAMES
 from n3lib.data.photographs.cub import CUB, CUB2010
 from n3lib.data.photographs.source import load
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 TEXTS = ["cub", "cub2010", "awa2", "nabirds"]  # flowers have no lists as text
 

@@ -12,7 +12,7 @@ from n3lib.data.dataset import Split
 from n3lib.data.photographs.acquisition import verify
 from n3lib.data.photographs.lists import Index
 from n3lib.data.photographs.source import load, reduced
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 OWN = Split("own", (0,), (1,), (2,))
 # Where an image is only known from its folder, nothing tells that one is gone.

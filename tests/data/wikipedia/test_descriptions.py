@@ -11,7 +11,7 @@ from n3lib.data.wikipedia import network
 from n3lib.data.wikipedia.articles import candidates
 from n3lib.data.wikipedia.descriptions import describe, read_titles
 from n3lib.data.wikipedia.titles import TITLES
-from n3lib.io.errors import N3Error
+from n3lib.io import N3Error
 
 JAY = """The blue jay (; Cyanocitta cristata) is a bird.[1]
 
