@@ -64,11 +64,10 @@ def sentence_weights(sentences: Sequence[str]) -> list[float]:
 
 
 def check_sentences(name: str, sentences: Sequence[str]) -> None:
-    """Refuse a string or a mapping for a list of sentences: their elements are characters or keys."""
+    """Refuse a string or a JSON object where sentences are expected: these are sequences of strings too."""
     if isinstance(sentences, str | Mapping):
-        what = "one string" if isinstance(sentences, str) else "a mapping"
         raise N3Error(
-            f"the description of {name!r} is {what}, not a list of sentences",
+            f"the description of {name!r} is one string or object, not a list of sentences",
             "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
         )
 
@@ -127,7 +126,7 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
     """A user's own classes from a JSON file, see `parse_classes`."""
     path = expand(path)
-    return parse_classes(read_json(path), str(path))
+    return parse_classes(_read_object(path), str(path))
 
 
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
@@ -160,11 +159,16 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
 
 def _matched(path: Path, classes: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The sentences of the classes that a file names, by class id."""
+    value = _read_object(path)
+    ids = ClassNames(classes).match(value, path)
+    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise N3Error(f"{path} holds no JSON object", _FORMS)
-    ids = ClassNames(classes).match(value, path)
-    return {k: _description(str(path), name, value[name]) for name, k in ids.items()}
+    return value
 
 
 def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
