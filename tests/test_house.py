@@ -1,6 +1,7 @@
 """The house: how much there is at most, and which module may import which."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,19 @@ def test_no_modules_import_each_other() -> None:
         left = {name: others & left.keys() for name, others in left.items()}
         left = {name: others for name, others in left.items() if others and name in wanted}
     assert not left
+
+
+def test_the_table_of_chapters_is_true() -> None:
+    """Every notebook with results is in it, and what it names is there."""
+    root, named = HOUSE.parent, set()
+    for line in (root / "CONTRIBUTING.md").read_text("utf-8").splitlines():
+        if not re.match(r"\| `\d\d\w+` ", line):
+            continue
+        (notebook,), modules, tests, folders = (re.findall(r"`(\w+)`", c) for c in line.split("|")[1:-1])
+        named.add(notebook)
+        assert (root / "notebooks" / f"{notebook}.ipynb").is_file()
+        assert all((HOUSE / "experiments" / f"{name}.py").is_file() for name in modules)
+        assert all((root / "tests" / "experiments" / f"{name}.py").is_file() for name in tests)
+        assert all((root / "results" / name).is_dir() for name in folders)
+    computed = {"00_words_to_network", "01_data", "02_model", "13_your_own_classes"}
+    assert named | computed == {path.stem for path in root.glob("notebooks/[0-9]*.ipynb")}

@@ -15,9 +15,3 @@ def test_every_variant_is_a_configuration_and_none_is_twice(name: str) -> None:
     assert experiment.name == name
     configs = [experiment.settings(variant, CONFIGS) for variant in experiment.variants]
     assert len(set(map(repr, configs))) == len(configs) > 1
-
-
-def test_a_variant_can_start_from_a_file_of_its_own() -> None:
-    photographs = EXPERIMENTS["photographs"]
-    kinds = [photographs.settings(variant, CONFIGS).episodes.kind for variant in ("all-exemplar", "paper")]
-    assert kinds == ["zero-shot", "paper"]
