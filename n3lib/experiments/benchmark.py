@@ -59,9 +59,8 @@ class Problem(NamedTuple):
 class Benchmark:
     """A dataset and split, its frozen features and its texts, on which methods are measured.
 
-    Args:
-        config: dataset, split, backbone, text encoder and mirroring; and all that N3 is trained with.
-        dataset: the data, where they are loaded already.
+    `config` has the backbone, the text encoder and mirroring, and all that N3 is trained with; `dataset` is
+    its data where they are loaded already.
 
     Raises:
         N3Error: the split has no validation classes.
@@ -100,10 +99,7 @@ class Benchmark:
     def problem(
         self, known: str, query: str, rows: Float64[np.ndarray, "classes a"], maps: bool = False
     ) -> Problem:
-        """Parts of the split, with the text of every class, standardized by the statistics of the known part.
-
-        `maps` says whether the method reads feature maps.
-        """
+        """Parts of the split, standardized by the statistics of the known one; feature maps for `maps`."""
         pooled, cells = self.features
         parts = [list(self.dataset.split.part(part)) for part in (known, query)]
         picks = [self.dataset.indices(ids) for ids in parts]
@@ -203,10 +199,7 @@ def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> 
 
 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
-    """Random search: the method with the best per-class accuracy on the query classes, and all trials.
-
-    They are the same for every seed, which is the method's own.
-    """
+    """The method with the best per-class accuracy on the query classes, and all trials, whatever the seed."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -225,8 +218,7 @@ def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tu
 def controlled_texts(dataset: ZeroShotDataset, control: Control) -> tuple[tuple[str, ...], ...]:
     """The descriptions of all classes, or what a control leaves of them.
 
-    `names`: the class name alone; `own name removed`: the words of a class's name are taken out of its text;
-    `all names removed`: the words of every class name are taken out of every text.
+    A class's `own name` is removed from its text word by word, `all names` from every text.
     """
     if control in ("own", "random", "shuffled"):
         return dataset.texts
@@ -235,13 +227,10 @@ def controlled_texts(dataset: ZeroShotDataset, control: Control) -> tuple[tuple[
     words = [set(re.findall(r"\w+", name.lower())) for name in dataset.classes]
     if control == "all names removed":
         words = [set().union(*words)] * len(words)
-    gone = [_any_of(own) for own in words]
+    gone = [  # in the plural too
+        re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, own)))})s?\b", re.IGNORECASE) for own in words
+    ]
     return tuple(
         tuple(pattern.sub(" ", sentence) for sentence in sentences)
         for sentences, pattern in zip(dataset.texts, gone, strict=True)
     )
-
-
-def _any_of(words: set[str]) -> re.Pattern[str]:
-    """Any of these words, in the plural too."""
-    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, words)))})s?\b", re.IGNORECASE)

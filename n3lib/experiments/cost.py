@@ -79,9 +79,7 @@ def measure_cost(
     Args:
         output: the JSON file; holds `environment`, and `measurements` by name.
         names: of the measurements; all by default.
-        sizes: `paper`, `small` and `aviary`.
         repeats: rounds of each comparison.
-        log: gets a line for the file, and one per measurement.
 
     Raises:
         N3Error: there is no such measurement, or the file was made on another machine or version, is of
@@ -140,9 +138,6 @@ def _line(name: str, result: Mapping[str, Any]) -> str:
         return ratio_text(result) + (f", at most {goal:g} asked" if goal else "")
     seconds = result.get("seconds", {})
     return ", ".join(f"{which} {value['median']:.3g} s" for which, value in seconds.items()) or "done"
-
-
-# What chapter 11 shows
 
 
 def ratio_table(folder: Path) -> Table:

@@ -39,9 +39,6 @@ FLAT_TOKENS = 25_600  # one attention over more takes minutes on a CPU
 GROWTH = {"K": (10, 25, 50, 100, 200, 400), "L": (64, 128, 256, 512), "layers": (1, 2, 5, 10, 20)}
 
 
-# How
-
-
 def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, list[float]]:
     """Seconds of each call, in rounds of alternating order, after one that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -125,9 +122,6 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-# What
 
 
 def step(size: Size, repeats: int) -> dict[str, Any]:
@@ -239,18 +233,11 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
                 del calls["flat"]
         for name, seconds in interleaved(calls, repeats).items():
             curves.setdefault(name, {})[value] = spread(seconds)
-    medians = {name: [one["median"] for one in curve.values()] for name, curve in curves.items()}
-    return {
-        "x": letter,
-        "curves": {
-            name: {
-                "x": list(curve),
-                "seconds": list(curve.values()),
-                "exponent": exponent([*map(float, curve)], medians[name]),
-            }
-            for name, curve in curves.items()
-        },
-    }
+    found: dict[str, Any] = {}
+    for name, curve in curves.items():
+        power = exponent([*map(float, curve)], [one["median"] for one in curve.values()])
+        found[name] = {"x": [*curve], "seconds": [*curve.values()], "exponent": power}
+    return {"x": letter, "curves": found}
 
 
 def batched(size: Size, repeats: int) -> dict[str, Any]:

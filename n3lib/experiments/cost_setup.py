@@ -50,9 +50,7 @@ class Size:
 
 
 # The paper's form (sections 3 and 4, Table 7), and the library's.
-_PAPER = N3Config(
-    d=768, heads=12, t2l_layers=2, classifier="positional", mu="absolute", initial_mu=1e-3
-)  # fmt: skip
+_PAPER = N3Config(d=768, heads=12, t2l_layers=2, classifier="positional", mu="absolute", initial_mu=1e-3)
 SIZES = {
     "paper": Size(_PAPER, BackboneConfig("resnet18", pool="avg")),
     "small": Size(N3Config(), BackboneConfig("resnet18"), vocabulary=5000),
@@ -143,10 +141,7 @@ def make_episodes(size: Size) -> Episodes:
 
 
 def stepper(model: nn.Module, micro: int = 0) -> Callable[[Batch], None]:
-    """A training step as `n3 train` does it: forward, backward, clipping, AdamW; bf16 on a GPU.
-
-    `micro` is the number of images of a micro-batch whose gradients are summed; 0 for all at once.
-    """
+    """A training step as `n3 train` does it, with `micro` images per micro-batch; 0 for all at once."""
     optimizer = optimizer_for(model, CONFIG)
 
     def step(batch: Batch) -> None:
@@ -166,10 +161,7 @@ def stepper(model: nn.Module, micro: int = 0) -> Callable[[Batch], None]:
 def both_sides(
     size: Size, micro: int = 0, plain_micro: int = 0
 ) -> Iterator[tuple[str, nn.Module, Callable[[], None]]]:
-    """N3 and plain fine-tuning of one network: the name, the model and a training step on one batch.
-
-    `micro` and `plain_micro` are the images of the micro-batches of each; 0 for all at once.
-    """
+    """N3 and plain fine-tuning of one network: the name, the model and a training step (see `stepper`)."""
     backbone, batch = make_backbone(size), make_batch(size)
     n3 = make_n3(size, backbone, micro_batch=micro)
     yield "n3", n3, partial(stepper(n3), batch)

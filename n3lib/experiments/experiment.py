@@ -60,13 +60,7 @@ class Experiment:
     evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike`, `tasks`, `part` and `also`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
-        """The configuration of a variant, from a folder of configurations.
-
-        `overrides` do not change what the variant is about.
-
-        Raises:
-            N3Error: a wrong setting.
-        """
+        """The configuration of a variant; `overrides` do not change what the variant is about."""
         path = folder / f"{self.configs.get(variant, self.config)}.yaml"
         return read_config(path, [*self.common, *overrides, *self.variants[variant], f"--seed={seed}"])
 

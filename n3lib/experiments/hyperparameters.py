@@ -86,11 +86,9 @@ def random_search(
 
     Args:
         config: the YAML file. Its seed is also that of what is drawn.
-        folder: of the search: `journal.log`, and the run folders `trial-0` to `trial-TRIALS`.
         overrides: of the configuration; what is set here is not searched.
         trials: random ones, beside trial 0.
         results: where the result goes, named after the folder.
-        log: gets a line for where the result goes, for each trial and for the result.
 
     Returns:
         The result of the best trial on the test classes, with all trials under `search`; None while other

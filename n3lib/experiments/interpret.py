@@ -140,12 +140,8 @@ def evidence(
 ) -> Evidence:
     """What every word of K descriptions does to the loss of one image.
 
-    Args:
-        run: a trained N3.
-        classes: the descriptions, in any form of `n3lib.data.texts.parse_classes`.
-        image: as stored.
-        truth: the name of its class.
-        by: what ranks and colors the words; see the top of this file.
+    `classes` are the descriptions, in any form of `n3lib.data.texts.parse_classes`; `truth` names the image's
+    class; `by` ranks and colors the words (see the top of this file).
 
     Raises:
         N3Error: the true class is not among those described, or the image is not uint8 or of another shape.
@@ -226,10 +222,9 @@ def _words(tokens: Sequence[str]) -> list[Sequence[str]]:
 
 
 def share_out(sentences: Sequence[Sequence[str]], values: Sequence[float], tfidf: TfIdf) -> list[float]:
-    """Values of TF-IDF terms as values of the words of a description.
+    """Values of the V terms of `tfidf` as values of the words of a description, given sentence by sentence.
 
     A term's value is shared equally by the places where the term occurs, and at each by its words.
-    `sentences` holds the words of each sentence, `values` those of the V terms of `tfidf`.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 

@@ -29,7 +29,6 @@ def swap_layers(
     the mean of those for the other tasks drawn.
 
     Args:
-        run, data, bank: a finished run, its data and their encoded descriptions.
         ways: K, at most half of the part's classes.
         tasks: drawn of each kind.
         part: `test` or `val`; no classes that the run was trained on.

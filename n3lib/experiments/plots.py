@@ -19,6 +19,7 @@ from torch import Tensor
 
 from n3lib.data.names import class_name
 from n3lib.experiments.lettering import apart, literal, plain, width
+from n3lib.io import read_json
 from n3lib.synthesis import SynthesizedNetwork
 from n3lib.trainer import Progress, read_metrics
 
@@ -30,20 +31,9 @@ GRAY, PAPER = "#9a9a9a", "#ffffff"
 
 def style() -> None:
     """Set up the figures of a notebook: vector graphics, and the same sizes and colors everywhere."""
-    pyplot.rcParams.update(
-        {
-            "axes.prop_cycle": pyplot.cycler(color=PALETTE),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "figure.facecolor": PAPER,
-            "figure.figsize": (6.4, 3.0),
-            "font.size": 9,
-            "legend.frameon": False,
-            "savefig.facecolor": PAPER,
-            "svg.hashsalt": "n3",
-        }
-    )
+    colors = {"axes.prop_cycle": pyplot.cycler(color=PALETTE), "figure.facecolor": PAPER}
+    settings = read_json(Path(__file__).with_name("style.json"))
+    pyplot.rcParams.update(colors | settings | {"savefig.facecolor": PAPER})
     if _in_notebook():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from n3lib.backbone import BackboneConfig
 from n3lib.data.aviary.generation import make_aviary
 from n3lib.io import N3Error, check_writable, printable, tell, writing
+from n3lib.io.errors import choose
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained.networks import AVIARY_WEIGHTS, architecture, fold_batchnorm
 
@@ -34,13 +35,11 @@ def pretrain_backbone(path: Path | None = None, name: str = "aviary") -> float:
     Raises:
         N3Error: no such recipe, no path, or one that cannot be written or holds something else.
     """
-    if name not in RECIPES:
-        raise N3Error(f"there is no recipe to pretrain {name!r}", f"Use one of {', '.join(RECIPES)}")
+    epochs, lr = choose(name, RECIPES, "there is no recipe to pretrain")
     if path is None and name != "aviary":
         raise N3Error(f"{name} does not come with the package", "Say with -o where its weights go")
     path = path or AVIARY_WEIGHTS
     _check_place(path, name)
-    epochs, lr = RECIPES[name]
     torch.manual_seed(SEED)
     data = make_aviary(seed=SEED, world="islands", train=SPECIES, val=0, test=1, train_images=IMAGES)
     indices = data.indices(data.split.train)

@@ -21,26 +21,9 @@ from n3lib.experiments.results import Table
 from n3lib.io import N3Error, read_json
 
 FINGERPRINTS = Path(__file__).with_name("fingerprints.json")
-TOLERANCE = 1e-3  # between machines the last digits differ; a change of behaviour moves more
-# What decides what is trained: a result needs one instance with all of these as they are, and one for each
-# of its other switches.
-_CORE = ("data.", "model.", "episodes.kind", "train.steps")
-# What a small instance keeps of a result's settings, what it has where they are not off, and its sizes.
-_KEPT = (
-    "text.",
-    "backbone.pool",
-    "model.adapt",
-    "model.classifier",
-    "model.mu",
-    "episodes.",
-    "fit",
-    "mirror",
-)
-_ON = {"model.layers": ["layer2.conv1"], "model.shared_mu": 1.0, "episodes.support": 6, "episodes.crop": 24}
-_ON |= {"episodes.alike": 0.5, "train.steps": 3}
-_SIZES = {"data.preset": "tiny", "data.size": 32, "text.encoder": "words:16", "text.max_tokens": 64}
-_SIZES |= {"model.d": 16, "model.heads": 2, "episodes.ways": 4, "episodes.batch_size": 8}
-_SIZES |= {"train.warmup": 1, "train.precision": "float32", "exemplar_images": 2}
+# Of a small instance: the settings that it keeps of a result's, the values of those that are not off, and its
+# sizes. A result needs one instance with its `core` as it is, and one for each of its other switches.
+_SMALL = read_json(Path(__file__).with_name("small_instances.json"))
 
 
 @cache
@@ -111,7 +94,7 @@ def instances(result: Mapping[str, Any]) -> list[str]:
     else:
         base, own = small(RunConfig()), small(config)
         changed = [f"{name}={json.dumps(value)}" for name, value in own.items() if value != base[name]]
-        core = [setting for setting in changed if setting.startswith(_CORE)]
+        core = [setting for setting in changed if setting.startswith(tuple(_SMALL["core"]))]
         found += [" ".join(["n3", *core]), *(f"n3 {other}" for other in changed if other not in core)]
     found += [name for name, mark in (("swaps", "swaps"), ("saliency", "by_class")) if mark in result]
     kind = encoder.partition(":")[0]
@@ -126,8 +109,8 @@ def small(config: RunConfig) -> dict[str, Any]:
     """The settings, by dotted name, that run a result's code within a second: its switches, small sizes."""
     own, found = _flat(config), _flat(RunConfig())
     name, every, steps = own["data.name"], own["train.every"], own["train.steps"]
-    found |= {kept: value for kept, value in own.items() if kept.startswith(_KEPT)}
-    found |= {switch: on if own[switch] else own[switch] for switch, on in _ON.items()}
+    found |= {kept: value for kept, value in own.items() if kept.startswith(tuple(_SMALL["kept"]))}
+    found |= {switch: on if own[switch] else own[switch] for switch, on in _SMALL["on"].items()}
     found |= {
         "data.name": name if name in GENERATED else "aviary",
         "model.gamma": 1.0 if own["model.gamma"] == 1 else 0.9,
@@ -135,7 +118,7 @@ def small(config: RunConfig) -> dict[str, Any]:
         "train.every": 2 if every < steps else 3,
         "train.fast_lr": found["train.fast_lr"] if own["train.fast_lr"] else 0.0,
     }
-    return found | _SIZES
+    return found | _SMALL["sizes"]
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:

@@ -20,9 +20,6 @@ METRICS = ("per_class_accuracy", "top5", "average_precision")
 OTHER = "Choose another -o, or delete this file"
 
 
-# Files
-
-
 def answered(
     path: Path,
     question: Mapping[str, Any],
@@ -33,7 +30,6 @@ def answered(
     """Whether a file already answers a question, before the work; where there is none, one can be written.
 
     Args:
-        path: the file that the answer goes to.
         question: what decides the answer, under the file's names for it, such as `study`, `seed`, `config`.
         data: the dataset as it is here; its descriptions belong to the question (see `edition`).
         marks: fields that every file of this kind has.
@@ -104,9 +100,6 @@ def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:
     return found
 
 
-# Statistics over seeds
-
-
 def mean_and_spread(values: Iterable[float]) -> str:
     """Mean and, from two values on, sample standard deviation; empty for none. NaN is no value."""
     found = pd.Series(list(values), dtype=float).dropna()
@@ -124,9 +117,6 @@ def accuracies(results: Iterable[Mapping[str, Any]]) -> dict[int, float]:
 def lead(own: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> str:
     """Points by which results are ahead of others, paired by seed, as `mean_and_spread` of the pairs."""
     return mean_and_spread(pd.Series(accuracies(own)).sub(pd.Series(accuracies(other))))
-
-
-# Tables
 
 
 class Markup(str):
@@ -172,17 +162,14 @@ class Table:
 
     def __str__(self) -> str:
         lines = [self.head, ["---"] * len(self.head), *self.rows]
-        text = "\n".join("| " + " | ".join(_shown(cell) or " " for cell in line) + " |" for line in lines)
+        shown = [[cell if isinstance(cell, Markup) else escape(cell) for cell in line] for line in lines]
+        text = "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in shown)
         return (text if self.rows else "") + (f"\n\n{self.note}" if self.note else "")
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         return str(self).replace(" ± ", "\u00a0±\u00a0")  # a mean stays in one line with its spread
-
-
-def _shown(cell: str) -> str:
-    return cell if isinstance(cell, Markup) else escape(cell)
 
 
 def table(

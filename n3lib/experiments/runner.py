@@ -40,14 +40,10 @@ def run_experiment(
     Whether all that is there was made with these settings is checked before anything is run.
 
     Args:
-        name: of the experiment.
         folder: of all results; a file per variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, with the reason instead of an accuracy.
-        configs, runs: folders of the configurations and of the run folders.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
         variants: some of the experiment's; all by default.
-        seeds: to run.
-        log: receives a line for what is lacking, and one for each result.
 
     Raises:
         N3Error: there is no such experiment or variant, or a file in `folder` was made with other settings.

@@ -52,9 +52,6 @@ def share_inside(maps: Float[Tensor, "B H W"], masks: Bool[Tensor, "B H W"]) -> 
     return (maps * masks).sum((1, 2)) / maps.sum((1, 2))
 
 
-# Drawings
-
-
 class Birds(NamedTuple):
     """Drawings of the aviary with the place of the bird."""
 
@@ -101,9 +98,6 @@ def map_gallery(
     return plots.Picture(figure)
 
 
-# Photographs
-
-
 def result_path(run: Run) -> Path:
     """Where a run's result is kept: `results/saliency/n3-all-exemplar-SS-seed1.json`."""
     return Path(f"results/saliency/{method_name(run)}-{run.config.data.split}-seed{run.config.seed}.json")
@@ -125,13 +119,9 @@ def question(run: Run) -> dict[str, Any]:
 def measure_boxes(run: Run, root: str = "") -> dict[str, Any]:
     """A result: every image of the test classes, under the network synthesized for all of them.
 
-    Args:
-        run: trained on CUB-200-2011.
-        root: folder that holds the dataset; by default where the run found it.
-
-    Returns:
-        `inside`: the share of the saliency within the bird's box, in percent, mean over classes; `even`: the
-        share of the area, which is that of a map that prefers no pixel; both per class too.
+    `root` is the folder that holds the dataset, by default where the run found it. `inside` is the share of
+    the saliency within the bird's box, in percent, mean over classes; `even` the share of the area, which is
+    that of a map that prefers no pixel; both per class too.
 
     Raises:
         N3Error: the run's data are no photographs with boxes.

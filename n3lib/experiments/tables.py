@@ -36,9 +36,7 @@ class PaperTable(NamedTuple):
 
     title: str  # in the paper
     metrics: list[str]
-    ways: dict[
-        str, int
-    ]  # dataset to classes of a training episode, where it has too few for the configuration's
+    ways: dict[str, int]  # of a training episode, for datasets that have too few for the configuration's
     # Dataset, split and method to the paper's numbers in percent, in the order of `metrics`; None for a cell
     # that the paper leaves empty.
     numbers: dict[str, dict[str, dict[str, list[float | None]]]]
@@ -67,14 +65,10 @@ def run_table(
     """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
 
     Args:
-        name, dataset: of the table, and one of its datasets.
-        folder: of the results.
         config: YAML file of the settings that all methods share, and of N3's training.
         overrides: of that configuration, such as `--data.root=DIR`.
         splits, methods: some of the table's and of `TITLES`; all by default.
-        seeds: to run.
         runs: folder of N3's run folders.
-        log: receives a line for what is lacking of a split, and one for each result.
 
     Raises:
         N3Error: the table has no such dataset, split or method, the data are not there, or a file in `folder`
@@ -84,15 +78,14 @@ def run_table(
     from n3lib.experiments.fingerprints import stamp
 
     table = choose(name, TABLES, "there is no table")
-    if dataset not in table.numbers:
-        raise N3Error(f"{name} has no dataset {dataset!r}", f"Use one of {', '.join(table.numbers)}")
-    for wanted, known in ((splits, table.numbers[dataset]), (methods, TITLES)):
+    columns = choose(dataset, table.numbers, f"{name} has no dataset")
+    for wanted, known in ((splits, columns), (methods, TITLES)):
         for one in wanted:
             if one not in known:
                 raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
-    for split in splits or table.numbers[dataset]:
+    for split in splits or columns:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
         configs = {m: read_config(config, [*settings, *N3_FORMS.get(m, [])]) for m in methods or TITLES}
         lacking[split] = _lacking(folder, configs, seeds)
@@ -120,17 +113,14 @@ def run_table(
 def _lacking(
     folder: Path, configs: Mapping[str, RunConfig], seeds: Sequence[int]
 ) -> list[tuple[str, RunConfig, Path]]:
-    """Method, configuration and path of the results on one split that are not there, seed by seed.
-
-    The settings of those that are there are checked, whatever their seed: a table shows the mean over seeds,
-    and a method is searched once for all of them.
-    """
+    """Method, configuration and path of the results on one split that are not there, seed by seed."""
     from n3lib.experiments.benchmark import question
 
     data = next(iter(configs.values())).data
     home = result_path(folder, data.name, data.split, "", 0).parent
     there = [(path, method) for method in configs for path in sorted(home.glob(f"{method}-seed*.json"))]
     texts = edition(data) if there else {}
+    # Whatever their seed: a table shows the mean over seeds, and a method is searched once for all of them.
     for path, method in there:
         answered(path, question(configs[method], method) | texts)
     return [

@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity
 from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Markup, Table, load_results
+from n3lib.experiments.tables import PAPER_NUMBERS
 from n3lib.io import N3Error, expand
 from n3lib.io.files import cache_dir
 from n3lib.text.cache import encode_cached
@@ -25,14 +26,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODERS = ("words", "glove:glove-wiki-gigaword-300", MINILM, "bert", "elmo")
 
 # Titles in the order of the table, and the paper's Table 4 on the nearest encoder.
-_NEAREST = {
-    "TF-IDF": "",
-    "MiniLM": "17.6 (BERT)",
-    "BERT": "17.6 (BERT)",
-    "GloVe": "8.9 (GloVe)",
-    "ELMo, paragraph": "4.1 (ELMo)",
-    "ELMo, sentence": "5.0 (ELMo)",
-}
+_NEAREST: dict[str, str] = PAPER_NUMBERS["table4"]
 
 # Each encoder alone, in closed form and trained; the ridges were chosen on validation classes.
 _TEXTS = {
@@ -83,11 +77,7 @@ def encoders(description: Sequence[str], place: int = 0, specs: Sequence[str] = 
 
 
 def _load(spec: str) -> TokenEncoder:
-    """The encoder of `make_encoder`, from a file or from the cache of an earlier download.
-
-    Raises:
-        N3Error: it is not on this machine, or damaged.
-    """
+    """The encoder of `make_encoder`, from a file or the cache of an earlier download; else an `N3Error`."""
     kind, _, rest = spec.partition(":")
     if kind == "words" or expand(rest or spec).exists():
         return make_encoder(spec)
