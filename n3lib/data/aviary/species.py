@@ -41,7 +41,6 @@ class Species:
         name: invented, unique, and silent about looks and family.
         family: id of the family; its species share their shapes and some colors.
         attributes: attribute to value, for example `{"crown": "rufous", "size": "small", ...}`.
-        sentences: the description.
     """
 
     name: str

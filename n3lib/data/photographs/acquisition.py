@@ -16,11 +16,8 @@ MAX_PROBLEMS = 20
 def fetch_dataset(source: Source, root: Path, given: Path | None = None) -> list[str]:
     """Bring a dataset into `root` and unpack it.
 
-    Args:
-        source: which dataset.
-        root: the folder that is to hold it.
-        given: an archive that is on the disk already, or the folder that holds it. With another hash than the
-            published one, it is taken if `verify` finds nothing wrong with what it holds.
+    `given` is an archive that is on the disk already, or the folder that holds it. One with another hash than
+    the published one is taken if `verify` finds nothing wrong with what it holds.
 
     Returns:
         What is odd about the archives, a line each.

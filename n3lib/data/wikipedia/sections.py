@@ -32,9 +32,8 @@ class _Section(NamedTuple):
 def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
     """The heading and the sentences of one section of an article; no sentences if there is none.
 
-    Args:
-        extract: the article as plain text, with the headings of wikitext.
-        wanted: a heading, see `descriptions.describe`, or `ALL` for all that is no apparatus.
+    `extract` is the article as plain text, with the headings of wikitext. For `wanted`, see
+    `descriptions.describe`; `ALL` is for all that is no apparatus.
     """
     sections = _sections(extract)
     if wanted.lower() == ALL:
