@@ -30,8 +30,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
             None keeps the whole picture at its own size.
 
     Raises:
-        N3Error: the file is missing, a folder, locked, empty, in another format, cut short, has more than
-            `MAX_PIXELS` pixels, or pixels whose black and white are not defined, such as floats.
+        N3Error: no such picture, cut short, more than `MAX_PIXELS` pixels, or pixels such as floats.
     """
     path = expand(path)
     if size is not None and size < 1:

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from n3lib.data.aviary.generation import make_aviary
-from n3lib.data.aviary.guide import COLOR_ATTRIBUTES
 from n3lib.data.aviary.species import Species, make_species
 from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS, frozen
@@ -30,16 +29,8 @@ _TURNS = (0, 0, 1, 2)  # the observer of species k is that of k mod 4
 
 
 # The aviary's birds in three colors, on gray: nothing but plumage has a color that could be named.
-WORLD = dataclasses.replace(
-    WORLDS["aviary"],
-    name="dialects",
-    stream=2,
-    values={
-        name: COLORS if name in COLOR_ATTRIBUTES else values if name == "size" else values[:1]
-        for name, values in WORLDS["aviary"].values.items()
-    },
-    **frozen(read_json(Path(__file__).with_name("dialects.json"))),
-)
+_LOOK = frozen(read_json(Path(__file__).with_name("dialects.json")))
+WORLD = dataclasses.replace(WORLDS["aviary"], **_LOOK)
 _TEXT = 5  # a stream of random numbers beside the aviary's own
 
 

@@ -16,7 +16,6 @@ class Index(NamedTuple):
     """What the lists of a dataset say.
 
     Attributes:
-        folder: the dataset's own folder.
         classes: official class names; the index in this tuple is the class id.
         labels: class ids, int64 `(N,)`.
         content: SHA-256 of the lists, wherever they lie.

@@ -103,8 +103,7 @@ def load(
         size: side of the square images in pixels.
 
     Raises:
-        N3Error: a file is missing or malformed, an image cannot be read, a class has no text, or the classes
-            are not those that the split is made for.
+        N3Error: a file cannot be read, a class has no text, or the split is made for other classes.
     """
     root = expand(root)
     parts = source.split(split) if isinstance(split, str) else split

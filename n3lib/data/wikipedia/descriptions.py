@@ -72,7 +72,7 @@ def describe(
     missing is asked for. Another section, or another title for a class, is asked for anew.
 
     Args:
-        classes: class names, official or for people; the file has them for people, see `human_name`.
+        classes: official names or for people (`human_name`); the file has the latter.
         section: heading of the section to take, with what is below it. Without one of that name, a longer
             heading that has it is taken ("Description and ecology"); instead of "Description", also one of
             `sections.ALIKE`. "all" takes the article without its references and lists of links.

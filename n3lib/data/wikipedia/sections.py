@@ -57,10 +57,9 @@ def _sections(extract: str) -> list[_Section]:
     """The sections in order; what precedes the first heading has none."""
     found = list(_HEADING.finditer(extract))
     starts = [match.start() for match in found] + [len(extract)]
-    return [_Section(9, "", extract[: starts[0]])] + [
-        _Section(len(match[1]), match[2], extract[match.end() : end])
-        for match, end in zip(found, starts[1:], strict=True)
-    ]
+    pairs = zip(found, starts[1:], strict=True)
+    sections = [_Section(len(match[1]), match[2], extract[match.end() : end]) for match, end in pairs]
+    return [_Section(9, "", extract[: starts[0]]), *sections]
 
 
 def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
