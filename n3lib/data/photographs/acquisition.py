@@ -8,7 +8,7 @@ from tqdm import tqdm
 from n3lib.data.fetch.archives import fetch_archives, found_in
 from n3lib.data.images import THREADS, load_image
 from n3lib.data.photographs.source import Source
-from n3lib.io import N3Error, expand
+from n3lib.io import N3Error
 
 MAX_PROBLEMS = 20
 
@@ -36,7 +36,7 @@ def verify(source: Source, root: Path) -> list[str]:
     It decodes every image, which takes minutes.
     """
     try:
-        index = source.index(expand(root))
+        index = source.index(root)
     except N3Error as error:
         return [str(error)]
     problems = [difference] if (difference := source.difference(index)) else []

@@ -105,7 +105,6 @@ def load(
     Raises:
         N3Error: a file cannot be read, a class has no text, or the split is made for other classes.
     """
-    root = expand(root)
     parts = source.split(split) if isinstance(split, str) else split
     index = source.index(root)
 
