@@ -14,6 +14,7 @@ from n3lib.data.photographs.flowers import FLOWERS, FLOWERS_SPECIES
 from n3lib.data.photographs.nabirds import NABIRDS
 from n3lib.data.photographs.source import Source, load, read_text
 from n3lib.io import N3Error, Range, check_ranges, expand
+from n3lib.io.errors import choose
 
 __all__ = [
     "GENERATED", "SOURCES", "DataConfig", "Split", "ZeroShotDataset", "find_photographs", "find_source",
@@ -21,8 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 GENERATED: dict[str, Callable[..., ZeroShotDataset]] = {"aviary": make_aviary, "dialects": make_dialects}
-_SOURCES = (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)
-SOURCES: dict[str, Source] = {source.name: source for source in _SOURCES}
+SOURCES = {one.name: one for one in (CUB, CUB2010, AWA2, NABIRDS, FLOWERS, FLOWERS_SPECIES)}
 MOST_SPECIES = 9_000  # with those for validation, no more classes than a run can hold
 
 
@@ -78,17 +78,13 @@ def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:
 
 def find_source(name: str) -> Source:
     """The dataset of photographs of this name; an N3Error if there is none."""
-    if name not in SOURCES:
-        raise N3Error(f"there is no dataset of photographs {name!r}", f"Use one of {', '.join(SOURCES)}")
-    return SOURCES[name]
+    return choose(name, SOURCES, "there is no dataset of photographs")
 
 
 def find_photographs(name: str, root: str) -> tuple[Source, Path]:
     """The dataset of this name and its folder; an N3Error if there is none or no folder is named."""
     source = find_source(name)
     if not root:
-        raise N3Error(
-            f"{name} needs the folder that holds it",
-            f"Name it with --data-root DIR (n3 data: --root DIR); n3 data download {name} brings it",
-        )
+        remedy = f"Name it with --data-root DIR (n3 data: --root DIR); n3 data download {name} brings it"
+        raise N3Error(f"{name} needs the folder that holds it", remedy)
     return source, expand(root)

@@ -43,12 +43,10 @@ class ZeroShotDataset:
     """Images, labels and class descriptions held together by class id.
 
     Attributes:
-        name: such as `aviary` or `cub`.
         classes: class names; the index is the class id.
         texts: the sentences of each class; one may be a `Sentence`.
         images: uint8 array `(N, H, W, 3)`, in memory or memory-mapped.
         labels: int64 array `(N,)` of class ids.
-        split: which classes are seen and which are not.
         hashes: SHA-256 of what the data came from, for the record of a run.
         groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
 

@@ -30,8 +30,7 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
             None keeps the whole picture at its own size.
 
     Raises:
-        N3Error: the file is missing, a folder, locked, empty, in another format, cut short, has more than
-            `MAX_PIXELS` pixels, or pixels whose black and white are not defined, such as floats.
+        N3Error: no such picture, cut short, more than `MAX_PIXELS` pixels, or pixels such as floats.
     """
     path = expand(path)
     if size is not None and size < 1:
@@ -99,9 +98,7 @@ def image_array(paths: Sequence[Path], size: int, key: str) -> UInt8[np.ndarray,
         N3Error: a picture cannot be read (nothing is kept then), or the cache cannot be written.
     """
     name = sha256("images-1", key, str(size), *map(str, paths))
-    return cached_images(
-        name, len(paths), size, lambda index: load_image(paths[index], size), "decoding images"
-    )
+    return cached_images(name, len(paths), size, lambda i: load_image(paths[i], size), "decoding images")
 
 
 def cached_images(
@@ -109,10 +106,8 @@ def cached_images(
 ) -> UInt8[np.ndarray, "N size size 3"]:
     """Images made once and kept in the cache as one `.npy` file, as a read-only memory map.
 
-    Args:
-        name: of the file; changes when any image does.
-        make: the image of an index in `range(count)`; what it raises leaves nothing kept.
-        task: what the progress bar calls it.
+    `name`, of the file, changes when any image does. What `make` raises leaves nothing kept. The progress bar
+    shows the `task`.
 
     Raises:
         N3Error: the disk is full, or the cache cannot be written.
@@ -139,7 +134,7 @@ def cached_images(
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array at `path` as a read-only memory map; None if it is not there or not what it should be."""
+    """The array at `path`; None if it is not there or not what it should be."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -167,11 +162,8 @@ def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
     deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     signed = 2 in tags.get(ExifTags.Base.SampleFormat, ())
     if signed or (image.mode in ("I", "F") and not deep):
-        raise N3Error(
-            f"image {path} holds signed, 32-bit or floating-point numbers (mode {image.mode}), of which none"
-            " is known to be white",
-            "Save it as 8-bit JPEG or PNG",
-        )
+        what = f"image {path} holds signed, 32-bit or floating-point numbers (mode {image.mode})"
+        raise N3Error(f"{what}, of which none is known to be white", "Save it as 8-bit JPEG or PNG")
     upright = ImageOps.exif_transpose(image)
     if deep:
         # Pillow clips deep gray to 255 instead of scaling it, and forgets which end is white or transparent.

@@ -25,11 +25,7 @@ def class_name(name: str) -> str:
 
 
 def normal_name(name: str) -> str:
-    """The form that all spellings of a class name share: `black footed albatross`.
-
-    Case, apostrophes, an official number, Unicode composition and which separators are between words make no
-    difference.
-    """
+    """The form that all spellings of a class name share, in case, separators, number and Unicode."""
     folded = unicodedata.normalize("NFC", human_name(name).casefold())
     return _SEPARATORS.sub(" ", _APOSTROPHES.sub("", folded)).strip()
 
@@ -53,22 +49,18 @@ class ClassNames:
         """The class id of each of the names that stand in a file.
 
         Raises:
-            N3Error: two of them mean one class, or some mean none: all of these are listed, each with the
-                classes that are spelled most alike.
+            N3Error: two of them mean one class, or some mean none; these are listed with those spelled alike.
         """
         ids = {name: self.find(name) for name in names}
         if unknown := [self._unknown(name) for name, place in ids.items() if place is None]:
             count = f"{len(unknown)} {'name' if len(unknown) == 1 else 'names'}"
-            raise N3Error(
-                f"{path} has {count} of no class: {', '.join(unknown)}", "Correct or remove these names"
-            )
+            what = f"{path} has {count} of no class: {', '.join(unknown)}"
+            raise N3Error(what, "Correct or remove these names")
         found = {name: place for name, place in ids.items() if place is not None}
         first: dict[int, str] = {}
         for name, place in found.items():
-            if first.setdefault(place, name) != name:
-                raise N3Error(
-                    f"{path} has one class twice, as {first[place]!r} and {name!r}", "Keep one of them"
-                )
+            if (other := first.setdefault(place, name)) != name:
+                raise N3Error(f"{path} has one class twice, as {other!r} and {name!r}", "Keep one of them")
         return found
 
     def _unknown(self, name: str) -> str:

@@ -31,7 +31,7 @@ _ABBREVIATIONS = frozenset(
     ["al", "approx", "ca", "cf", "cm", "dr", "e.g", "etc", "fig", "ft", "i.e", "incl", "kg", "lb", "mm", "mr"]
     + ["mrs", "ms", "oz", "prof", "sp", "spp", "ssp", "st", "subsp", "var", "vs"]
 )
-# A full stop, question or exclamation mark, perhaps closing quotes or brackets, white space; or a line break.
+# The end of a sentence, perhaps with closing quotes or brackets, and white space; or a line break.
 # The second only from the start of white space on: else a long stretch would be gone through from each of it.
 _BREAK = re.compile(r"""(?<=[.!?])(["'”’)\]]*)\s+|(?<!\s)\s*\n\s*""")
 _LONGEST = 2 + max(map(len, _ABBREVIATIONS))  # characters that tell an abbreviation
@@ -66,10 +66,8 @@ def sentence_weights(sentences: Sequence[str]) -> list[float]:
 def check_sentences(name: str, sentences: Sequence[str]) -> None:
     """Refuse a string or a JSON object where sentences are expected: these are sequences of strings too."""
     if isinstance(sentences, str | Mapping):
-        raise N3Error(
-            f"the description of {name!r} is one string or object, not a list of sentences",
-            "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list",
-        )
+        what = f"the description of {name!r} is one string or object, not a list of sentences"
+        raise N3Error(what, "Cut it into sentences with n3lib.data.texts.sentences, or put it into a list")
 
 
 def check_text(name: str, sentences: Sequence[str]) -> None:
@@ -82,10 +80,9 @@ def check_text(name: str, sentences: Sequence[str]) -> None:
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    """Cut running text into sentences.
+    """Cut running text at `.`, `!` or `?` before white space, and at line breaks.
 
-    One ends at `.`, `!` or `?` before white space, or at a line break, but not after an initial ("J. Smith")
-    or a common abbreviation ("e.g."). Pieces without a letter or digit are dropped.
+    Not after an initial ("J. Smith") or a common abbreviation. Pieces without letter or digit are dropped.
     """
     found: list[str] = []
     start = 0
@@ -105,8 +102,7 @@ def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...
     The file has their names in any spelling, see `n3lib.data.names`.
 
     Raises:
-        N3Error: the file is not JSON of the forms above, names a class twice or one that is not in `classes`,
-            or leaves classes without text.
+        N3Error: it has another form, names a class twice or an unknown one, or leaves some without text.
     """
     path = expand(path)
     found = _matched(path, classes)
@@ -136,8 +132,7 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     `where`, such as the file.
 
     Raises:
-        N3Error: fewer than two classes, a name that is empty, given twice or holds a control character, or a
-            description that says nothing or has another form.
+        N3Error: fewer than two classes, or a name or description that cannot be used.
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise N3Error(f"{where}: not descriptions by class name", _FORMS)
@@ -187,15 +182,13 @@ def _description(where: str, name: str, value: Any) -> tuple[str, ...]:
         return _tidied(value)
     listed = isinstance(weights, list | tuple) and len(weights) == len(value)
     if not listed or not all(isinstance(one, Real) and not isinstance(one, bool) for one in weights):
-        raise N3Error(
-            f"{where}: class {name!r} needs one weight per sentence, a number without quotes",
-            f"Give a list of {len(value)}, or none",
-        )
+        what = f"{where}: class {name!r} needs one weight per sentence, a number without quotes"
+        raise N3Error(what, f"Give a list of {len(value)}, or none")
     for weight in weights:
         if weight and not LIGHTEST <= weight <= HEAVIEST:
             raise N3Error(f"{where}: a sentence of class {name!r} has the weight {weight!r:.20}", _WEIGHTS)
-    pairs = [(text, weight) for text, weight in zip(value, weights, strict=True) if weight]
-    return _tidied(text if weight == 1 else Sentence(text, float(weight)) for text, weight in pairs)
+    pairs = zip(value, weights, strict=True)
+    return _tidied(text if one == 1 else Sentence(text, float(one)) for text, one in pairs if one)
 
 
 def _speaks(text: str) -> bool:
@@ -204,12 +197,13 @@ def _speaks(text: str) -> bool:
 
 def _tidied(pieces: Iterable[str]) -> tuple[str, ...]:
     """The pieces that hold a letter or digit, with their white space tidied."""
-    kept = []
-    for piece in pieces:
-        tidy = " ".join(piece.encode("utf-8", "replace").decode().split())  # no half characters
-        if _speaks(tidy):
-            kept.append(Sentence(tidy, piece.weight) if isinstance(piece, Sentence) else tidy)
-    return tuple(kept)
+    # No half characters.
+    pairs = [(piece, " ".join(piece.encode("utf-8", "replace").decode().split())) for piece in pieces]
+    return tuple(_reworded(piece, tidy) for piece, tidy in pairs if _speaks(tidy))
+
+
+def _reworded(old: str, new: str) -> str:
+    return Sentence(new, old.weight) if isinstance(old, Sentence) else new
 
 
 def _abbreviated(word: str) -> bool:
@@ -227,6 +221,4 @@ def _refuse_silent(where: str, texts: Iterable[tuple[str, Sequence[str]]]) -> No
 def erase(sentences: Sequence[str], words: Sequence[str]) -> list[str]:
     """A description without these words, wherever they occur; the weights of its sentences stay."""
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
-    texts = [pattern.sub("", sentence) for sentence in sentences]
-    pairs = zip(sentences, texts, strict=True)
-    return [Sentence(new, old.weight) if isinstance(old, Sentence) else new for old, new in pairs]
+    return [_reworded(sentence, pattern.sub("", sentence)) for sentence in sentences]

@@ -1,7 +1,6 @@
 """A canvas for anti-aliased shapes, given as signed distances in frames of coordinates.
 
-A distance below zero is inside a shape, and its ramp over one pixel is the coverage. Each part is evaluated
-only in a window around it.
+A distance below zero is inside a shape; its ramp over one pixel is the coverage.
 """
 
 import math

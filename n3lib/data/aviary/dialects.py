@@ -11,15 +11,16 @@ The first observer describes half of the species, the others a quarter each.
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from n3lib.data.aviary.generation import make_aviary
-from n3lib.data.aviary.guide import COLOR_ATTRIBUTES
 from n3lib.data.aviary.species import Species, make_species
 from n3lib.data.aviary.wording import describe
-from n3lib.data.aviary.worlds import RGB, WORLDS
+from n3lib.data.aviary.worlds import WORLDS, frozen
 from n3lib.data.dataset import ZeroShotDataset
+from n3lib.io import read_json
 from n3lib.io.files import sha256
 
 COLORS = ("red", "green", "blue")
@@ -27,25 +28,9 @@ OBSERVERS = ("Alder", "Birch", "Cedar")
 _TURNS = (0, 0, 1, 2)  # the observer of species k is that of k mod 4
 
 
-def _gray(value: float) -> RGB:
-    return (value, value, value)
-
-
 # The aviary's birds in three colors, on gray: nothing but plumage has a color that could be named.
-WORLD = dataclasses.replace(
-    WORLDS["aviary"],
-    name="dialects",
-    stream=2,
-    values={
-        name: COLORS if name in COLOR_ATTRIBUTES else values if name == "size" else values[:1]
-        for name, values in WORLDS["aviary"].values.items()
-    },
-    palette={"red": (0.84, 0.26, 0.20), "green": (0.20, 0.84, 0.26), "blue": (0.26, 0.20, 0.84)},
-    skies=((_gray(0.6), _gray(0.9)), (_gray(0.8), _gray(0.95)), (_gray(0.7), _gray(0.85))),
-    foliage=(_gray(0.45), _gray(0.6), _gray(0.52)),
-    grounds=(_gray(0.5), _gray(0.62), _gray(0.42)),
-    perches=(_gray(0.35), _gray(0.45)),
-)
+_LOOK = frozen(read_json(Path(__file__).with_name("dialects.json")))
+WORLD = dataclasses.replace(WORLDS["aviary"], **_LOOK)
 _TEXT = 5  # a stream of random numbers beside the aviary's own
 
 

@@ -27,11 +27,8 @@ def draw(
 ) -> NDArray[np.uint8]:
     """One picture of a bird with these attributes; `rng` chooses pose, background, light and noise only.
 
-    The same `rng` state gives the same scene for any attributes and any size, so that one attribute can be
-    edited with all else equal.
-
-    Returns:
-        uint8 array `(size, size, 3)`, equal on all platforms to one level (of the C library's sines).
+    uint8 `(size, size, 3)`, equal on all platforms to one level (of the C library's sines). The same `rng`
+    state gives the same scene for any attributes and any size: one can be edited with all else equal.
 
     Raises:
         N3Error: an attribute is missing or not of this world, `size` is not positive, or no such world.
@@ -166,9 +163,8 @@ def _ground(canvas: Canvas, foot: Point, world: World, rng: np.random.Generator)
     canvas.backdrop(view, -0.012 - depth, color * turf, rim=0.15)
     for _ in range(rng.integers(5, 12)):  # blades of grass
         at, length = between(0.0, 1.0), between(0.07, 0.14)
-        blade = Frame((at, level(at) + between(-0.02, 0.16)), (1.0, 0.0, 0.0, -1.0)).child(
-            0.0, 0.0, between(60.0, 120.0)
-        )
+        root = Frame((at, level(at) + between(-0.02, 0.16)), (1.0, 0.0, 0.0, -1.0))
+        blade = root.child(0.0, 0.0, between(60.0, 120.0))
         view = canvas.view(blade, length / 2, 0.0, length * 0.6)
         shape = cone(view.u, view.v, (0.0, 0.0), 0.009, (length, 0.0), 0.001)
         canvas.backdrop(view, shape, color * between(0.62, 0.95))
@@ -234,9 +230,8 @@ def _body(
     under, low = canvas.ramp(bow - s, body, 0.05), canvas.ramp(0.56 - t - 0.3 * s, body, 0.05)
     breast = plumage["breast"]
     if pattern != "plain":
-        breast = breast + canvas.ramp(_marks(pattern, u, v), body, 0.025) * (
-            plumage["marks of breast"] - breast
-        )
+        marks = canvas.ramp(_marks(pattern, u, v), body, 0.025)
+        breast = breast + marks * (plumage["marks of breast"] - breast)
     color = plumage["back"] + under * (breast + low * (plumage["belly"] - breast) - plumage["back"])
     canvas.paint(view, outline, color, rim=0.45)
 
@@ -275,9 +270,8 @@ def _wing(
     paint = plumage["wing"] * (1.0 - 0.22 * quills - 0.20 * np.clip(u / run, 0.0, 1.0))
     along = u + 0.5 * v * v / width
     for at in {"none": (), "one": (0.20,), "two": (0.20, 0.46)}[bars]:
-        paint = paint + canvas.ramp(np.abs(along - at * run) - 0.032, wing) * (
-            plumage["marks of wing"] - paint
-        )
+        bar = canvas.ramp(np.abs(along - at * run) - 0.032, wing)
+        paint = paint + bar * (plumage["marks of wing"] - paint)
     canvas.paint(view, cone(u, v, (0.0, 0.0), width, (run, 0.0), 0.012), paint, rim=0.5)
 
 

@@ -8,7 +8,7 @@ from n3lib.data.aviary.species import check_positive, make_species, picture
 from n3lib.data.aviary.worlds import World, find_world
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.data.images import cached_images
-from n3lib.io import N3Error
+from n3lib.io.errors import choose
 from n3lib.io.files import sha256
 
 # Raise it whenever the same seed gives other text or pictures: it is part of the dataset's hash.
@@ -29,23 +29,16 @@ def make_aviary(
     Class ids run over the test species first, then validation, then training: so another number of
     training species leaves the others, and all their pictures, as they are.
 
-    Args:
-        preset: a name in `PRESETS`.
-        seed: of species, text and images.
-        world: `aviary`, or `islands` to pretrain a backbone on related but different birds.
-        numbers: each replaces the preset's number of its name; None does not.
-
-    Returns:
-        Images uint8 `(N, size, size, 3)`, in class order; the one split is named `aviary`.
+    The world `islands` is there to pretrain a backbone on related but different birds. Each of the `numbers`
+    that is not None replaces that of the preset (`PRESETS`). Images are in class order.
 
     Raises:
         N3Error: unknown preset, number or world, a number that is not positive, or too many species.
     """
-    if preset not in PRESETS:
-        raise N3Error(f"the aviary has no preset {preset!r}", f"Use one of {', '.join(PRESETS)}")
-    if odd := numbers.keys() - PRESETS[preset].keys():
-        raise N3Error(f"a preset has no number {min(odd)!r}", f"Use one of {', '.join(PRESETS[preset])}")
-    sizes = PRESETS[preset] | {name: number for name, number in numbers.items() if number is not None}
+    sizes = choose(preset, PRESETS, "the aviary has no preset")
+    for name in numbers:
+        choose(name, sizes, "a preset has no number")
+    sizes = sizes | {name: number for name, number in numbers.items() if number is not None}
     check_positive(**{name: number for name, number in sizes.items() if name != "val" or number < 0})
     world = find_world(world)
     n_eval = sizes["test"] + sizes["val"]

@@ -1,4 +1,4 @@
-"""A page of the field guide: names, descriptions and pictures of some species."""
+"""A page of the field guide."""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """The species of the aviary: combinations of attributes that are seen in pictures and described in texts.
 
-Each attribute can be seen in a species' pictures (`drawing.draw`) and is described in its text
-(`wording.describe`), so what is learned from the descriptions of some species holds for others never seen.
-Species come in families that share shapes and some colors, so that there are look-alikes, as in a real guide.
+What is learned from the descriptions of some species holds for others never seen. Species come in families
+that share shapes and some colors, so that there are look-alikes, as in a real guide.
 
 Everything follows from integer seeds: species k does not depend on how many are made, and image i of species
 k only on the seed, the world, k and i. Attributes and text are the same everywhere; a pixel may differ by one
@@ -42,7 +41,6 @@ class Species:
         name: invented, unique, and silent about looks and family.
         family: id of the family; its species share their shapes and some colors.
         attributes: attribute to value, for example `{"crown": "rufous", "size": "small", ...}`.
-        sentences: the description.
     """
 
     name: str
@@ -66,10 +64,8 @@ def make_species(count: int, seed: int = 0, world: str | World = "aviary") -> li
     tied = {attribute for attribute, _ in world.ties}
     combinations = math.prod(len(values) for name, values in world.values.items() if name not in tied)
     if count > combinations:
-        raise N3Error(
-            f"the world {world.name} has {combinations} combinations of attributes, but {count} species",
-            "Ask for at most that many",
-        )
+        what = f"the world {world.name} has {combinations} combinations of attributes, but {count} species"
+        raise N3Error(what, "Ask for at most that many")
     codes = np.empty((count, len(world.values)), np.int64)
     families: list[int] = []
     result: list[Species] = []
@@ -85,9 +81,8 @@ def make_species(count: int, seed: int = 0, world: str | World = "aviary") -> li
             if nearest >= (2 if attempt < _TRIES // 2 else 1):
                 break
         else:
-            raise N3Error(
-                f"no room for species {k} in the world {world.name}", f"Ask for {k} species or fewer"
-            )
+            what = f"no room for species {k} in the world {world.name}"
+            raise N3Error(what, f"Ask for {k} species or fewer")
         families.append(family)
         sentences = describe(attributes, np.random.default_rng([seed, world.stream, _TEXT, k, 0]))
         rng = np.random.default_rng([seed, world.stream, _NAME, k])

@@ -1,9 +1,8 @@
 """The English of the aviary: what a field guide says about a bird whose attributes are known.
 
-A bird has fifteen attributes (`n3lib.data.aviary.species.ATTRIBUTES`), described in units of one part of the
-body each, and every unit can be worded as a noun phrase ("a rufous cap"), a clause ("the crown is rufous") or
-a note ("crown rufous"). A description shuffles the units, gathers them into sentences and words each at
-random, so that two authors rarely write alike, yet no attribute is ever left out.
+Its fifteen attributes are described in units of one part of the body each, as a noun phrase, a clause or a
+note. A description shuffles the units, gathers them into sentences and words each at random, so that two
+authors rarely write alike, yet no attribute is ever left out.
 """
 
 import re
@@ -21,12 +20,7 @@ _SHAPES = {"breast": "pattern", "wing": "wing_bars", "tail": "tail_shape", "bill
 def describe(attributes: Mapping[str, str], rng: np.random.Generator) -> list[str]:
     """One author's account of a bird: 6 to 9 sentences that describe every attribute.
 
-    Args:
-        attributes: a value for each of the fifteen; edit a species' values to describe another bird.
-        rng: chooses words, order and sentences, and nothing else.
-
-    Returns:
-        Sentences; one or two of them speak of habitat or habits and say nothing about looks.
+    `rng` chooses words, order and sentences. One or two sentences speak of habitat or habits, not of looks.
 
     Raises:
         N3Error: an attribute is missing or has an unknown value.

@@ -1,6 +1,6 @@
-"""The worlds of the aviary: what birds there can be, and in which colors and proportions they are drawn.
+"""The worlds of the aviary: what birds there can be, and in which colors and proportions (`worlds.json`).
 
-`worlds.json` holds the two that there are; "palette" for the values of an attribute means all its colors.
+"palette" for the values of an attribute means all colors of the world.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from n3lib.io import N3Error, read_json
+from n3lib.io import read_json
+from n3lib.io.errors import choose
 
 RGB = tuple[float, float, float]
 Point = tuple[float, float]
@@ -58,11 +59,11 @@ class World:
     branch: float
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """A value from JSON with tuples for its lists."""
     if isinstance(value, dict):
-        return {name: _frozen(item) for name, item in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+        return {name: frozen(item) for name, item in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def _world(table: dict[str, Any]) -> World:
@@ -72,14 +73,10 @@ def _world(table: dict[str, Any]) -> World:
     return World(**(table | {"values": values, "builds": builds}))
 
 
-_TABLES = _frozen(read_json(Path(__file__).with_name("worlds.json")))
+_TABLES = frozen(read_json(Path(__file__).with_name("worlds.json")))
 WORLDS: dict[str, World] = {name: _world(table) for name, table in _TABLES.items()}
 
 
 def find_world(world: str | World) -> World:
     """The world of that name; a `World` is taken as it is."""
-    if isinstance(world, World):
-        return world
-    if world not in WORLDS:
-        raise N3Error(f"there is no world {world!r}", f"Use one of {', '.join(WORLDS)}")
-    return WORLDS[world]
+    return world if isinstance(world, World) else choose(world, WORLDS, "there is no world")

@@ -9,10 +9,9 @@ class Archive:
 
     Attributes:
         filename: its name in the dataset's root folder.
-        url: where it is published; empty if it must be fetched by hand.
-        md5: its hash in hexadecimal; empty if none is published.
-        into: the folder below the root that it is unpacked in.
-        unpack: whether to unpack it; if not, it is kept as it is, in `into`.
+        url: empty if it must be fetched by hand.
+        md5: in hexadecimal; empty if none is published.
+        into: the folder below the root that it is unpacked in, or kept in as it is.
     """
 
     filename: str

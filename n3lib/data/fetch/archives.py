@@ -24,22 +24,18 @@ def fetch_archives(
     may be deleted once it is unpacked: the small file `.NAME.done` remembers that. Delete that file to have
     the archive unpacked again.
 
-    An archive in `given` may have been packed anew: it then has another hash, and perhaps another name. It is
-    taken if what it holds proves to be the dataset. Whatever else has another hash is refused.
+    An archive in `given` may have been packed anew, with another hash and perhaps another name. It is taken
+    if `prove` finds nothing wrong with what it holds. Whatever else has another hash is refused.
 
     Args:
-        archives: what the dataset comes in.
-        root: the dataset's folder; made if needed.
         given: one of the archives, or a folder that holds some of them.
         terms: for archives without a `url`, what must be agreed to and where, as one sentence.
-        prove: says what is wrong with the unpacked dataset.
 
     Returns:
         What is odd about the archives that were taken with another hash, a line each.
 
     Raises:
-        N3Error: an archive has to be fetched by hand and is not there, `given` holds none, a hash is wrong,
-            or an archive is unsafe; or see `download_file` and `extract`.
+        N3Error: an archive is absent, unsafe or has a wrong hash; or see `download_file` and `extract`.
     """
     named = {} if given is None else _named(archives, given)
     places = [(one.filename, path) for one in archives for path in (root / one.filename, _kept(one, root))]
@@ -48,22 +44,17 @@ def fetch_archives(
     # Before any download: hours of it should not end in a wish.
     absent = [archive for archive in waiting if not archive.url and archive.filename not in local]
     if absent:
-        raise N3Error(
-            f"{_listed(absent)} must be fetched by hand and is not in {given or root}. {terms}",
-            f"Put it in {root}, or name the folder that holds it",
-        )
+        what = f"{_listed(absent)} must be fetched by hand and is not in {given or root}. {terms}"
+        raise N3Error(what, f"Put it in {root}, or name the folder that holds it")
     if given is not None and waiting and not named:
-        raise N3Error(
-            f"{given} holds no archive of this dataset ({_listed(archives)})",
-            "Name the folder that does, or none to download them",
-        )
+        what = f"{given} holds no archive of this dataset ({_listed(archives)})"
+        raise N3Error(what, "Name the folder that does, or none to download them")
 
     unproved: list[tuple[Archive, list[str]]] = []
     odd = []
     for archive in waiting:
-        path = local.get(
-            archive.filename, root / archive.filename if archive.unpack else _kept(archive, root)
-        )
+        target = root / archive.filename if archive.unpack else _kept(archive, root)
+        path = local.get(archive.filename, target)
         proved = True
         try:
             if archive.filename in local:
@@ -83,10 +74,8 @@ def fetch_archives(
             unproved.append((archive, names))
     if unproved and (problems := prove()):
         taken = ", ".join(str(root / one.into / name) for one, names in unproved for name in names)
-        raise N3Error(
-            f"{'; '.join(odd)}, and does not hold the dataset: {problems[0]}",
-            f"Delete {taken} and give an archive as published",
-        )
+        what = f"{'; '.join(odd)}, and does not hold the dataset: {problems[0]}"
+        raise N3Error(what, f"Delete {taken} and give an archive as published")
     for archive, names in unproved:
         _mark(archive, root, names)
     return odd
@@ -101,7 +90,6 @@ def found_in(archives: Sequence[Archive], folder: Path) -> dict[str, Path]:
     found = {}
     for archive in archives:
         if fitting := [path for path in files if _fits(path, archive)]:
-            # The published name goes first.
             found[archive.filename] = min(fitting, key=lambda path: path.name != archive.filename)
     return found
 

@@ -23,12 +23,8 @@ def download_file(url: str, target: Path, md5: str = "") -> None:
     """Fetch `url` into the file `target`.
 
     An earlier attempt is taken up where it stopped if the server can do that and its file is still the same.
-    Cuts and server errors are tried again, up to `retries.TRIES` times in a row without progress.
-
-    Args:
-        url: an http or https address.
-        target: the file to write; one that is there already is verified and kept.
-        md5: the expected hash in hexadecimal; empty to accept any.
+    Cuts and server errors are tried again, up to `retries.TRIES` times in a row without progress. A `target`
+    that is there already is verified and kept. An empty `md5` accepts any hash.
 
     Raises:
         N3Error: no such address, no answer, no space, a wrong hash, or `target` cannot be written.
@@ -46,10 +42,9 @@ def download_file(url: str, target: Path, md5: str = "") -> None:
     with writing(target, "Choose a writable folder"):
         target.parent.mkdir(parents=True, exist_ok=True)
         _collect(url, part, note, bool(md5))
+        remedy = "Try again; if it stays so, its publisher has changed it"
         try:
-            verify(
-                part, md5, f"{url} arrived with", "Try again; if it stays so, its publisher has changed it"
-            )
+            verify(part, md5, f"{url} arrived with", remedy)
         except N3Error:
             part.unlink()
             raise
@@ -124,11 +119,10 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
         with part.open("ab" if have else "wb") as file:
             if not have:
                 write_json(note, known)
-            bar = tqdm(
+            with tqdm(
                 desc=printable(part.stem), total=max(total, have) or None, initial=have, unit="B",
                 unit_scale=True, disable=None,
-            )  # fmt: skip
-            with bar:
+            ) as bar:  # fmt: skip
                 # As the pieces come: collecting them into larger ones would lose the last one to a cut.
                 for chunk in response.iter_raw():
                     file.write(chunk)
@@ -142,8 +136,6 @@ def _receive(client: httpx.Client, url: str, part: Path, note: Path, hashed: boo
 def _resumable(url: str, part: Path, note: Path, hashed: bool) -> tuple[int, dict[str, Any]]:
     """How many bytes of the file are there, and what is known of it; 0 if they cannot be relied on."""
     have = _size(part)
-    if not have or not note.is_file():
-        return 0, {}
     try:
         known = read_json(note)
         usable = known["url"] == url and known["length"] >= have and (known["validator"] or hashed)
@@ -155,10 +147,9 @@ def _resumable(url: str, part: Path, note: Path, hashed: bool) -> tuple[int, dic
 def _continues(response: httpx.Response, have: int, known: dict[str, Any]) -> bool:
     """Whether a partial answer is the rest of the same file."""
     rest = f"bytes {have}-{known['length'] - 1}/{known['length']}"
-    if response.headers.get("Content-Range") != rest:
-        return False
     # Some servers send a range of the new file where If-Range asked for the old one.
-    return _validator(response) in ("", known["validator"])
+    same = _validator(response) in ("", known["validator"])
+    return same and response.headers.get("Content-Range") == rest
 
 
 def _validator(response: httpx.Response) -> str:

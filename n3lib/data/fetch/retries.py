@@ -11,8 +11,7 @@ from tenacity import RetryCallState, Retrying, after_nothing, retry_if_exception
 from n3lib.io import N3Error
 
 TRIES = 5
-# The longest wait, in seconds, that a server is granted before the call gives up.
-PATIENCE = 60.0
+PATIENCE = 60.0  # seconds: the longest wait that a server is granted
 
 
 class Passing(Exception):
@@ -33,8 +32,8 @@ def check_status(response: httpx.Response) -> None:
 def retrying(problem: str, kept: str, after: Callable[[RetryCallState], Any] = after_nothing) -> Retrying:
     """What calls a function again while it raises `Passing` or an error of the transport, `TRIES` times.
 
-    In between it waits 1, 2, 4, ... seconds, or as long as the server asks. Where it fails for good, the
-    error says `problem`, and that what is `kept` is not lost; `after` is called with each failure.
+    It waits 1, 2, 4, ... seconds, or as long as the server asks. The error says `problem`, and that what is
+    `kept` is not lost; `after` is called with each failure.
 
     Raises:
         N3Error: it failed `TRIES` times, or the server asks for more than `PATIENCE` seconds.

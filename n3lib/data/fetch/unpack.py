@@ -49,9 +49,8 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
         The names at the top of the archive, sorted.
 
     Raises:
-        N3Error: the archive is no such archive or damaged; it holds links, devices, absolute names, `..`, one
-            file twice, or far more than its size explains (`MAX_BYTES`, `MAX_RATIO`, `MAX_MEMBERS`); or there
-            is no space.
+        N3Error: the archive is damaged or unsafe (links, devices, names that lead out, one file twice, far
+            more than its size explains), or there is no space.
     """
     try:
         with _open_members(archive_path, folder) as members:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from n3lib.data.fetch.archives import fetch_archives, found_in
 from n3lib.data.images import THREADS, load_image
 from n3lib.data.photographs.source import Source
-from n3lib.io import N3Error, expand
+from n3lib.io import N3Error
 
 MAX_PROBLEMS = 20
 
@@ -16,11 +16,8 @@ MAX_PROBLEMS = 20
 def fetch_dataset(source: Source, root: Path, given: Path | None = None) -> list[str]:
     """Bring a dataset into `root` and unpack it.
 
-    Args:
-        source: which dataset.
-        root: the folder that is to hold it.
-        given: an archive that is on the disk already, or the folder that holds it. With another hash than the
-            published one, it is taken if `verify` finds nothing wrong with what it holds.
+    `given` is an archive that is on the disk already, or the folder that holds it. One with another hash than
+    the published one is taken if `verify` finds nothing wrong with what it holds.
 
     Returns:
         What is odd about the archives, a line each.
@@ -39,7 +36,7 @@ def verify(source: Source, root: Path) -> list[str]:
     It decodes every image, which takes minutes.
     """
     try:
-        index = source.index(expand(root))
+        index = source.index(root)
     except N3Error as error:
         return [str(error)]
     problems = [difference] if (difference := source.difference(index)) else []

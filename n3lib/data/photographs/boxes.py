@@ -18,16 +18,9 @@ _LIST = "bounding_boxes.txt"
 def bird_masks(root: Path | str, images: Sequence[int], size: int) -> Bool[np.ndarray, "B H W"]:
     """The boxes of some images, in the square that `n3lib.data.images.load_image` cuts from each.
 
-    Boxes count pixels of the published pictures. Where they do not fit into the files, the files are smaller
-    copies: their longer side is then taken to have been `LONGER` pixels, as it is in nearly all.
-
-    Args:
-        root: the dataset's folder, or the one that holds it.
-        images: indices of the dataset's images.
-        size: side of the square in pixels.
-
-    Returns:
-        True where the middle of a pixel lies within the box.
+    A mask is True where the middle of a pixel lies within the box. Boxes count pixels of the published
+    pictures. Where they do not fit into the files, the files are smaller copies: their longer side is then
+    taken to have been `LONGER` pixels, as it is in nearly all.
 
     Raises:
         N3Error: `bounding_boxes.txt` is missing, malformed, or not about the dataset's images.

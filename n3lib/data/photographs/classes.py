@@ -1,7 +1,7 @@
 """The official class names of the datasets, in the order of their class ids (`names.json`).
 
-Published splits, which are lists of ids, are held against them, and descriptions can be collected before the
-images are there. The spellings of CUB-200 are those of 2011; NABirds has 404 merged species, see `nabirds`.
+Published splits, which are lists of ids, are held against them. The spellings of CUB-200 are those of 2011;
+NABirds has 404 merged species, see `nabirds`.
 
 Flowers-Species is the paper's selection: labels of Oxford Flowers that name one species. The paper gives
 their number, 55, and that of their images, 3,545, but no list, so what is left out, and why (`NOT_SPECIES`),

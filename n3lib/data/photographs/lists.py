@@ -16,9 +16,7 @@ class Index(NamedTuple):
     """What the lists of a dataset say.
 
     Attributes:
-        folder: the dataset's own folder.
         classes: official class names; the index in this tuple is the class id.
-        paths: the N image files.
         labels: class ids, int64 `(N,)`.
         content: SHA-256 of the lists, wherever they lie.
     """
@@ -65,10 +63,7 @@ class Lists:
     def pairs(self, name: str, numbered: bool = True, spaces: bool = False) -> dict[str, str]:
         """Lines of `id value` as `{id: value}`, in the order of the file; no id may be there twice.
 
-        Args:
-            name: the list.
-            numbered: whether ids must be whole numbers; their leading zeros go.
-            spaces: whether values may have spaces in them.
+        Ids that are `numbered` lose leading zeros; values may have `spaces` in them.
         """
         found: dict[str, str] = {}
         for number, line in self.lines(name):

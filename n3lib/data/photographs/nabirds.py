@@ -10,10 +10,9 @@
 Its 555 categories tell sexes, ages and plumages apart: what is in parentheses is stripped here, which leaves
 404 species, as in the paper and in Elhoseiny et al., CVPR 2017.
 
-The published splits count these 404 in the order of a number that is the category's own id, or, where several
-categories are merged, the id of the species above them in the hierarchy. That order is nowhere written down;
-it was found from the published numbers of images per class, and by it the classes of the published SCE test
-part are exactly whole orders and families. `load` refuses a complete dataset in which the numbers differ.
+The published splits count these 404 in the order of the category's own id, or, where several categories are
+merged, of the id of the species above them. That order is nowhere written down; it was found from the
+published numbers of images per class. `load` refuses a complete dataset in which the numbers differ.
 """
 
 import re

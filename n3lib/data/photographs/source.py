@@ -20,6 +20,7 @@ from n3lib.data.photographs.lists import Index
 from n3lib.data.photographs.splits import read_splits
 from n3lib.data.texts import read_texts
 from n3lib.io import N3Error, expand, read_json, sha256_file
+from n3lib.io.errors import choose
 from n3lib.io.files import sha256
 
 # The random splits of the paper's appendix B.
@@ -31,12 +32,9 @@ class Source:
     """A dataset of photographs, of which the official numbers and names are known.
 
     Attributes:
-        title: what it is, in one line.
         names: the official class names, in the order that the splits count.
         images: the official number of images.
-        splits: its splits by their names.
         index: finds the dataset in a folder, reads its lists and checks them.
-        archives: what it comes in.
         terms: what one may do with it, and how to get what cannot be downloaded.
         text: the usual name of the file of descriptions.
         counts: the official numbers of images of the classes, if splits depend on them.
@@ -60,9 +58,7 @@ class Source:
 
     def split(self, name: str) -> Split:
         """The split of that name; an N3Error if there is none."""
-        if name not in self.splits:
-            raise N3Error(f"{self.name} has no split {name!r}", f"Use one of {', '.join(self.splits)}")
-        return self.splits[name]
+        return choose(name, self.splits, f"{self.name} has no split")
 
     def difference(self, index: Index) -> str:
         """How the classes differ from the official ones; empty if they do not."""
@@ -95,16 +91,11 @@ def read_source(
 
 
 def load(
-    source: Source,
-    root: Path | str,
-    split: str | Split = "PS",
-    text: Path | str | None = None,
-    size: int = 144,
+    source: Source, root: Path, split: str | Split = "PS", text: Path | str | None = None, size: int = 144
 ) -> ZeroShotDataset:
     """Load a dataset with a written description of every class.
 
     Args:
-        source: which dataset.
         root: the dataset's own folder or the one that holds it. Images may be fewer than the official ones.
         split: one of `source.splits`, or a split of your own.
         text: the JSON file of descriptions (see `n3lib.data.texts`); by default `source.text` in `root`, in
@@ -112,10 +103,8 @@ def load(
         size: side of the square images in pixels.
 
     Raises:
-        N3Error: a file is missing or malformed, an image cannot be read, a class has no text, or the classes
-            are not those that the split is made for.
+        N3Error: a file cannot be read, a class has no text, or the split is made for other classes.
     """
-    root = expand(root)
     parts = source.split(split) if isinstance(split, str) else split
     index = source.index(root)
 
@@ -123,10 +112,8 @@ def load(
     if isinstance(split, str):
         _check_official(source, index, split)
     elif max(parts.part("trainval") + parts.test) >= len(index.classes):
-        raise N3Error(
-            f"split {parts.name} names a class outside the {len(index.classes)} of {index.folder}",
-            "Correct the split, or unpack the dataset again",
-        )
+        what = f"split {parts.name} names a class outside the {len(index.classes)} of {index.folder}"
+        raise N3Error(what, "Correct the split, or unpack the dataset again")
     texts, digest = read_text(source, root, index, text)
 
     paths, labels = index.paths, index.labels
@@ -185,8 +172,6 @@ def _find_text(source: Source, root: Path, folder: Path) -> Path:
         if (parent / source.text).is_file():
             return parent / source.text
     example = human_name(source.names[0])
-    raise N3Error(
-        f"{source.name} comes without descriptions, and there is no {root / source.text}",
-        f"Collect them with n3 data describe {source.name}, or give a JSON file"
-        f' {{"{example}": "text", ...}} with --data.text=FILE (n3 data: --text FILE)',
-    )
+    what = f"{source.name} comes without descriptions, and there is no {root / source.text}"
+    file = f'a JSON file {{"{example}": "text", ...}} with --data.text=FILE (n3 data: --text FILE)'
+    raise N3Error(what, f"Collect them with n3 data describe {source.name}, or give {file}")

@@ -56,12 +56,8 @@ def _page(wiki: wikipediaapi.Wikipedia, title: str) -> Any:
 def _search(wiki: wikipediaapi.Wikipedia, name: str) -> Any:
     """The first of three hits that is called the same kind of thing: an "... albatross" for an albatross."""
     last = _plain(name)[-1]
-    for title in wiki.search(spaced(name), limit=3).pages:
-        if last in _plain(title):
-            page = _page(wiki, title)
-            if page is not None:
-                return page
-    return None
+    titles = filter(lambda title: last in _plain(title), wiki.search(spaced(name), limit=3).pages)
+    return next((page for title in titles if (page := _page(wiki, title)) is not None), None)
 
 
 def candidates(name: str) -> list[str]:

@@ -52,11 +52,9 @@ class Collected:
         """Raise an N3Error with the classes that are missing, why, and what to do."""
         if self.missing:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
-            raise N3Error(
-                f"{len(self.missing)} without text: {reasons}",
-                "Name the right articles as titles, or write these texts in a JSON file"
-                ' {"class": "text", ...} and give it as fill; what was collected is kept',
-            )
+            file = 'in a JSON file {"class": "text", ...} and give it as fill; what was collected is kept'
+            remedy = f"Name the right articles as titles, or write these texts {file}"
+            raise N3Error(f"{len(self.missing)} without text: {reasons}", remedy)
 
 
 def describe(
@@ -74,8 +72,7 @@ def describe(
     missing is asked for. Another section, or another title for a class, is asked for anew.
 
     Args:
-        classes: class names, official or for people; the file has them for people, see `human_name`.
-        path: the JSON file.
+        classes: official names or for people (`human_name`); the file has the latter.
         section: heading of the section to take, with what is below it. Without one of that name, a longer
             heading that has it is taken ("Description and ecology"); instead of "Description", also one of
             `sections.ALIKE`. "all" takes the article without its references and lists of links.

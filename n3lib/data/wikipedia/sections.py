@@ -32,9 +32,8 @@ class _Section(NamedTuple):
 def pick_section(extract: str, wanted: str) -> tuple[str, tuple[str, ...]]:
     """The heading and the sentences of one section of an article; no sentences if there is none.
 
-    Args:
-        extract: the article as plain text, with the headings of wikitext.
-        wanted: a heading, see `descriptions.describe`, or `ALL` for all that is no apparatus.
+    `extract` is the article as plain text, with the headings of wikitext. For `wanted`, see
+    `descriptions.describe`; `ALL` is for all that is no apparatus.
     """
     sections = _sections(extract)
     if wanted.lower() == ALL:
@@ -58,10 +57,9 @@ def _sections(extract: str) -> list[_Section]:
     """The sections in order; what precedes the first heading has none."""
     found = list(_HEADING.finditer(extract))
     starts = [match.start() for match in found] + [len(extract)]
-    return [_Section(9, "", extract[: starts[0]])] + [
-        _Section(len(match[1]), match[2], extract[match.end() : end])
-        for match, end in zip(found, starts[1:], strict=True)
-    ]
+    pairs = zip(found, starts[1:], strict=True)
+    sections = [_Section(len(match[1]), match[2], extract[match.end() : end]) for match, end in pairs]
+    return [_Section(9, "", extract[: starts[0]]), *sections]
 
 
 def _ranked(sections: Sequence[_Section], wanted: str) -> list[int]:
