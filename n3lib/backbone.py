@@ -49,7 +49,6 @@ class Backbone(nn.Module):
 
     Args:
         features: images `(B, 3, H, W)` to a feature map `(B, C, h, w)`; every layer has a weight and a bias.
-        config: what the network is.
         mean, std: what pixel values in 0..1 are normalized with, per channel.
     """
 
@@ -73,11 +72,7 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
-        """Pixels as stored to what the network reads.
-
-        Raises:
-            N3Error: the images are not uint8, or of another shape.
-        """
+        """Pixels as stored to what the network reads; an `N3Error` for another type or shape."""
         check_pixels(images, Tensor)
         pixels = images.to(self.mean.device).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
         return (pixels - self.mean) / self.std

@@ -67,11 +67,9 @@ class RunConfig:
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A configuration from a YAML file.
+    """A configuration from a YAML file, and `overrides` such as `["--model.d=64", "--seed=1"]`.
 
-    Args:
-        path: the file; settings that it leaves out keep their defaults.
-        overrides: such as `["--model.d=64", "--seed=1"]`.
+    Settings that it leaves out keep their defaults.
 
     Raises:
         N3Error: no such file or setting, a setting that is there twice, or a value of the wrong kind or
@@ -221,9 +219,8 @@ class _Plain(yaml.SafeLoader):
 def _check_plain(value: Any, where: str) -> None:
     """Refuse all but settings and values: jsonargparse would read files and import modules named there."""
     if not isinstance(value, dict):
-        raise N3Error(
-            f"{where} holds no settings", "Write `section: {setting: value}`, or {} for all defaults"
-        )
+        remedy = "Write `section: {setting: value}`, or {} for all defaults"
+        raise N3Error(f"{where} holds no settings", remedy)
     known = {name.rpartition(".")[::2] for name in _settings()}
     sections = {section for section, _ in known} - {""}
     for name, given in value.items():
@@ -261,9 +258,7 @@ def _same(name: str, there: Any, here: Any) -> bool:
     if name != "text.encoder":
         return bool(there == here)
     (kind, one), (other_kind, other) = _kind(str(there)), _kind(str(here))
-    published = [
-        _last(place) == place or place.startswith("sentence-transformers/") for place in (one, other)
-    ]
+    published = [_last(path) == path or path.startswith("sentence-transformers/") for path in (one, other)]
     if kind != other_kind or published[0] != published[1]:
         return kind == other_kind  # a folder or file may hold what is published
     return one == other if published[0] else _same_file(one, other)

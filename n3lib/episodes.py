@@ -61,11 +61,9 @@ class Episodes:
         self.seen, self.groups = tuple(seen), dataset.group_of(seen)
         ways, wanted = config.ways, max(config.support, 1) if config.kind == "zero-shot" else 0
         if ways + wanted > len(seen):
-            raise N3Error(
-                f"episodes of {ways} query and {config.support or 'any'} support classes cannot be"
-                f" drawn from {len(seen)} training classes",
-                "Choose fewer ways than training classes",
-            )
+            asked = f"episodes of {ways} query and {config.support or 'any'} support classes"
+            problem = f"{asked} cannot be drawn from {len(seen)} training classes"
+            raise N3Error(problem, "Choose fewer ways than training classes")
         smallest = min(np.unique(self.groups, return_counts=True)[1])
         if ways > smallest:
             raise N3Error(f"tasks of {ways} classes, but there is a group of {smallest}", "Ask for fewer")
@@ -91,9 +89,8 @@ class Episodes:
         labels = rng.integers(self.config.ways, size=self.config.batch_size)
         picks = np.array([rng.choice(self.by_class[query[k]]) for k in labels])
         classes = tuple(self.seen[p] for p in query)
-        images = torch.stack(
-            [self._augment(image, rng) for image in torch.from_numpy(self.dataset.images[picks])]
-        )
+        chosen = torch.from_numpy(self.dataset.images[picks])
+        images = torch.stack([self._augment(image, rng) for image in chosen])
         mine, text = slice(rank, None, ranks), self.bank.batch(classes)
         return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)
 

@@ -42,7 +42,6 @@ def evaluate(
         dataset: the run's data, where they are loaded already.
         part: `test` or `val`.
         ways: K; 0 for all classes, or where a task's classes are of one group, for those of the smallest.
-        permutations: orders, or tasks, drawn.
         control: `shuffled` gives every class the description of a class outside the task, or where there are
             too few, of one drawn from the task: accuracy must fall to chance.
         alike: tasks of look-alikes: a random class and those whose descriptions are nearest to its own.
@@ -60,7 +59,7 @@ def evaluate(
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
-    scores, counts, tasks, described = [], [], [], []
+    scores, tables, described = [], [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
@@ -69,9 +68,8 @@ def evaluate(
             texts = others if len(others) == ways else rng.permutation(order)
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
         scores.append(class_metrics(logits, labels))
-        tasks.append(order.tolist())
+        tables.append({"classes": order.tolist(), "counts": confusion(logits, labels).tolist()})
         described.append(texts.tolist())
-        counts.append(confusion(logits, labels).tolist())
     return result(
         **asked,
         chance=100 / ways,
@@ -79,7 +77,7 @@ def evaluate(
         spread={name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
         orders_measured=len(scores),
         adaptation=magnitude(run.model, map(bank.batch, described)),
-        confusion={"classes": tasks[0], "counts": counts[0]},
+        confusion=tables[0],
         hashes=dataset.hashes,
         started=started,
     )
@@ -89,10 +87,7 @@ def result(*, hashes: Mapping[str, str], started: float | None = None, **fields:
     """A result, ready for JSON: its fields in their order, then `environment` and `seconds`.
 
     `hashes` are those of the data; `started` is the `time.perf_counter()` at which the work began, without
-    which there are no `seconds`.
-
-    Raises:
-        TypeError: a field of `COMMON` is missing.
+    which there are no `seconds`. A `TypeError` names the fields of `COMMON` that are missing.
     """
     if missing := COMMON - fields.keys():
         raise TypeError(f"a result without {', '.join(sorted(missing))}")
@@ -108,10 +103,8 @@ def question(
     most = min(map(len, dataset.by_group(classes)))
     ways = ways or most
     if not 2 <= ways <= most or permutations < 1:
-        raise N3Error(
-            f"{permutations} tasks of {ways} ways are asked of {most} {part} classes",
-            f"Use 2 to {most} ways, and at least 1 permutation",
-        )
+        problem = f"{permutations} tasks of {ways} ways are asked of {most} {part} classes"
+        raise N3Error(problem, f"Use 2 to {most} ways, and at least 1 permutation")
     if set(dataset.split.part(run.config.fit)) & set(classes):
         raise N3Error(f"{part} classes were trained on in this run", "Evaluate on test")
     return {

@@ -80,15 +80,11 @@ class N3Config:
         check_ranges(self, "model", initial_mu=positive, scale=positive, ridge=size, word_penalty=size)
         check_ranges(self, "model", shared_mu=size, gamma=positive, micro_batch=Range(0, MANY))
         if self.d % self.heads:
-            raise N3Error(
-                f"model.d={self.d} cannot be divided among model.heads={self.heads}",
-                "Set model.d to a multiple of model.heads",
-            )
+            problem = f"model.d={self.d} cannot be divided among model.heads={self.heads}"
+            raise N3Error(problem, "Set model.d to a multiple of model.heads")
         if self.adapt in ("constant", "finetune") and not self.shared_mu:
-            raise N3Error(
-                f"model.adapt={self.adapt} has nothing to learn with model.shared_mu=0",
-                "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune",
-            )
+            problem = f"model.adapt={self.adapt} has nothing to learn with model.shared_mu=0"
+            raise N3Error(problem, "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune")
         if self.adapt == "all" and self.mu == "absolute" and self.shared_mu:
             raise N3Error("model.mu=absolute has no shared offset", "Set model.shared_mu to 0")
 

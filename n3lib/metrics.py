@@ -48,8 +48,7 @@ def renew_exemplars(
 ) -> None:
     """Recompute what the model remembers of the seen classes, under the network adapted to them.
 
-    Exemplars kept from the start go stale as the network learns. They are taken from `exemplar_images` per
-    class, or in the `final` call, from all images.
+    Exemplars are taken from `exemplar_images` per class, or in the `final` call, from all images.
     """
     device, exemplar = model.center.device, model.config.classifier == "exemplar"
     text = bank.batch(seen).to(device)
@@ -83,12 +82,8 @@ def predict(
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
     """Logits of all images of these K classes under the network adapted to them, and their labels.
 
-    Args:
-        model, dataset: a trained N3, and where the images come from.
-        bank: the encoded descriptions of the dataset's classes.
-        classes: the K classes, in the order in which they are described.
-        config: of the run; its `mirror` and precision are those of the exemplars.
-        texts: the classes whose descriptions are used instead of their own (a control).
+    `bank` holds the encoded descriptions of the dataset's classes; `texts` are the classes whose descriptions
+    are used instead of their own (a control).
     """
     adaptation = model.adapt(bank.batch(texts or classes).to(model.center.device))
     return score(model, dataset, classes, adaptation, config)

@@ -57,11 +57,10 @@ class Run:
         """
         folder = expand(folder)
         settings, card = folder / "config.json", folder / "run.json"
-        if not card.exists() and settings.exists():
-            raise N3Error(
-                f"the run {folder} is not finished", "Go on with the n3 train command that began it"
-            )
         if not card.exists():
+            if settings.exists():
+                remedy = "Go on with the n3 train command that began it"
+                raise N3Error(f"the run {folder} is not finished", remedy)
             raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
         saved = read_record(
             card,
@@ -102,13 +101,10 @@ class Run:
 
     @torch.no_grad()
     def adapt(self, classes: Mapping[str, Sequence[str]]) -> Adaptation:
-        """The adaptation for these descriptions, which are as `parse_classes` gives them.
+        """The adaptation for descriptions as `parse_classes` gives them; an `N3Error` if one says nothing.
 
         Eq. 2 is most of the work of a large model: label embeddings of the last descriptions are kept, so
         that whoever edits one waits for that one only.
-
-        Raises:
-            N3Error: a description is no list of sentences, or says nothing.
         """
         text = self._encoded(classes)
         keys = [tuple(zip(lines, sentence_weights(lines), strict=True)) for lines in classes.values()]

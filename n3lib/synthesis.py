@@ -51,11 +51,7 @@ class SynthesizedNetwork(Network):
 
     @torch.no_grad()
     def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
-        """Class probabilities of images as stored, squares of the side that the card names.
-
-        Raises:
-            N3Error: the images have another size, or see `preprocess`.
-        """
+        """Class probabilities of stored images; an `N3Error` unless they are squares of the card's size."""
         ready, side = self.preprocess(images), self.card["preprocessing"]["size"]
         if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
             problem = f"images of {'x'.join(map(str, images.shape[1:3]))} pixels"
@@ -65,10 +61,9 @@ class SynthesizedNetwork(Network):
 
 @torch.no_grad()
 def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
-    """Write a network that tells these classes apart.
+    """Write a network that tells 2 to `MAX_CLASSES` classes apart.
 
-    `classes` are 2 to `MAX_CLASSES` descriptions by class name: running text, sentences, or sentences with
-    weights, as `n3lib.data.texts.parse_classes` reads them.
+    `classes` are their descriptions by name, in any form that `n3lib.data.texts.parse_classes` reads.
 
     Raises:
         N3Error: fewer classes or more, a class whose text is missing or empty, or a network whose numbers are
@@ -107,10 +102,7 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
 
 
 def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
-    """What to know of descriptions before relying on their network; one line each, often none.
-
-    Equal descriptions, and those without a word that the texts of the seen classes have, are named.
-    """
+    """What to know before relying on a network: equal descriptions, and those without a word of training."""
     classes = parse_classes(classes)
     alike: dict[str, list[str]] = {}
     for name, sentences in classes.items():
@@ -184,11 +176,7 @@ def _own_files(folder: Path) -> set[str]:
 
 
 def load(folder: str | Path) -> SynthesizedNetwork:
-    """Open a network that `save` wrote: an ordinary `nn.Module` in evaluation mode.
-
-    Raises:
-        N3Error: the folder holds no such network, or its parts do not belong together.
-    """
+    """Open a network that `save` wrote; an `N3Error` if the folder holds none, or parts of several."""
     folder = expand(folder)
     path, weights = folder / "card.json", folder / "network.safetensors"
     if not path.exists():
@@ -240,9 +228,7 @@ def _card(path: Path) -> dict[str, Any]:
 def classify(
     network: SynthesizedNetwork, paths: str | Path | Sequence[str | Path], top: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """The most probable classes of image files, best first, with their probabilities from 0 to 1.
-
-    One path stands for a list of one; `top` is how many classes are given per image, of the K there are.
+    """The `top` most probable classes per image file, best first, with their probabilities from 0 to 1.
 
     Raises:
         N3Error: an image that cannot be read, named by its path, or `top` is less than 1.

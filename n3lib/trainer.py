@@ -1,8 +1,7 @@
 """The training loop: devices, precision, processes, checkpoints. It knows nothing of N3 in particular.
 
 A model is anything whose `forward(batch)` gives a dict with a `loss` to minimize and other scalars to log.
-The batch and the dropout of a step follow from the step, so a resumed run equals an uninterrupted one, number
-for number.
+Batch and dropout follow from the step, so a resumed run equals an uninterrupted one, number for number.
 """
 
 import json
@@ -116,16 +115,14 @@ def fit(
     """Train `model` in place; the best state by `examine`, or the last, is what it ends with.
 
     Args:
-        model: `forward(batch)` gives `{"loss": ..., ...}`.
         batches: `batches(step, rank, ranks)` gives this process's batch of the step.
-        config: lengths and rates.
         folder: of the run; an unfinished run in it is resumed, a finished one is loaded.
         seed: of dropout.
         examine: called at each checkpoint with the model in evaluation mode, whose buffers it may renew; what
             it gives is logged. The best state has the highest `validation` in it, or without one is the last.
         watch: called after each step.
-        begin: called just before the first checkpoint is written, or once a run is resumed. What fails before
-            that leaves nothing in the folder.
+        begin: called just before the first checkpoint, or once a run is resumed: what fails before leaves
+            nothing in the folder.
 
     Raises:
         N3Error: the checkpoints are damaged or of another model, another process trains in this folder, or
@@ -208,10 +205,9 @@ def fit(
                     raise diverged(f"the {what} is {value} at step {step}{query}")
             optimizer.step()
             step += 1
-            now = time.perf_counter()
+            before, clock = clock, time.perf_counter()
             if hasattr(batch, "labels"):
-                metrics["images_per_second"] = len(batch.labels) * ranks / (now - clock)
-            clock = now
+                metrics["images_per_second"] = len(batch.labels) * ranks / (clock - before)
             if chief:
                 with writing(folder, _ROOM):
                     _log(folder, {"step": step, **metrics})

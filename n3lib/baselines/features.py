@@ -19,9 +19,6 @@ def frozen_features(
     """Pooled features and last feature maps of all images, in image order.
 
     With `mirror`, pooled features are averaged with those of the mirror image; maps are of the image itself.
-
-    Raises:
-        N3Error: the cache cannot be written.
     """
     weights = [t.contiguous().numpy().tobytes() for t in backbone.features.state_dict().values()]
     images = (dataset.name, str(dataset.images.shape), str(sorted(dataset.hashes.items())))

@@ -33,9 +33,8 @@ class Generator(nn.Module):
     def __init__(self, text: int, features: int) -> None:
         super().__init__()
         self.encode = nn.Linear(text, CODE)
-        self.layers = nn.Sequential(
-            nn.Linear(CODE + NOISE, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, features)
-        )
+        layers = nn.Linear(CODE + NOISE, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, features)
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, text: Float[Tensor, "K a"], noise: Float[Tensor, "K n z"]) -> Float[Tensor, "K n f"]:
         code = self.encode(LENGTH * text)[:, None].expand(-1, noise.shape[1], -1)

@@ -75,8 +75,7 @@ def channel_moments(maps: Float16[Array, "N c h w"]) -> list[Float32[Array, "c 1
         x = maps[start : start + BATCH].astype(np.float64)
         sums += x.sum((0, 2, 3)), (x**2).sum((0, 2, 3))
     mean, square = sums[:, :, None, None] / (maps.size / maps.shape[1])
-    deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
-    return [mean.astype(np.float32), deviation.astype(np.float32)]
+    return [x.astype(np.float32) for x in (mean, np.sqrt(np.maximum(square - mean**2, 1e-12)))]
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,8 @@ def hinge_classifiers(
         value = (pull * u).sum() + (slack**2).sum() / len(x)
         return value, (2 * pull - 2 * (y * slack).T @ z / len(x)).ravel()
 
-    found = minimize(
-        objective, np.zeros(center.size), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
-    )
+    start, options = np.zeros(center.size), {"maxiter": ITERATIONS}
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
     return center + found.x.reshape(center.shape) @ white
 
 

@@ -25,18 +25,12 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trained(model: nn.Module, path: Path, tensors: dict[str, Tensor] | None = None) -> None:
-    """Load what `trained_state` gave from a file, or from its `tensors` where they are read already.
-
-    Raises:
-        N3Error: they are of another model.
-    """
+    """Load what `trained_state` gave from a file, or its `tensors`; an `N3Error` if of another model."""
     tensors, wanted = read_tensors(path)[0] if tensors is None else tensors, trained_state(model)
     differs = sorted(wanted.keys() ^ tensors.keys())
     if differs := differs or [name for name in wanted if wanted[name].shape != tensors[name].shape]:
-        raise N3Error(
-            f"{path} is a checkpoint of another model: {differs[0]} differs",
-            "Use another run folder, or the configuration that made this one",
-        )
+        problem = f"{path} is a checkpoint of another model: {differs[0]} differs"
+        raise N3Error(problem, "Use another run folder, or the configuration that made this one")
     model.load_state_dict(tensors, strict=False)
 
 
@@ -50,10 +44,7 @@ def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step:
     """Write the checkpoint of a step; of the earlier ones, `KEPT` - 1 stay.
 
     It holds the model, the optimizer's moments and the best score so far (minus infinity if there is none);
-    rates, episodes and dropout follow from the step.
-
-    Raises:
-        OSError: it cannot be written; the checkpoints before it are still there.
+    rates, episodes and dropout follow from the step. An `OSError` leaves the checkpoints before it there.
     """
     tensors = {f"model.{name}": value for name, value in trained_state(model).items()}
     names = {id(p): name for name, p in model.named_parameters()}
@@ -104,18 +95,13 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_size(make: Callable[[], nn.Module], card: Path, paths: Sequence[Path]) -> None:
-    """Refuse a `card` that describes a network of more numbers than the safetensors files hold.
+    """Refuse, with an `N3Error`, a `card` of a network of more numbers than the safetensors files hold.
 
     `make` builds that network; it is called where tensors have a shape and take no memory.
-
-    Raises:
-        N3Error: it asks for more.
     """
     with torch.device("meta"):
         asked = sum(tensor.numel() for tensor in make().state_dict().values())
     held = sum(math.prod(shape) for path in paths for shape in read_shapes(path).values())
     if asked > held:
-        raise N3Error(
-            f"{paths[-1]} does not belong to {card}, which asks for {asked:,} numbers and gets {held:,}",
-            "Have it made again; do not use it if you do not know where it comes from",
-        )
+        problem = f"{paths[-1]} does not belong to {card}, which asks for {asked:,} numbers and gets {held:,}"
+        raise N3Error(problem, "Have it made again; do not use it if you do not know where it comes from")

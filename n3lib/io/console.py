@@ -29,8 +29,7 @@ def warn(line: object) -> None:
 def anywhere() -> Iterator[Any]:
     """Within the block, `sys.stdout` and `sys.stderr` take any text, also where there is no console.
 
-    Of several processes that train together, as under torchrun, only the first one's output is shown; the
-    stream that is given shows errors of every process.
+    Of several processes, as under torchrun, only the first's output is shown; the given stream shows all.
     """
     first = os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK") == "0"
     with ExitStack() as after:

@@ -9,10 +9,9 @@ _TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
 def printable(text: object) -> str:
-    """`text` as one line that is safe to print.
+    """`text` as one line that is safe to print: what steers a console, and bytes not of UTF-8, are escaped.
 
-    Control characters, line separators, embeddings and overrides of the writing direction, and the bytes of
-    file names that are not UTF-8 are escaped. All scripts, with their joiners and combining marks, are left.
+    All scripts, with their joiners and combining marks, are left.
     """
     return "".join(c.encode("unicode_escape").decode() if _steers(c) else c for c in str(text))
 

@@ -30,11 +30,7 @@ def expand(path: str | Path) -> Path:
 
 
 def cache_dir(cache: Path | str | None = None) -> Path:
-    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`.
-
-    Raises:
-        N3Error: there is no home folder.
-    """
+    """The folder for what can be made again: `cache`, else the variable `N3_CACHE`, else `~/.cache/n3lib`."""
     if named := cache or os.environ.get("N3_CACHE"):
         return expand(named)
     try:
@@ -77,10 +73,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what writers that were killed left half written; only where nobody else is writing."""
     for left in Path(folder).glob(f".?*{PARTIAL}"):  # as `atomic` names them
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 @contextmanager
@@ -151,9 +144,8 @@ def read_text(path: Path, most: int = 0) -> str:
         with Path(path).open("rb") as file:
             raw = file.read(most + 1)
     except OSError as error:
-        why = (
-            "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        )
+        missing = isinstance(error, FileNotFoundError)
+        why = "does not exist" if missing else f"cannot be read: {error.strerror}"
         raise N3Error(f"{path} {why}", "Check the path") from None
     if len(raw) > most:
         raise N3Error(f"{path} is larger than {most / 1e6:g} MB", "Divide it, or check what it is")
@@ -162,10 +154,9 @@ def read_text(path: Path, most: int = 0) -> str:
         text = raw.decode(codec)
     except UnicodeDecodeError as error:
         line = raw[: error.start].decode(codec, "ignore").count("\n") + 1
-        raise N3Error(
-            f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {codec[:6].upper()}",
-            "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged",
-        ) from None
+        problem = f"{path}, line {line}: byte 0x{raw[error.start]:02X} is not {codec[:6].upper()}"
+        remedy = "Save the file as UTF-8: it is in another encoding, such as Windows-1252, or damaged"
+        raise N3Error(problem, remedy) from None
     if "\0" in text:  # the bytes of UTF-16 without its mark are UTF-8, with a NUL after each letter
         line = text[: text.index("\0")].count("\n") + 1
         raise N3Error(f"{path}, line {line}: a NUL character: this is no text in UTF-8", "Save it as UTF-8")
@@ -192,12 +183,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_record(path: Path, remedy: str, **parts: Callable[[Any], bool]) -> dict[str, Any]:
-    """Read a JSON object that may come from anybody.
+    """Read a JSON object that may come from anybody; an `N3Error` if a part is not what is relied on.
 
-    `parts` says, by key, whether a value is what is relied on; one that is missing is `...`.
-
-    Raises:
-        N3Error: `read_json` refuses it, or it is no object, or a part is not what is relied on.
+    `parts` says that, by key, of a value; one that is missing is `...`.
     """
     value = read_json(path)
     for part, sound in parts.items():

@@ -24,12 +24,9 @@ class Range(NamedTuple):
 
 
 def check_ranges(settings: Any, section: str = "", **ranges: Range) -> None:
-    """Check numeric fields of a dataclass of settings, a `section` of the configuration.
+    """Refuse, with an `N3Error`, a number outside its range in a dataclass of settings.
 
-    `ranges` gives each field's; a field annotated `int` takes whole numbers only.
-
-    Raises:
-        N3Error: a value is no such number, or outside its range.
+    `section` is its name in the configuration; a field annotated `int` takes whole numbers only.
     """
     kinds = type(settings).__annotations__
     for name, allowed in ranges.items():

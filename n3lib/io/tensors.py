@@ -29,9 +29,7 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = {}) -> None:
     """Write tensors atomically as safetensors, with a hash by which `read_tensors` knows damage.
 
-    Raises:
-        N3Error: a number is not finite.
-        OSError: it cannot be written, such as on a full disk.
+    An `N3Error` for a number that is not finite; an `OSError` such as on a full disk.
     """
     check_finite(tensors, str(path))
     # safetensors refuses tensors that share memory, so each goes in as its own contiguous copy.
@@ -63,10 +61,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a safetensors file, of which none is read.
-
-    The format makes sure that the file is as large as they say. An `N3Error` if it is no such file.
-    """
+    """The shapes of a safetensors file, none of its tensors read; the format ensures that they are there."""
     with _opened(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
 

@@ -1,8 +1,7 @@
 """torchvision, importable also where its wheel was built for another torch than the one installed.
 
-A torchvision built for CUDA cannot load its compiled operators beside a CPU-only torch. Nothing in n3lib
-calls them, yet the import fails, as torchvision describes `nms` in Python: declaring the operators is enough.
-What imports torchvision (timm, torchmetrics, models of transformers) has to come after this module: write
+Built for CUDA, it cannot load its operators beside a CPU-only torch. Nothing in n3lib calls them: declaring
+them is enough. What imports torchvision (timm, torchmetrics, transformers) comes after this module: write
 `import n3lib.io.torchvision  # noqa: F401`, which ruff sorts in front of the other libraries.
 """
 

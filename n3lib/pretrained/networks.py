@@ -25,10 +25,10 @@ CUT = {"resnet18": "layer{stages}", "googlenet": "inception5b", "squeezenet1_1":
 
 
 def load_backbone(config: BackboneConfig, pretrained: bool = True) -> Backbone:
-    """Build a backbone with its pretrained weights, or without them where the caller loads others.
+    """A backbone with its pretrained weights, or without them where the caller loads others.
 
     Raises:
-        N3Error: an unknown name, a missing weights file, or one of another network.
+        N3Error: an unknown name, or a weights file that is missing or another network's.
     """
     features, mean, std = architecture(config, published=pretrained and not config.weights)
     weights = config.weights or (str(AVIARY_WEIGHTS) if config.name == "aviary" else "")
@@ -45,10 +45,8 @@ def architecture(
 ) -> tuple[fx.GraphModule, tuple[float, ...], tuple[float, ...]]:
     """A network up to its last feature map, batch norms and all, and the mean and deviation of its pixels.
 
-    Its weights are random, or where asked the published ones (but for `aviary`); no weights file is read.
-
-    Raises:
-        N3Error: an unknown name, or weights that cannot be downloaded.
+    Its weights are random, or where asked the published ones (but for `aviary`); no weights file is read. An
+    `N3Error` if the name is unknown or they cannot be downloaded.
     """
     name = config.name
     if config.pool not in ("avg", "avg+max"):
@@ -62,10 +60,9 @@ def architecture(
             network = _timm(name.removeprefix("timm:"), published)
             return trace(network), network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
     except OSError as error:  # URLError and the hub's errors are kinds of OSError
-        raise N3Error(
-            f"the published weights of {name} could not be downloaded: {error}",
-            "Connect to the internet once, or name a local file with --backbone.weights",
-        ) from None
+        problem = f"the published weights of {name} could not be downloaded: {error}"
+        remedy = "Connect to the internet once, or name a local file with --backbone.weights"
+        raise N3Error(problem, remedy) from None
     raise N3Error(f"unknown backbone {name!r}", "Use aviary, resnet18, googlenet, squeezenet1_1 or timm:NAME")
 
 
@@ -98,10 +95,8 @@ def _load(module: nn.Module, tensors: Mapping[str, Tensor], path: str) -> None:
     common = (k for k in state if k in tensors)
     wrong += [f"has another shape for {k}" for k in common if state[k].shape != tensors[k].shape]
     if wrong:
-        raise N3Error(
-            f"{path} holds weights of another network: it {wrong[0]}",
-            "Check --backbone.name, stages and weights",
-        )
+        problem = f"{path} holds weights of another network: it {wrong[0]}"
+        raise N3Error(problem, "Check --backbone.name, stages and weights")
     module.load_state_dict(tensors, strict=False)  # converts half precision too
 
 

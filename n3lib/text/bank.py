@@ -80,13 +80,9 @@ class Text:
 
 @dataclass
 class TextBank(Text):
-    """The encoded descriptions of all classes of a dataset; a batch is a choice of them.
+    """The encoded descriptions of all classes of a dataset; a batch is a choice of them."""
 
-    Attributes:
-        sentence_weights: per class the weights of its sentences that have tokens, relative to the heaviest.
-    """
-
-    sentence_weights: list[np.ndarray]
+    sentence_weights: list[np.ndarray]  # of those that have tokens, relative to a class's heaviest
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.

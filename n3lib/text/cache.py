@@ -32,7 +32,7 @@ def encode_cached(
     `n3lib.io.files.cache_dir`.
 
     Raises:
-        N3Error: a string instead of sentences, the encoder cannot be loaded, or the cache cannot be written.
+        N3Error: a string instead of sentences, no encoder, or a cache that cannot be written.
     """
     check_sentences(encoder.name, sentences)
     if not sentences:

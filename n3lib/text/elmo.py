@@ -18,10 +18,7 @@ from n3lib.text.tokens import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
 OFFICIAL = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/2x4096_512_2048cnn_2xhighway/"
-FILES = (
-    "elmo_2x4096_512_2048cnn_2xhighway_options.json",
-    "elmo_2x4096_512_2048cnn_2xhighway_weights.hdf5",
-)
+FILES = [f"elmo_2x4096_512_2048cnn_2xhighway_{part}" for part in ("options.json", "weights.hdf5")]
 # Memory grows with the length, by 0.4 MB per token with the original model. The longest Wikipedia article on
 # a class of CUB has 6,800 tokens.
 LONGEST = 10_000
@@ -77,7 +74,7 @@ class ElmoEncoder:
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence, however long, on its own: `(L, width)` for its first `LONGEST` tokens.
+        """Encode each sentence on its own: `(L, width)` for its first `LONGEST` tokens.
 
         Raises:
             N3Error: AllenNLP is not installed here, or the files do not fit together.

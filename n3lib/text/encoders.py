@@ -45,11 +45,7 @@ def make_encoder(spec: str) -> TokenEncoder:
 
 
 def at_place(spec: str) -> str:
-    """What `make_encoder` takes for the same file or folder from any working directory.
-
-    That is `spec` with an absolute path, such as `glove:/data/vectors.txt`; empty where `spec` names no file
-    or folder that is there: `words`, or a name on a hub.
-    """
+    """`spec` with an absolute path, as in `glove:/data/vectors.txt`; empty if it names no file or folder."""
     kind, _, rest = spec.partition(":")
     if kind == "words" or spec in ("elmo", "glove"):
         return ""
@@ -62,7 +58,7 @@ def at_place(spec: str) -> str:
 
 
 def find_encoder(spec: str, place: str, given: str) -> str:
-    """The text encoder of a run, as `make_encoder` takes it.
+    """The text encoder of a run, as `make_encoder` takes it; an `N3Error` if it is not at its place.
 
     What was a file or folder in training is never looked for on a hub.
 
@@ -70,9 +66,6 @@ def find_encoder(spec: str, place: str, given: str) -> str:
         spec: what the configuration of the run names.
         place: where that was in training (`at_place`); empty for no file or folder.
         given: where a user says that it is now; empty for `place`, or what `spec` names from here.
-
-    Raises:
-        N3Error: there is nothing at that place, or a place is given for what has no files.
     """
     kind = spec.partition(":")[0]
     if given and kind == "words":

@@ -49,8 +49,6 @@ class TextPipeline:
     """Turns descriptions into what the model reads, as fitted for one run.
 
     Attributes:
-        encoder: gives token embeddings, frozen.
-        config: see `TextConfig`.
         tfidf: vocabulary and weights of the TF-IDF branch; without terms where it is not used.
         idf: inverse document frequency of every token of the fitted texts.
         rare: that of a token in none of them.
@@ -143,11 +141,7 @@ class TextPipeline:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], encoder: TokenEncoder, config: TextConfig) -> "TextPipeline":
-        """What `to_dict` gave, with the encoder and settings that it was fitted with.
-
-        Raises:
-            N3Error: it is not that.
-        """
+        """What `to_dict` gave, else an `N3Error`, with the encoder and settings that it was fitted with."""
         try:
             idf = {str(word): float(weight) for word, weight in value["idf"].items()}
             return cls(encoder, config, TfIdf.from_dict(value["tfidf"]), idf, float(value["rare"]))
@@ -156,18 +150,12 @@ class TextPipeline:
 
 
 def arranged(texts: Sequence[Sequence[str]], config: TextConfig) -> Sequence[Sequence[str]]:
-    """Texts in the pieces that are encoded at once.
-
-    Raises:
-        N3Error: a string instead of sentences, or weighted sentences where paragraphs are read as one.
-    """
+    """Texts in the pieces that are encoded at once; an `N3Error` for weighted sentences in a paragraph."""
     for k, text in enumerate(texts):
         check_sentences(str(k), text)
     if config.context == "sentence":
         return texts
     if any(isinstance(sentence, Sentence) for text in texts for sentence in text):
-        raise N3Error(
-            "sentences have weights, but descriptions are read as whole paragraphs",
-            "Set text.context to sentence, or leave the weights out",
-        )
+        problem = "sentences have weights, but descriptions are read as whole paragraphs"
+        raise N3Error(problem, "Set text.context to sentence, or leave the weights out")
     return [[" ".join(text)] for text in texts]

@@ -33,11 +33,7 @@ class TfIdf:
 
     @classmethod
     def fit(cls, texts: Sequence[Sequence[str]], ngrams: int = 1) -> "TfIdf":
-        """Collect the terms of these classes: of 1 up to `ngrams` words, stop words left out before.
-
-        Raises:
-            N3Error: there is no term.
-        """
+        """Collect terms of 1 up to `ngrams` words, stop words left out before; an `N3Error` without any."""
         analyze = _vectorizer(ngrams).build_analyzer()
         documents = [{term for line in text for term in analyze(line)} for text in texts]
         idf = inverse_document_frequency(documents)
@@ -72,11 +68,7 @@ class TfIdf:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "TfIdf":
-        """What `to_dict` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: it is not that.
-        """
+        """What `to_dict` gave, or else a `KeyError`, `TypeError` or `ValueError`."""
         vocabulary, ngrams = [str(term) for term in value["vocabulary"]], int(value["ngrams"])
         idf = np.array(value["idf"], dtype=np.float64)
         if idf.shape != (len(set(vocabulary)),) or ngrams < 1 or not np.isfinite(idf).all():
@@ -106,6 +98,5 @@ def _vectorizer(ngrams: int, vocabulary: Sequence[str] | None = None) -> Any:
     """Scikit-learn's way from text to terms: lower case, two letters or more, no English stop words."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(
-        stop_words=stop_words(), ngram_range=(1, ngrams), vocabulary=vocabulary, dtype=np.float32
-    )
+    how = {"stop_words": stop_words(), "ngram_range": (1, ngrams), "dtype": np.float32}
+    return CountVectorizer(vocabulary=vocabulary, **how)

@@ -10,15 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Encoded:
-    """One sentence as tokens.
-
-    Attributes:
-        embeddings: one vector per token, float16 `(L, e)`; L may be 0.
-        words: the L tokens as text.
-    """
+    """One sentence as L tokens, which may be 0."""
 
     embeddings: Float16[Tensor, "L e"]
-    words: list[str]
+    words: list[str]  # the tokens as text
 
 
 @runtime_checkable  # for the type checks of the tests

@@ -67,11 +67,7 @@ class TransformerEncoder:
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode each sentence on its own: `(L, width)` for its word pieces.
-
-        Raises:
-            N3Error: the tokenizer or the weights cannot be loaded.
-        """
+        """Encode each sentence on its own: `(L, width)` for its word pieces; an `N3Error` without weights."""
         if not sentences:
             return []
         tokenized = self._tokenizer(

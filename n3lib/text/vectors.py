@@ -33,10 +33,7 @@ _FORM = "Give a text file of lines `word number number ...`; what a browser save
 
 
 class VectorFile:
-    """A file of word vectors, of which only the first lines are read at first.
-
-    Attributes:
-        width: numbers per word, e.
+    """A file of word vectors of `width` numbers, of which only the first lines are read at first.
 
     Raises:
         N3Error: it cannot be read, or its first lines are no word vectors.
@@ -143,10 +140,8 @@ class VectorFile:
         # A name with a slash at its end is a folder; macOS adds a folder of its own.
         names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
         if len(names) != 1:
-            raise N3Error(
-                f"word vectors {self._path} holds {len(names)} files, not one: {', '.join(names) or 'none'}",
-                "Unpack it and give one of them",
-            )
+            found = f"{len(names)} files, not one: {', '.join(names) or 'none'}"
+            raise N3Error(f"word vectors {self._path} holds {found}", "Unpack it and give one of them")
         return cast(BufferedIOBase, archive.open(names[0]))
 
 

@@ -19,8 +19,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 class WordEncoder:
     """One fixed Gaussian vector of `width` numbers per lower-cased word, with no download and no training.
 
-    Each component has unit variance. Vectors of different words are nearly orthogonal: what is kept is which
-    words are equal, not context or synonyms. A vector follows from the SHA-256 of the word alone.
+    Each component has unit variance, and a vector follows from the SHA-256 of the word alone. Those of
+    different words are nearly orthogonal: what is kept is which words are equal, not context or synonyms.
     """
 
     def __init__(self, width: int) -> None:
