@@ -82,8 +82,8 @@ def instances(result: Mapping[str, Any]) -> list[str]:
     Raises:
         N3Error: a setting of the result is no longer read.
     """
-    settings = result["config"] | result.get("training", {})
-    config = config_from_dict(settings, str(result.get("method")))
+    settings = result["config"] | result.get("training", {}) | {"seed": 0}  # those of all seeds are one
+    config = _configuration(json.dumps(settings), str(result.get("method")))
     encoder = config.text.encoder
     found = []
     if result["study"] == "benchmark":
@@ -103,6 +103,11 @@ def instances(result: Mapping[str, Any]) -> list[str]:
     if config.backbone.name != "aviary":
         found.append(f"backbone {config.backbone.name} {config.backbone.stages} {config.backbone.pool}")
     return found
+
+
+@cache
+def _configuration(settings: str, where: str) -> RunConfig:
+    return config_from_dict(json.loads(settings), where)
 
 
 def small(config: RunConfig) -> dict[str, Any]:
