@@ -91,7 +91,7 @@ def test_a_variant_can_have_several_results_of_one_run(
     assert run(tmp_path, seeds=[1]) == []
     for name, other in {"ways": 4, "text": "shuffled", "permutations": 3, "tasks": "look-alikes"}.items():
         write_json(home / "sub" / "narrow-seed1-3way.json", three | {name: other})
-        with pytest.raises(N3Error, match=f"narrow-seed1-3way.json.*{name} is"):
+        with pytest.raises(N3Error, match=f"narrow-seed1-3way.json.*{name}"):
             run(tmp_path, seeds=[1])
 
 
@@ -135,7 +135,7 @@ def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None
 def test_a_result_of_other_settings_is_refused_before_anything_is_run(tmp_path: Path) -> None:
     run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"])
     assert run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"]) == []
-    with pytest.raises(N3Error, match=r"wide-seed0.json.*train.lr is 0.002 there and 0.001 here.*-o"):
+    with pytest.raises(N3Error, match=r"wide-seed0.json.*train.lr.*0.002.*0.001.*-o"):
         run(tmp_path)
     assert [path.name for path in (tmp_path / "runs" / "tiny").iterdir()] == ["wide-seed0"]
 
@@ -172,9 +172,9 @@ def test_the_curve_is_that_of_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(N3Error, match="tiny has no variant 'tall'.*narrow, wide"):
+    with pytest.raises(N3Error, match="'tall'.*narrow, wide"):
         run(tmp_path, variants=["tall"])
-    with pytest.raises(N3Error, match="there is no study 'depth'"):
+    with pytest.raises(N3Error, match="'depth'"):
         run_experiment("depth", tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -208,5 +208,5 @@ def test_the_results_are_the_experiments_own(name: str, monkeypatch: pytest.Monk
         moved = MOVED if experiment.config.startswith(("benchmark", "cub")) else MOVED[:1]
         for settings in ([], moved)[: 1 if seed else 2]:
             run_experiment(name, ROOT / "results", overrides=settings, **own)  # type: ignore[arg-type]
-        with pytest.raises(N3Error, match=r"seed\d.*json.*train.clip is 1.0 there and 2.0 here"):
+        with pytest.raises(N3Error, match=r"seed\d.*json.*train.clip.*1.0.*2.0"):
             run_experiment(name, ROOT / "results", overrides=["--train.clip=2"], **own)  # type: ignore[arg-type]

@@ -146,12 +146,12 @@ def test_results_of_other_settings_are_refused_before_anything_is_run(
 
     run(config, methods=["sae", "n3"], seeds=[1], split="PS")
     FakeBenchmark.made = []
-    with pytest.raises(N3Error, match=r"sae-seed1.json.*data.size is 144 there and 208 here.*-o"):
+    with pytest.raises(N3Error, match=r"sae-seed1.json.*data.size.*144.*208.*-o"):
         run_table("table2", "awa2", tmp_path, lite0, methods=["exem", "sae"], seeds=[1])  # SS comes first
     # Another seed would take its hyperparameters over, and stand in one mean with it.
     with pytest.raises(N3Error, match=r"sae-seed1.json.*mirror"):
         run(config, "--mirror=false", methods=["sae"], seeds=[2])
-    with pytest.raises(N3Error, match=r"n3-seed1.json.*exemplar_images is 10 there and 20 here"):
+    with pytest.raises(N3Error, match=r"n3-seed1.json.*exemplar_images.*10.*20"):
         run(config, "--exemplar_images=20", methods=["n3"], seeds=[2])
     assert FakeBenchmark.made == []
     run(config, "--exemplar_images=20", "--data.root=elsewhere", methods=["eszsl"], seeds=[1])
