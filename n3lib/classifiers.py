@@ -21,31 +21,57 @@ class Statistics(NamedTuple):
     exemplars: Tensor  # (C, f), mean standardized feature of each class
 
 
+class SeenFeatures:
+    """Features of N images of C classes, and their statistics with or without some of the classes.
+
+    Every class has features. Statistics are computed in the features' precision.
+    """
+
+    def __init__(self, features: Float[Tensor, "N f"], labels: Int[Tensor, " N"], classes: int) -> None:
+        self.labels, self.classes, self.middle = labels, classes, features.mean(0)
+        x = features - self.middle  # squares of small numbers keep their digits
+        self.count = torch.bincount(labels, minlength=classes).to(x)  # (C,)
+        self.sums, self.squares = (
+            torch.zeros(classes, x.shape[1]).to(x).index_add(0, labels, y) for y in (x, x.square())
+        )  # (C, f)
+        self.around = x - (self.sums / self.count[:, None])[labels]  # (N, f)
+        self.scatter = self.around.T @ self.around  # (f, f)
+
+    def statistics(self, whiten: bool, held_out: Int[Tensor, " K"] | None = None) -> Statistics:
+        """Standardize, whiten within classes, and average each class; images of `held_out` classes count
+        for nothing but their own rows of the exemplars.
+
+        With S_w the within-class covariance of the standardized features and
+        `L L^T = S_w + 0.3 mean(diag S_w) I`, the whitening is `L^-1`: class weights of unit length give the
+        same logits under any other root.
+        """
+        kept = torch.ones(self.classes, dtype=torch.bool, device=self.labels.device)  # (C,)
+        if held_out is not None:
+            kept[held_out] = False
+        n = self.count[kept].sum()
+        center = self.sums[kept].sum(0) / n
+        scale = ((self.squares[kept].sum(0) - n * center.square()).clamp_min(0) / (n - 1)).sqrt()  # (f,)
+        # Divided by almost nothing, a constant feature would drown all others as soon as it varies.
+        scale = torch.where(scale > 1e-6, scale, 1.0)
+        exemplars = (self.sums / self.count[:, None] - center) / scale  # (C, f)
+        transform = torch.diag(1 / scale)
+        if whiten:
+            left_out = self.around[~kept[self.labels]]
+            within = (self.scatter - left_out.T @ left_out) / (n * scale * scale[:, None])  # (f, f)
+            within.diagonal().add_(WITHIN_SHRINKAGE * within.diagonal().mean())
+            root, failed = torch.linalg.cholesky_ex(within)
+            root = root.where(failed == 0, torch.nan)  # where no image differs from its class's mean
+            transform = torch.linalg.solve_triangular(root, transform, upper=False)
+            exemplars = torch.linalg.solve_triangular(root, exemplars.T, upper=False).T
+        return Statistics(center + self.middle, transform, exemplars)
+
+
 def feature_statistics(
     features: Float[Tensor, "N f"], labels: Int[Tensor, " N"], classes: int, whiten: bool
 ) -> Statistics:
-    """Standardize features, whiten them within classes, and average each class.
-
-    With S_w the within-class covariance of the standardized features, the whitening is
-    `(S_w + 0.3 mean(diag S_w) I)^(-1/2)`. Every class has features. Computed in float64.
-    """
-    f = features.double()
-    center, scale = f.mean(0), f.std(0)
-    # Divided by almost nothing, a constant feature would drown all others as soon as it varies.
-    scale = torch.where(scale > 1e-6, scale, 1.0)
-    f = (f - center) / scale
-    counts = torch.bincount(labels, minlength=classes).double()
-    exemplars = torch.zeros(classes, f.shape[1], dtype=f.dtype, device=f.device)
-    exemplars = exemplars.index_add(0, labels, f) / counts[:, None]  # (C, f)
-    transform = torch.diag(1 / scale)
-    if whiten:
-        within = f - exemplars[labels]
-        scatter = within.T @ within / len(f)  # (f, f)
-        shrinkage = WITHIN_SHRINKAGE * scatter.diagonal().mean()
-        values, vectors = torch.linalg.eigh(scatter)
-        root = vectors @ torch.diag((values.clamp_min(0) + shrinkage).rsqrt()) @ vectors.T
-        exemplars, transform = exemplars @ root, root @ transform
-    return Statistics(*(t.to(features.dtype) for t in (center, transform, exemplars)))
+    """`SeenFeatures.statistics` of all classes, computed in float64."""
+    found = SeenFeatures(features.double(), labels, classes).statistics(whiten)
+    return Statistics(*(tensor.to(features.dtype) for tensor in found))
 
 
 def ridge(

@@ -92,7 +92,9 @@ class Episodes:
         chosen = torch.from_numpy(self.dataset.images[picks])
         images = torch.stack([self._augment(image, rng) for image in chosen])
         mine, text = slice(rank, None, ranks), self.bank.batch(classes)
-        return Batch(text, torch.from_numpy(support), images[mine], torch.from_numpy(labels)[mine], classes)
+        held_out = torch.from_numpy(query) if self.config.kind == "zero-shot" else None
+        rest = (images[mine], torch.from_numpy(labels)[mine], classes, held_out)
+        return Batch(text, torch.from_numpy(support), *rest)
 
     def _augment(self, image: UInt8[Tensor, "H W 3"], rng: np.random.Generator) -> UInt8[Tensor, "h w 3"]:
         """Cut at random, and mirror every other time."""

@@ -1,7 +1,7 @@
 """What N3 does differently from the paper, and the settings of both; `n3lib.model` is the paper.
 
 - Shared offset: beside the text-conditioned delta of Eq. 4, every layer has one that all tasks share.
-- Deviation decoder: beside a shared offset, Eq. 4 decodes only how a task differs from the seen classes.
+- Deviation decoder: beside a shared offset, Eq. 4 decodes only how a task differs from the tasks of training.
 - Relative mu: the mu of Eq. 6 is one number per layer, learned in log space, in units of the layer's spread.
 - TF-IDF branch: the label embedding of Eq. 2 also reads TF-IDF features with one learned weight per word.
 - Gradient accumulation: the images of a mini-batch are classified a few at a time; the gradient is the same.
@@ -15,16 +15,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from n3lib.classifiers import Statistics
+from n3lib.classifiers import SeenFeatures, Statistics, feature_statistics
 from n3lib.io import N3Error, Range, check_ranges
 from n3lib.io.ranges import MANY
 from n3lib.text.bank import Text
 
 PASS_TOKENS = 2**15  # that Eq. 2 reads in one forward pass, padding included
 WIDEST = 4096  # d: one decoder per layer, each of 16 d^2 numbers
+DIRECTIONS = 8  # along which the covariance of a task's labels is read
+MOMENTUM = 0.02  # of the running statistics over training tasks: they reach back about 50 steps
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class N3Config:
         shared_mu: start of the relative scale of the shared offset; 0 for no offset, as in the paper. With
             one, the decoders are `DeviationDecoder`s. The two controls need it; that of `finetune` is fixed
             and absolute, a factor on the learning rate.
+        rank: of a layer's text-conditioned delta beside a shared offset; 0 for d.
+        gains: whether that delta is one gain per column, a multiple of the pretrained column.
         gamma: weight of the pretrained parameters (section 5.4).
         ridge: strength of the exemplar classifier's regression; choose it on validation classes (dense
             embeddings want more than words).
@@ -67,6 +71,8 @@ class N3Config:
     mu: Literal["relative", "absolute"] = "relative"
     initial_mu: float = 0.1
     shared_mu: float = 0.0
+    rank: int = 0
+    gains: bool = False
     gamma: float = 1.0
     ridge: float = 0.1
     scale: float = 1.0
@@ -79,6 +85,7 @@ class N3Config:
         check_ranges(self, "model", d=width, heads=width, t2l_layers=blocks, l2a_layers=blocks)
         check_ranges(self, "model", initial_mu=positive, scale=positive, ridge=size, word_penalty=size)
         check_ranges(self, "model", shared_mu=size, gamma=positive, micro_batch=Range(0, MANY))
+        check_ranges(self, "model", rank=Range(0, WIDEST))
         if self.d % self.heads:
             problem = f"model.d={self.d} cannot be divided among model.heads={self.heads}"
             raise N3Error(problem, "Set model.d to a multiple of model.heads")
@@ -87,6 +94,9 @@ class N3Config:
             raise N3Error(problem, "Set model.shared_mu: 4 to 36 for constant, 0.1 to 1 for finetune")
         if self.adapt == "all" and self.mu == "absolute" and self.shared_mu:
             raise N3Error("model.mu=absolute has no shared offset", "Set model.shared_mu to 0")
+        if (self.rank or self.gains) and not self.decodes_deviations:
+            problem = "model.rank and model.gains are for text-conditioned deltas beside a shared offset"
+            raise N3Error(problem, "Set model.adapt=all and model.shared_mu above 0, or leave them out")
 
     @property
     def decodes_deviations(self) -> bool:
@@ -106,65 +116,138 @@ def shared_offset(
     return config.shared_mu * offset if config.adapt == "finetune" else log_mu.exp() * std * offset
 
 
-class DeviationDecoder(nn.Module):
-    """Beside a shared offset, how a task differs: a query per column times what the task's labels share.
+class TaskStatistics(nn.Module):
+    """What tells a task from the other tasks of training: the input of every `DeviationDecoder`.
 
-    Eq. 4 adds what is read to the queries and normalizes the sum, in which that which tells tasks apart is
-    faint beside what they share. Here the labels come standardized over the seen classes, so that an average
-    task has a delta of zero, and queries and labels meet in products alone.
+    Of the K encoded labels h of Eq. 3 it reads the mean, the spread of every coordinate, and the covariance
+    along a few learned directions (eigenvectors would do, but for their signs and their order). All are
+    standardized by their running mean and deviation over the training tasks, which every step brings up to
+    date. An average task thus reads as zero; as averages over K labels deviate by 1 / sqrt(K), deviations
+    are multiplied by sqrt(K), so that their size does not depend on K.
     """
 
-    def __init__(self, columns: int, size: int, d: int) -> None:
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, d: int) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(columns, d))
-        self.read = nn.Linear(d, d, bias=False)
-        self.out = nn.Linear(d, size, bias=False)
+        along = min(DIRECTIONS, d)
+        self.directions = nn.Parameter(torch.linalg.qr(torch.randn(d, along)).Q.T)  # (D, d)
+        self.width = 2 * d + along * (along + 1) // 2
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("variance", torch.ones(self.width))  # of sqrt(K) times the deviation
+
+    def read(self, h: Float[Tensor, "K d"]) -> Float[Tensor, " r"]:
+        """A task's statistics as they are."""
+        around = h - h.mean(0)  # (K, d)
+        spread = (around.square().mean(0) + 1e-6).sqrt()  # (d,)
+        along = around @ self.directions.T  # (K, D)
+        rows, columns = torch.tril_indices(along.shape[1], along.shape[1])
+        covariance = (along.T @ along / len(h))[rows, columns]  # (D (D + 1) / 2,)
+        return torch.cat([h.mean(0), spread, covariance])  # (r,)
+
+    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, " r"]:
+        found, root = self.read(h), math.sqrt(len(h))
+        mean, variance = self.mean.clone(), self.variance.clone()  # the buffers change before `backward`
+        if self.training:
+            with torch.no_grad():
+                self.variance.lerp_((root * (found - mean)).square(), MOMENTUM)
+                self.mean.lerp_(found, MOMENTUM)
+        return root * (found - mean) / (variance + 1e-12).sqrt()  # (r,)
+
+    @torch.no_grad()
+    def renew(self, tasks: Iterable[Float[Tensor, "K d"]]) -> None:
+        """Take mean and deviation from the encoded labels of many tasks of one K."""
+        found = [(self.read(h), len(h)) for h in tasks]
+        rows = torch.stack([row for row, _ in found])  # (tasks, r)
+        self.mean.copy_(rows.mean(0))
+        self.variance.copy_(found[0][1] * rows.var(0))
+
+
+class DeviationDecoder(nn.Module):
+    """Beside a shared offset, how a task differs: a query per column times what `TaskStatistics` reads.
+
+    Eq. 4 adds what is read to the queries and normalizes the sum, in which that which tells tasks apart is
+    faint beside what they share. Here the delta is linear in the standardized statistics: the mean over the
+    training tasks is zero. Its rank is at most `rank`; with `gains` each column gets one number, by which
+    the pretrained column is multiplied.
+    """
+
+    def __init__(self, columns: int, size: int, reads: int, config: N3Config) -> None:
+        super().__init__()
+        rank = config.rank or config.d
+        self.queries = nn.Parameter(torch.randn(columns, rank))
+        self.read = nn.Linear(reads, rank, bias=False)
+        self.out = nn.Linear(rank, 1 if config.gains else size, bias=False)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, "M N"]:
-        return self.out(self.queries * self.read(h.mean(0)))  # (M, N)
+    def forward(self, task: Float[Tensor, " r"]) -> Float[Tensor, "M n"]:
+        return self.out(self.queries * self.read(task))  # (M, N), or gains (M, 1)
 
 
 class Memory(nn.Module):
-    """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images."""
+    """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images.
 
-    label_mean: Tensor
-    label_std: Tensor
+    During zero-shot training it also holds the features of `images` of their images, so that a task's
+    classifier can do without the statistics of its query classes.
+    """
+
     center: Tensor
     transform: Tensor
     exemplars: Tensor
     seen_pooled: Tensor
     seen_lexical: Tensor
+    image_features: Tensor
+    image_labels: Tensor
 
-    def __init__(self, seen: int, e: int, vocabulary: int, features: int, d: int) -> None:
+    def __init__(self, seen: int, e: int, vocabulary: int, features: int, images: int) -> None:
         super().__init__()
-        if d:  # a `DeviationDecoder` reads label embeddings
-            self.register_buffer("label_mean", torch.zeros(d))
-            self.register_buffer("label_std", torch.ones(d))
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("transform", torch.eye(features))
         self.register_buffer("exemplars", torch.zeros(seen, features))
         self.register_buffer("seen_pooled", torch.zeros(seen, e))
         self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
-
-    def standardize(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
-        """Label embeddings relative to those of the seen classes."""
-        return (c - self.label_mean) / self.label_std
+        if images:
+            self.register_buffer("image_features", torch.zeros(images, features))
+            self.register_buffer("image_labels", torch.zeros(images, dtype=torch.int64))
+        self._images: SeenFeatures | None = None  # what follows from these two
 
     @torch.no_grad()
-    def remember_text(self, text: Text, c: Float[Tensor, "C d"]) -> None:
-        """Store what the seen classes' texts and their label embeddings say."""
+    def remember_text(self, text: Text) -> None:
+        """Store what the seen classes' texts say."""
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.tfidf)
-        if hasattr(self, "label_mean"):
-            self.label_mean.copy_(c.mean(0))
-            self.label_std.copy_(c.std(0).clamp_min(1e-6))
 
     @torch.no_grad()
-    def remember(self, statistics: Statistics) -> None:
-        """Store what the seen classes' images say."""
-        for name, value in statistics._asdict().items():
+    def remember(self, features: Float[Tensor, "N f"], labels: Int[Tensor, " N"], whiten: bool) -> None:
+        """Store what images of the seen classes say; where their features are held, N is `images`."""
+        found = feature_statistics(features, labels, len(self.exemplars), whiten)
+        for name, value in found._asdict().items():
             getattr(self, name).copy_(value)
+        if self.holds_images:
+            self.image_features.copy_(features)
+            self.image_labels.copy_(labels)
+            self._images = None
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether features of seen images are held, as in zero-shot training."""
+        return "image_features" in self._buffers
+
+    def forget_images(self) -> None:
+        """Drop the features of seen images, which a finished run does not keep."""
+        if self.holds_images:
+            del self.image_features, self.image_labels
+            self._images = None
+
+    @torch.no_grad()
+    def statistics(self, held_out: Int[Tensor, " K"] | None, whiten: bool) -> Statistics:
+        """What is stored; without the images of the `held_out` classes, where features are held."""
+        if held_out is None or not self.holds_images:
+            return Statistics(self.center, self.transform, self.exemplars)
+        if self._images is None:
+            self._images = SeenFeatures(self.image_features, self.image_labels, len(self.exemplars))
+        return self._images.statistics(whiten, held_out)
 
 
 def tfidf_branch(vocabulary: int, d: int) -> nn.Linear | None:

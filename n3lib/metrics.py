@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from n3lib.backbone import Backbone
-from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.model import N3, Adaptation
@@ -42,23 +41,44 @@ def extract(
     return torch.cat(out)
 
 
-@torch.no_grad()
-def renew_exemplars(
-    model: N3, dataset: ZeroShotDataset, bank: TextBank, seen: Sequence[int], config: RunConfig, final: bool
-) -> None:
-    """Recompute what the model remembers of the seen classes, under the network adapted to them.
+def pick_images(
+    dataset: ZeroShotDataset, seen: Sequence[int], config: RunConfig
+) -> list[Int[np.ndarray, " n"]]:
+    """The images of each seen class that training remembers: `exemplar_images`, or all if there are fewer."""
+    rng, count = np.random.default_rng([config.seed, 7]), config.exemplar_images
+    picks = [dataset.indices([class_id]) for class_id in seen]
+    return [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
 
-    Exemplars are taken from `exemplar_images` per class, or in the `final` call, from all images.
+
+@torch.no_grad()
+def renew_memory(
+    model: N3,
+    dataset: ZeroShotDataset,
+    bank: TextBank,
+    seen: Sequence[int],
+    config: RunConfig,
+    tasks: Sequence[Int[np.ndarray, " K"]],
+    final: bool,
+) -> None:
+    """Recompute what the model remembers of the seen classes and of the training tasks.
+
+    Exemplars are taken under the network adapted to the seen classes (of each group), from those of
+    `pick_images`, or in the `final` call from all images. `tasks` are indices of the seen classes: query
+    classes as training draws them.
     """
     device, exemplar = model.center.device, model.config.classifier == "exemplar"
     text = bank.batch(seen).to(device)
     c = model.labels(text)  # (C, d)
-    model.remember_text(text, c)
-    rng, count = np.random.default_rng([config.seed, 7]), config.exemplar_images
-    picks = [dataset.indices([class_id]) for class_id in seen]
+    model.remember_text(text)
+    if model.labels2adaptation.task:
+        model.labels2adaptation.task.renew(model.context(c[task]) for task in tasks)
     # Only exemplars gain from every image; the other classifiers' standardization must not move.
-    if not (final and exemplar):
-        picks = [p if len(p) <= count else np.sort(rng.choice(p, count, False)) for p in picks]
+    if final and exemplar:
+        picks = [dataset.indices([class_id]) for class_id in seen]
+    else:
+        picks = pick_images(dataset, seen, config)
+    if final:
+        model.forget_images()
     features, labels, columns = [], [], None
     for group in dataset.by_group(seen):
         members = np.flatnonzero(np.isin(seen, group))
@@ -68,7 +88,7 @@ def renew_exemplars(
         how = (columns, config.mirror, config.train.bf16)
         features.append(extract(model.backbone, dataset.images, indices, *how))
         labels.append(torch.from_numpy(dataset.labels_among(seen, indices)))
-    model.remember(feature_statistics(torch.cat(features), torch.cat(labels).to(device), len(seen), exemplar))
+    model.remember(torch.cat(features), torch.cat(labels).to(device), exemplar)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from n3lib.extensions import (
     DeviationDecoder,
     Memory,
     N3Config,
+    TaskStatistics,
     accumulate_gradients,
     in_passes,
     log_scales,
@@ -53,6 +54,7 @@ class Batch(NamedTuple):
     images: UInt8[Tensor, "B H W 3"]
     labels: Int[Tensor, " B"]  # 0 to K - 1
     classes: tuple[int, ...] = ()  # the ids of the K classes, to name them where something goes wrong
+    held_out: Int[Tensor, " K"] | None = None  # the query classes among the seen ones, in a zero-shot task
 
 
 def positions(length: int, d: int) -> Float[Tensor, "L d"]:
@@ -126,8 +128,9 @@ class Labels2Adaptation(nn.Module):
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
         shapes = [backbone.columns(name).shape for name in self.names]
         conditioned, shared = config.adapt == "all", config.shared_mu > 0
+        self.task = TaskStatistics(config.d) if config.decodes_deviations else None
         self.decoders = nn.ModuleList(
-            DeviationDecoder(m, n, config.d) if shared else LayerDecoder(m, n, config)
+            DeviationDecoder(m, n, self.task.width, config) if self.task else LayerDecoder(m, n, config)
             for m, n in shapes
             if conditioned
         )
@@ -136,6 +139,7 @@ class Labels2Adaptation(nn.Module):
         self.log_shared_mu = log_scales(len(shapes), config.shared_mu) if self.shared else None
         stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])  # (layers,)
         self.register_buffer("std", stds, persistent=False)
+        self.columns = backbone.columns
         if conditioned and config.mu == "absolute":
             self.absolute_mu = nn.Parameter(torch.tensor(config.initial_mu))
         elif conditioned:
@@ -150,12 +154,14 @@ class Labels2Adaptation(nn.Module):
         return dict(zip(self.names, self.log_mu.exp().tolist(), strict=True))
 
     def forward(self, h: Float[Tensor, "K d"]) -> dict[str, Tensor]:
-        deltas = {}
+        deltas, said = {}, self.task(h) if self.task else h  # (r,) or (K, d)
         for i, name in enumerate(self.names):
             if self.decoders:
-                delta = self.decoders[i](h)  # (M, N), Eq. 4
+                delta = self.decoders[i](said)  # (M, N), Eq. 4
                 if self.config.mu == "absolute":
                     deltas[name] = self.absolute_mu * functional.layer_norm(delta, delta.shape[1:])  # (M, N)
+                elif self.config.gains:
+                    deltas[name] = self.log_mu[i].exp() * delta * self.columns(name)  # (M, N)
                 else:
                     deltas[name] = self.log_mu[i].exp() * self.std[i] * delta  # (M, N)
             if self.log_shared_mu is not None:
@@ -174,6 +180,7 @@ class N3(Memory):
         seen: C, number of classes whose exemplars are remembered.
         config: Phi's settings.
         ways: K of the training tasks, which a positional classifier cannot exceed.
+        images: number of images of the seen classes whose features are held during zero-shot training.
 
     Raises:
         N3Error: a setting is out of its range.
@@ -182,10 +189,17 @@ class N3(Memory):
     fast_parameters = ("log_word_weight",)
 
     def __init__(
-        self, backbone: Backbone, e: int, vocabulary: int, seen: int, config: N3Config, ways: int = 0
+        self,
+        backbone: Backbone,
+        e: int,
+        vocabulary: int,
+        seen: int,
+        config: N3Config,
+        ways: int = 0,
+        images: int = 0,
     ) -> None:
         d, f = config.d, backbone.width
-        super().__init__(seen, e, vocabulary, f, d if config.decodes_deviations else 0)
+        super().__init__(seen, e, vocabulary, f, images)
         self.backbone, self.config, self.ways = backbone, config, ways
         self.tokens2label = Tokens2Label(e, config)
         self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))
@@ -218,8 +232,6 @@ class N3(Memory):
 
     def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         """Eq. 3: every label embedding in the light of the others."""
-        if self.config.decodes_deviations:
-            c = self.standardize(c)  # (K, d)
         if isinstance(self.generator, Positional):
             if len(c) > self.ways:
                 raise N3Error(
@@ -230,7 +242,11 @@ class N3(Memory):
         return self.labels2adaptation.encoder(c[None])[0]  # (K, d)
 
     def adapt(
-        self, text: Text, support: Int[Tensor, " S"] | None = None, c: Float[Tensor, "K d"] | None = None
+        self,
+        text: Text,
+        support: Int[Tensor, " S"] | None = None,
+        c: Float[Tensor, "K d"] | None = None,
+        held_out: Int[Tensor, " K"] | None = None,
     ) -> Adaptation:
         """The adaptation to these classes (Eq. 2 to 6), and their classifier.
 
@@ -238,22 +254,24 @@ class N3(Memory):
             text: of the K classes.
             support: indices of the seen classes that the classifier may be made from; all by default.
             c: what `labels` gives for the text, where it is known already.
+            held_out: indices of the seen classes whose images must say nothing, as those of a training task.
         """
         h = self.context(self.labels(text) if c is None else c)  # (K, d)
         deltas = self.labels2adaptation(h)  # layer -> (M, N)
+        known = self.statistics(held_out, isinstance(self.generator, Exemplar))
         offset: Tensor | float = 0.0
         if isinstance(self.generator, Positional):
             rows, offset = self.generator(h)  # (K, f), (K,)
         elif isinstance(self.generator, Exemplar):
             s = slice(None) if support is None else support
-            query, known = [text.pooled], [self.seen_pooled[s]]  # (K, e), (S, e)
+            query, seen = [text.pooled], [self.seen_pooled[s]]  # (K, e), (S, e)
             if self.lexical is not None:
                 query.append(self.weigh(text.tfidf))  # (K, V)
-                known.append(self.weigh(self.seen_lexical[s]))  # (S, V)
-            rows = self.generator(query, known, self.exemplars[s])  # (K, f)
+                seen.append(self.weigh(self.seen_lexical[s]))  # (S, V)
+            rows = self.generator(query, seen, known.exemplars[s])  # (K, f)
         else:
             rows = self.generator(h)  # (K, f)
-        weight, bias = fold(self.log_scale.exp() * rows, self.center, self.transform)  # (K, f), (K,)
+        weight, bias = fold(self.log_scale.exp() * rows, known.center, known.transform)  # (K, f), (K,)
         return Adaptation(deltas, weight, bias + offset)
 
     def columns(self, deltas: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -268,7 +286,7 @@ class N3(Memory):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and accuracy of one episode (section 3.3)."""
-        adaptation = self.adapt(batch.text, batch.support)
+        adaptation = self.adapt(batch.text, batch.support, held_out=batch.held_out)
         names, tensors = list(adaptation.deltas), [*adaptation.deltas.values(), *adaptation[1:]]
         right = []
 

@@ -4,9 +4,11 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_s
 from n3lib.io.environment import environment
 from n3lib.io.files import read_record
 from n3lib.io.tensors import read_shapes, write_tensors
-from n3lib.metrics import class_metrics, magnitude, predict, renew_exemplars
+from n3lib.metrics import class_metrics, magnitude, pick_images, predict, renew_memory
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text
@@ -33,6 +35,7 @@ SCHEMA = 1  # of run.json
 # What a run writes after its `config.json`, beside checkpoints.
 FILES = ["environment.json", "metrics.jsonl", "best.safetensors"]
 FILES += ["backbone.safetensors", "model.safetensors", "reader.json", "run.json"]
+TASKS = 2_000  # of training, over which the statistics of a task are standardized at a checkpoint
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
@@ -80,6 +83,9 @@ class Run:
         sizes = (reads.width, len(pipeline.tfidf.vocabulary), saved["seen"])
         weights, trained = folder / "backbone.safetensors", folder / "model.safetensors"
         shapes = read_shapes(trained)
+        if "label_mean" in shapes:
+            problem = f"{folder} was trained by an earlier version, whose decoders read other statistics"
+            raise N3Error(problem, "Train again")
         if config.model.t2l_layers + config.model.l2a_layers > len(shapes):
             raise N3Error(f"{settings} asks for more layers than there are", "Train again")
         # Earlier versions kept more slots of a positional classifier than they trained.
@@ -148,8 +154,11 @@ def train(
     pipeline = TextPipeline.fit(encoder, [dataset.texts[c] for c in seen], config.text)
     bank = pipeline.bank(dataset.texts, names=dataset.classes)
     sizes = (encoder.width, len(pipeline.tfidf.vocabulary), len(seen))
-    model = N3(backbone, *sizes, config.model, config.episodes.ways)
+    images = sum(map(len, pick_images(dataset, seen, config))) if config.episodes.kind == "zero-shot" else 0
+    model = N3(backbone, *sizes, config.model, config.episodes.ways, images)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
+    tasks = [episodes.classes(np.random.default_rng([config.seed, 29, t]))[0] for t in range(TASKS)]
+    renew = partial(renew_memory, model, dataset, bank, seen, config, tasks)
 
     def begin() -> None:
         _refuse_another(folder, config)  # meanwhile another process may have begun, and stopped
@@ -158,7 +167,7 @@ def train(
 
     def examine(model: torch.nn.Module) -> dict[str, Any]:
         assert isinstance(model, N3)
-        renew_exemplars(model, dataset, bank, seen, config, final=False)
+        renew(final=False)
         tasks = dataset.by_group(dataset.split.val or seen[: config.episodes.ways])
         found: dict[str, Any] = {"adaptation": magnitude(model, map(bank.batch, tasks))}
         if config.fit == "trainval" or not dataset.split.val:
@@ -167,7 +176,8 @@ def train(
         return found | {"validation": statistics.mean(score["per_class_accuracy"] for score in scores)}
 
     fit(model, episodes, config.train, folder, config.seed, examine, watch, begin)
-    renew_exemplars(model, dataset, bank, seen, config, final=True)
+    model.eval()  # one that was resumed after its last step is still in training mode
+    renew(final=True)
     card = {
         "schema": SCHEMA,
         "seen": len(seen),

@@ -115,10 +115,10 @@ def make_backbone() -> Callable[..., Backbone]:
 def make_n3(make_backbone: Callable[..., Backbone], small_bank: TextBank) -> Callable[..., N3]:
     """An N3 that knows 8 classes, in evaluation mode; `moved`: away from every neutral start."""
 
-    def make(moved: bool = True, ways: int = 14, **settings: Any) -> N3:
+    def make(moved: bool = True, ways: int = 14, images: int = 0, **settings: Any) -> N3:
         config = N3Config(**{"d": 16, "heads": 2, "shared_mu": 0.1, **settings})
         sizes = (small_bank.pooled.shape[1], small_bank.tfidf.shape[1], 8)
-        model = N3(make_backbone(), *sizes, config, ways).eval()
+        model = N3(make_backbone(), *sizes, config, ways, images).eval()
         with torch.no_grad():
             for name in ("center", "exemplars", "seen_pooled"):
                 getattr(model, name).normal_()

@@ -1,6 +1,7 @@
 """Statistics and closed forms against NumPy and scikit-learn."""
 
 import numpy as np
+import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge
 from torch import nn
@@ -10,6 +11,7 @@ from n3lib.classifiers import (
     Equivariant,
     Exemplar,
     Positional,
+    SeenFeatures,
     feature_statistics,
     fold,
     ridge,
@@ -50,8 +52,23 @@ def test_whitened_within_class_covariance_is_identity_up_to_the_shrinkage() -> N
     standardized = within(x @ scale)
     shrinkage = WITHIN_SHRINKAGE * np.trace(standardized) / 4
     root = transform @ np.linalg.inv(scale)
-    np.testing.assert_allclose(root, root.T, atol=1e-9)
     np.testing.assert_allclose(within(w) + shrinkage * root @ root.T, np.eye(4), atol=1e-9)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_held_out_classes_do_not_count(whiten: bool) -> None:
+    x, kept = features().double(), LABELS != 1
+    spoiled = torch.where(kept[:, None], x, 50 * torch.randn_like(x))
+    alone = feature_statistics(x[kept], LABELS[kept] // 2, 2, whiten)
+    for images in (x, spoiled):
+        got = SeenFeatures(images, LABELS, 3).statistics(whiten, held_out=torch.tensor([1]))
+        for one, other in zip(got[:2], alone[:2], strict=True):
+            torch.testing.assert_close(one, other)
+        torch.testing.assert_close(got.exemplars[[0, 2]], alone.exemplars)
+    torch.testing.assert_close(
+        SeenFeatures(x, LABELS, 3).statistics(whiten).transform,
+        feature_statistics(x, LABELS, 3, whiten).transform,
+    )
 
 
 def test_statistics_keep_the_precision_and_survive_a_dead_feature() -> None:

@@ -75,6 +75,26 @@ def test_nothing_of_a_query_class_reaches_its_classifier(
             setattr(model, name, value)
 
 
+@torch.no_grad()
+def test_images_of_query_classes_do_not_reach_their_classifier(
+    episodes: Callable[..., Episodes], make_n3: Callable[..., N3]
+) -> None:
+    draw, model = episodes(), make_n3(images=40)
+    features, labels = torch.randn(40, model.backbone.width), torch.arange(8).repeat(5)
+    for step in range(3):
+        batch = draw(step)
+        query, _ = draw.classes(np.random.default_rng([3, step]))
+        mine = torch.isin(labels, torch.from_numpy(query))
+        losses = []
+        for noise in (0.0, 3.0):
+            model.remember(features + noise * torch.randn_like(features) * mine[:, None], labels, whiten=True)
+            losses.append(model(batch)["loss"].item())
+        assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+        spoiled = features + 3 * torch.randn_like(features) * ~mine[:, None]
+        model.remember(spoiled, labels, whiten=True)  # those of support classes do count
+        assert abs(model(batch)["loss"].item() - losses[0]) > 1e-3
+
+
 @pytest.mark.parametrize("settings", [{}, {"kind": "paper"}, {"crop": 9, "alike": 0.5}])
 def test_a_batch_is_a_function_of_seed_and_step(settings: dict, episodes: Callable[..., Episodes]) -> None:
     draw, again = episodes(**settings), episodes(**settings)

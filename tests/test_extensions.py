@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from n3lib.classifiers import Statistics
-from n3lib.extensions import accumulate_gradients
+from n3lib.classifiers import feature_statistics
+from n3lib.extensions import MOMENTUM, N3Config, TaskStatistics, accumulate_gradients
+from n3lib.io import N3Error
 from n3lib.model import N3
 from n3lib.text.bank import TextBank
 
@@ -50,7 +53,7 @@ def test_a_text_conditioned_delta_comes_on_top_of_the_shared_offset(make_n3: Mak
     std = model.backbone.columns("conv1").std()
     l2a.log_mu.fill_(math.log(0.5))
     l2a.log_shared_mu.fill_(math.log(3.0))
-    assert close(l2a(h)["conv1"], 0.5 * std * l2a.decoders[0](h) + 3 * std * l2a.shared[0])
+    assert close(l2a(h)["conv1"], 0.5 * std * l2a.decoders[0](l2a.task(h)) + 3 * std * l2a.shared[0])
 
 
 @torch.no_grad()
@@ -65,48 +68,99 @@ def test_the_two_controls_are_the_shared_offset_alone_and_free_parameters(make_n
 
 
 @torch.no_grad()
-def test_a_deviation_is_a_product_of_query_and_labels(make_n3: MakeN3) -> None:
-    model = make_n3(layers=["conv1"])
-    decoder, h = model.labels2adaptation.decoders[0], torch.randn(3, 16)
-    read = (decoder.read.weight.double() @ h.double().mean(0)).tolist()
-    for m, column in enumerate(decoder(h)):
-        z = [q * r for q, r in zip(decoder.queries[m].tolist(), read, strict=True)]
-        expected = [sum(w * x for w, x in zip(row, z, strict=True)) for row in decoder.out.weight.tolist()]
-        assert column.tolist() == pytest.approx(expected, abs=1e-4)
-    assert not decoder(torch.zeros(3, 16)).any()  # of an average task
+def test_what_tells_tasks_apart_against_numpy() -> None:
+    statistics, h = TaskStatistics(16).eval(), torch.randn(5, 16)
+    x, along = h.double().numpy(), statistics.directions.double().numpy()
+    np.testing.assert_allclose(along @ along.T, np.eye(8), atol=1e-6)
+    covariance = np.cov((x @ along.T).T, bias=True)
+    expected = [*x.mean(0), *x.std(0), *covariance[np.tril_indices(8)]]
+    np.testing.assert_allclose(statistics.read(h), expected, atol=1e-5)
+    statistics.renew([h, h + 1, h - 2])
+    shift = np.sqrt(5) * (0 - -1 / 3) / np.std([0, 1, -2], ddof=1) / np.sqrt(5)
+    np.testing.assert_allclose(statistics(h)[:16], shift, atol=1e-3)
 
 
 @torch.no_grad()
-def test_labels_are_standardized_by_the_seen_classes_beside_a_shared_offset(
-    make_n3: MakeN3, small_bank: TextBank
+def test_statistics_of_tasks_are_brought_up_to_date_at_every_step() -> None:
+    statistics, tasks = TaskStatistics(16), [torch.randn(5, 16) for _ in range(3)]
+    mean, variance = statistics.mean.double(), statistics.variance.double()
+    for h in tasks:
+        found = statistics.read(h).double()
+        variance = (1 - MOMENTUM) * variance + MOMENTUM * 5 * (found - mean) ** 2
+        mean = (1 - MOMENTUM) * mean + MOMENTUM * found
+        statistics.train()(h)
+        statistics.eval()(h)  # which changes nothing
+    torch.testing.assert_close(statistics.mean.double(), mean)
+    torch.testing.assert_close(statistics.variance.double(), variance)
+
+
+def drawn(ways: int, count: int, seed: int) -> list[np.ndarray]:
+    return [np.random.default_rng([seed, t]).permutation(40)[:ways] for t in range(count)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"rank": 4}, {"gains": True}])
+@torch.no_grad()
+def test_an_average_task_asks_for_nothing_and_size_does_not_depend_on_k(
+    settings: dict[str, Any], make_n3: MakeN3
 ) -> None:
-    seen, asked = small_bank.batch(range(6, 14)), small_bank.batch([0, 1, 2])
-    model = make_n3()
-    model.remember_text(seen, model.labels(seen))
-    c, known = model.labels(asked).double().numpy(), model.labels(seen).double().numpy()
-    standardized = torch.tensor((c - known.mean(0)) / known.std(0, ddof=1), dtype=torch.float32)
-    expected = model.labels2adaptation.encoder(standardized[None])[0]
-    assert torch.allclose(model.context(model.labels(asked)), expected, atol=1e-3)
-    alone = make_n3(shared_mu=0.0)
-    alone.remember_text(seen, alone.labels(seen))
-    for other in (alone, make_n3(adapt="constant"), make_n3(adapt="classifier")):
-        assert "label_mean" not in other.state_dict()  # as in runs that were there before
-    assert "label_mean" in model.state_dict()
-    assert close(alone.context(c := alone.labels(asked)), alone.labels2adaptation.encoder(c[None])[0])
+    model, labels = make_n3(layers=["layer2.conv1"], shared_mu=1e-9, **settings), 3 + torch.randn(40, 16)
+    l2a = model.labels2adaptation
+    l2a.task.renew(model.context(labels[task]) for task in drawn(8, 2000, seed=0))
+
+    def written(ways: int) -> Tensor:
+        tasks = drawn(ways, 2000, seed=1)
+        return torch.stack([l2a(model.context(labels[task]))["layer2.conv1"] for task in tasks])
+
+    found = written(8)
+    size = found.square().sum((1, 2)).mean().sqrt().item()
+    assert found.mean(0).norm() < 0.05 * size
+    assert written(16).square().sum((1, 2)).mean().sqrt().item() == pytest.approx(size, rel=0.35)
 
 
 @torch.no_grad()
-def test_remembered_texts_and_statistics_come_back(make_n3: MakeN3, small_bank: TextBank) -> None:
-    model, text = make_n3(), small_bank.batch(range(6, 14))
-    f = model.backbone.width
-    statistics = Statistics(torch.randn(f), torch.randn(f, f), torch.randn(8, f))
-    model.remember_text(text, model.labels(text))
-    model.remember(statistics)
-    assert torch.equal(model.center, statistics.center)
-    assert torch.equal(model.transform, statistics.transform)
-    assert torch.equal(model.exemplars, statistics.exemplars)
+def test_a_deviation_is_a_product_of_query_and_statistics(make_n3: MakeN3) -> None:
+    theta = make_n3().backbone.columns("conv1")
+    for settings, width in (({}, 16), ({"rank": 4}, 4)):
+        decoder = make_n3(layers=["conv1"], **settings).labels2adaptation.decoders[0]
+        task = torch.randn(2 * 16 + 36)
+        z = decoder.queries.double() * (decoder.read.weight.double() @ task.double())
+        delta = decoder(task)
+        assert decoder.queries.shape == (8, width)
+        torch.testing.assert_close(delta.double(), z @ decoder.out.weight.double().T, atol=1e-4, rtol=1e-4)
+        assert torch.linalg.matrix_rank(delta, rtol=1e-5) == min(width, *theta.shape)
+        assert not decoder(torch.zeros_like(task)).any()  # of an average task
+
+
+@torch.no_grad()
+def test_gains_multiply_the_pretrained_columns(make_n3: MakeN3) -> None:
+    model = make_n3(layers=["conv1"], shared_mu=1e-9, gains=True)
+    delta = model.labels2adaptation(torch.randn(3, 16))["conv1"]
+    gain = delta / model.backbone.columns("conv1")
+    assert gain.abs().min() > 0
+    torch.testing.assert_close(gain, gain[:, :1].expand_as(gain), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"adapt": "constant"}, {"shared_mu": 0.0}, {"adapt": "classifier"}])
+def test_rank_and_gains_belong_to_a_deviation(settings: dict[str, Any]) -> None:
+    for wrong in ({"rank": 4}, {"gains": True}):
+        with pytest.raises(N3Error, match="model.rank"):
+            N3Config(**{"shared_mu": 1.0, **settings, **wrong})
+
+
+@torch.no_grad()
+def test_remembered_texts_and_images_come_back(make_n3: MakeN3, small_bank: TextBank) -> None:
+    model, text = make_n3(images=16), small_bank.batch(range(6, 14))
+    features, labels = torch.randn(16, model.backbone.width), torch.arange(8).repeat(2)
+    model.remember_text(text)
+    model.remember(features, labels, whiten=True)
+    expected = feature_statistics(features, labels, 8, whiten=True)
+    for got in (model.statistics(None, True), model.statistics(torch.tensor([], dtype=torch.int64), True)):
+        for one, other in zip(got, expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
     assert torch.equal(model.seen_pooled, text.pooled)
     assert torch.equal(model.seen_lexical, text.tfidf)
+    model.forget_images()
+    assert model.state_dict().keys() == make_n3().state_dict().keys()
 
 
 def test_the_accumulated_gradient_is_that_of_the_sum() -> None:

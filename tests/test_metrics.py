@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, to
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.metrics import class_metrics, confusion, extract, magnitude, predict, renew_exemplars
+from n3lib.metrics import class_metrics, confusion, extract, magnitude, predict, renew_memory
 from n3lib.model import N3
 from n3lib.text.bank import TextBank
 
@@ -83,9 +83,9 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     model, seen = make_n3(), small_world.split.train
     config = RunConfig(exemplar_images=2)
     text = small_bank.batch(seen)
-    model.remember_text(text, model.labels(text))
-    adaptation = model.adapt(text)  # the deltas depend on nothing else that is remembered
-    renew_exemplars(model, small_world, small_bank, seen, config, final=True)
+    tasks = [np.random.default_rng(t).permutation(8)[:3] for t in range(20)]
+    renew_memory(model, small_world, small_bank, seen, config, tasks, final=True)
+    adaptation = model.adapt(text)
     indices = np.concatenate([small_world.indices([c]) for c in seen])
     images = model.backbone.preprocess(torch.from_numpy(small_world.images[indices]))
     features = model.backbone(images, model.columns(adaptation.deltas))
@@ -95,7 +95,7 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
 
     groups = tuple(c % 2 for c in range(14))
     grouped = dataclasses.replace(small_world, groups=groups)
-    renew_exemplars(model, grouped, small_bank, seen, config, final=True)
+    renew_memory(model, grouped, small_bank, seen, config, tasks, final=True)
     rows = torch.zeros_like(features)
     for group in (0, 1):
         deltas = model.adapt(small_bank.batch([c for c in seen if groups[c] == group])).deltas
@@ -104,10 +104,10 @@ def test_exemplars_are_those_of_the_network_adapted_to_the_seen_classes(
     expected_by_group = feature_statistics(rows, labels, 8, whiten=True)
     torch.testing.assert_close(model.exemplars, expected_by_group.exemplars, atol=1e-3, rtol=1e-3)
 
-    renew_exemplars(model, small_world, small_bank, seen, config, final=False)
+    renew_memory(model, small_world, small_bank, seen, config, tasks, final=False)
     few = model.exemplars.clone()
     assert not torch.allclose(few, expected.exemplars, atol=1e-3)  # two images per class
-    renew_exemplars(model, small_world, small_bank, seen, config, final=False)
+    renew_memory(model, small_world, small_bank, seen, config, tasks, final=False)
     assert torch.equal(model.exemplars, few)
 
 

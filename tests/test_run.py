@@ -236,9 +236,15 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def as_before(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    write_tensors(path, read_tensors(path)[0] | {"label_mean": torch.zeros(8)})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (as_before, "earlier version"),
         (without("run.json"), "finished"),
         (without("reader.json"), "reader.json"),
         (without("backbone.safetensors"), "backbone.safetensors"),

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from n3lib.io import N3Error, printable
 from n3lib.io.tensors import read_shapes, read_tensors, write_tensors
 
-SCHEMA = "2"
+SCHEMA = "3"
 KEPT = 2  # should the last one be damaged on the disk, the one before it is whole
 _AGAIN = "Delete the run folder and train again"
 
