@@ -1,0 +1,75 @@
+"""Chapter 4: the scales of N3 and of its controls, chosen per split on the validation classes of that split.
+
+Each form has one scale that matters most, and five values of it to try: as many for the controls as for N3.
+`n3 study selection` measures them; what `chosen` makes of the results is in
+`configs/benchmark.selected.json`, which `n3 table` reads.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from n3lib.experiments.benchmark import N3_FORMS
+from n3lib.experiments.experiment import Experiment
+from n3lib.experiments.results import Table
+
+SPLITS = {"PS": "PS", "SS": "SS", "SCE": "SCE", "160-40": "160/40"}  # by their folders
+# Form of N3 to the setting that is searched, and its values.
+SCALES: dict[str, tuple[str, tuple[float, ...]]] = {
+    "n3": ("--model.initial_mu", (0.1, 0.2, 0.5, 1, 3)),
+    "n3-constant": ("--model.shared_mu", (1, 2, 4, 8, 16)),
+    "finetune": ("--model.shared_mu", (0.03, 0.05, 0.1, 0.2, 0.4)),
+    "n3-classifier": ("--train.fast_lr", (0.001, 0.003, 0.01, 0.03, 0.1)),
+}
+SELECTION = Experiment(
+    "selection",
+    "Which scale of N3 and of each control is best on the validation classes of a split?",
+    "benchmark",
+    {
+        f"{folder}/{form}-{value:g}": [f"--data.split={split}", *N3_FORMS[form], f"{setting}={value:g}"]
+        for folder, split in SPLITS.items()
+        for form, (setting, values) in SCALES.items()
+        for value in values
+    },
+    common=["--fit=train", "--data.size=112", "--episodes.crop=88"],
+    part="val",
+    folder="benchmark/selection",
+)
+
+
+def validation(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[float, float]]:
+    """Split and form to the accuracy on validation classes by value, in percent, mean over seeds."""
+    sums = dict[tuple[str, str], dict[float, list[float]]]()
+    for result in results:
+        form, _, value = result["variant"].partition("/")[2].rpartition("-")
+        by_value = sums.setdefault((result["split"], form), {})
+        by_value.setdefault(float(value), []).append(result["metrics"].get("per_class_accuracy", 0.0))
+    return {
+        key: {value: sum(all_of) / len(all_of) for value, all_of in by_value.items()}
+        for key, by_value in sums.items()
+    }
+
+
+def chosen(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Split and form of N3 to the settings that are best on validation classes, in the folder of all results."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for (split, form), by_value in validation(SELECTION.measured(folder)).items():
+        best = max(by_value, key=lambda value: by_value[value])
+        found.setdefault(split, {})[form] = [f"{SCALES[form][0]}={best:g}"]
+    return found
+
+
+def selection_table(folder: Path) -> Table:
+    """Accuracy on validation classes: a row per split and form, the values from small to large."""
+    results = SELECTION.measured(folder)
+    rows = [
+        [
+            split,
+            form,
+            SCALES[form][0].removeprefix("--"),
+            *(f"{v:g}: {a:.1f}" for v, a in sorted(some.items())),
+        ]
+        for (split, form), some in validation(results).items()
+    ]
+    head = ["split", "form", "setting", "smallest", "", " ", "  ", "largest"]
+    return Table(head, rows, SELECTION.note(results))
