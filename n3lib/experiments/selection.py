@@ -51,7 +51,7 @@ def validation(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], di
 
 
 def chosen(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """Split and form of N3 to the settings that are best on validation classes, in the folder of all results."""
+    """Split and form of N3 to the settings that are best on validation classes."""
     found: dict[str, dict[str, list[str]]] = {}
     for (split, form), by_value in validation(SELECTION.measured(folder)).items():
         best = max(by_value, key=lambda value: by_value[value])
