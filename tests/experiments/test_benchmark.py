@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from n3lib.baselines import baselines
 from n3lib.baselines.base import Images, Seen
@@ -14,6 +15,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments.benchmark import N3_FORMS, Benchmark, Problem, controlled_texts, scores, search
 from n3lib.experiments.tables import TITLES
 from n3lib.io import N3Error
+from n3lib.metrics import class_metrics
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,14 @@ def test_the_best_trial_on_the_validation_classes_is_taken() -> None:
     given = method.fit(problem.seen)(problem.text)(problem.images)
     assert scores(given, problem.labels)["per_class_accuracy"] == pytest.approx(told["validation"])
     assert search(ESZSL, problem, 3, 6) == (method, told)
+
+
+def test_a_classifier_has_the_same_metrics_as_a_method_and_as_a_network() -> None:
+    """With the length of an image's features and a common scale, which only a method's scores have."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(6), 9)
+    given = np.eye(6)[labels] + rng.standard_normal((54, 6))
+    logits = torch.from_numpy(rng.uniform(3, 30, (54, 1)) * given + rng.standard_normal((54, 1))).float()
+    assert scores(given, labels) == pytest.approx(class_metrics(logits, torch.from_numpy(labels)))
 
 
 def test_scores_that_are_no_numbers_count_as_wrong() -> None:
