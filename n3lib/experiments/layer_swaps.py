@@ -10,7 +10,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, of_another_group
 from n3lib.evaluation import magnitude_over_halves
 from n3lib.io import N3Error
-from n3lib.metrics import class_metrics, score
+from n3lib.metrics import class_accuracies, score
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
@@ -21,7 +21,7 @@ LAYERS = ("this task", "another task", "the mean of other tasks")
 @torch.no_grad()
 def swap_layers(
     run: Run, data: ZeroShotDataset, bank: TextBank, ways: int, tasks: int, part: str = "test"
-) -> dict[str, dict[str, list[float]]]:
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Accuracy when the layers of a network are adapted for other classes than its classifier.
 
     The classifier is always generated for the task itself. The layers are adapted for the same task; for
@@ -34,8 +34,8 @@ def swap_layers(
         part: `test` or `val`; no classes that the run was trained on.
 
     Returns:
-        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, the
-        per-class accuracy of every task in percent.
+        For each of `KINDS` of tasks (random ones alone, where there are groups) and each of `LAYERS`, what a
+        result has: `metrics` with the per-class accuracy in percent, and `per_class` of every task.
 
     Raises:
         N3Error: K is too large, or there is one task only.
@@ -49,7 +49,7 @@ def swap_layers(
             f"Use 2 to {most} ways and at least 2 tasks",
         )
     similarity, groups = bank.similarity(classes.tolist()), data.group_of(classes.tolist())
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for kind in KINDS[:1] if data.groups else KINDS:
         drawn, others = [], []
         for task in range(tasks):
@@ -60,13 +60,16 @@ def swap_layers(
             others.append(classes[other].tolist())
         adapted = [model.adapt(bank.batch(task)) for task in drawn]
         elsewhere = [model.adapt(bank.batch(task)).deltas for task in others]
-        found[kind] = {name: [] for name in LAYERS}
+        found[kind], per_class = {}, {name: list[dict[str, Any]]() for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, adapted, strict=True)):
             rest = [one.deltas for j, one in enumerate(adapted) if j != i]
-            mean = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
-            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], mean), strict=True):
+            average = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
+            for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], average), strict=True):
                 logits, labels = score(model, data, task, own._replace(deltas=deltas), run.config)
-                found[kind][name].append(class_metrics(logits, labels)["per_class_accuracy"])
+                per_class[name].append(class_accuracies(task, logits, labels))
+        for name, told in per_class.items():
+            mean = float(np.mean([task["accuracy"] for task in told]))
+            found[kind][name] = {"metrics": {"per_class_accuracy": mean}, "per_class": told}
     return found
 
 

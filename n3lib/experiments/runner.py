@@ -117,7 +117,7 @@ def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
         for ways in sizes
     ]
     more = experiment.also(variant, run, data, bank) if experiment.also else {}
-    kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
+    kept = ("tasks", "ways", "metrics", "per_class", "spread", "orders_measured")
     return results[0] | more | {"measured": [{name: one[name] for name in kept} for one in results]}
 
 

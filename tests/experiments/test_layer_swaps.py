@@ -52,6 +52,10 @@ def test_layers_of_a_constant_adaptation_are_the_same_for_every_task(tiny_run: R
     data = load_data(even.config.data)
     for scores in swap_layers(even, data, even.pipeline.bank(data.texts), 3, 3).values():
         assert scores["this task"] == scores["another task"] == scores["the mean of other tasks"]
+        tasks = scores["this task"]["per_class"]
+        assert [len({*task["classes"]} & {*data.split.test}) for task in tasks] == [3] * 3
+        mean = sum(sum(task["accuracy"]) for task in tasks) / 9
+        assert scores["this task"]["metrics"]["per_class_accuracy"] == pytest.approx(mean)
 
 
 def test_where_there_are_groups_the_other_task_is_of_another(

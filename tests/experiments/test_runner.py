@@ -64,6 +64,10 @@ def test_a_study_measures_each_variant_once(tmp_path: Path) -> None:
     kinds = [(one["tasks"], one["ways"]) for one in result["measured"]]
     assert kinds == [("random", 3), ("random", 8), ("look-alikes", 3), ("look-alikes", 8)]
     assert result["metrics"] == result["measured"][0]["metrics"]
+    for one in result["measured"]:
+        assert {len(task["classes"]) for task in one["per_class"]} == {one["ways"]}
+        mean = sum(sum(task["accuracy"]) / one["ways"] for task in one["per_class"]) / len(one["per_class"])
+        assert mean == pytest.approx(one["metrics"]["per_class_accuracy"], abs=0.005)
     # All classes at once are the same task, however they were drawn.
     assert result["measured"][1]["metrics"] == pytest.approx(result["measured"][3]["metrics"])
     assert result["config"]["model"]["d"] == 16
