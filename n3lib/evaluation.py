@@ -35,11 +35,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """A finished run's result on unseen classes, ready for JSON.
 
-    With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2), or in one
-    order where the network's logits only permute with its classes. With `ways` K, each permutation's first K
-    classes are one task. `metrics` are means over tasks, as Eq. 7 is over classes, also where tasks are orders
-    of the same classes (the paper: the median); `spread` is the standard deviation over tasks. `per_class` has
-    the classes of every task and the accuracy of each in percent.
+    With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2), or in
+    one where the network's logits only permute with its classes. With `ways` K, each permutation's first K
+    classes are one task. `metrics` are means over tasks, also where these are orders of the same classes (the
+    paper: the median), and `spread` their standard deviation; `per_class` has the classes of every task and
+    the accuracy of each (Eq. 7) in percent.
 
     Args:
         dataset: the run's data, where they are loaded already.

@@ -22,7 +22,8 @@ from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.evaluation import derangement, evaluate, magnitude_over_halves, result
+from n3lib.evaluation import derangement, evaluate, result
+from n3lib.experiments.layer_swaps import measure_conditioning
 from n3lib.experiments.results import METRICS
 from n3lib.io import N3Error
 from n3lib.metrics import class_accuracies, class_metrics
@@ -161,7 +162,7 @@ class Benchmark:
         found = {**own["metrics"], "per_class": own["per_class"]}
         return self._result(name, seed, found, started) | {
             "spread": own["spread"],
-            "adaptation": magnitude_over_halves(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
+            **measure_conditioning(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
         }
