@@ -78,7 +78,7 @@ DIALECTS = Experiment(
 )
 
 
-# The last section of the chapter: is nothing gained on CUB, or too little for three seeds to show it?
+# Is nothing gained on CUB, or too little for three seeds to show it?
 _METHODS = {"all": "n3", "constant": "n3-constant", "finetune": "finetune", "classifier": "n3-classifier"}
 EQUIVALENCE = Experiment(
     "equivalence",
@@ -183,10 +183,12 @@ def swap_table(folder: Path) -> Table:
 def equivalence_table(folder: Path) -> Table:
     """Leads over constant adaptation with both intervals and the `verdict`, by kind and size of the tasks.
 
-    Below, the power that the study has at the variance components of the lead of N3 with every layer.
+    Below, the `power` of the study at the variance components of the lead of N3 with every layer.
     """
-    results, rows, powers = EQUIVALENCE.measured(folder), [], []
-    found = EQUIVALENCE.by_variant(results)
+    results, rows, lines = EQUIVALENCE.measured(folder), [], []
+    found, seeds = EQUIVALENCE.by_variant(results), len(EQUIVALENCE.seeds)
+    if check := conditioning_check(found["all"]):
+        lines.append(f"N3: {check}.")
     kinds = dict.fromkeys((one["tasks"], one["ways"]) for r in results for one in r.get("measured", []))
     every = max((ways for _, ways in kinds), default=0)
     for kind, ways in kinds:
@@ -195,30 +197,23 @@ def equivalence_table(folder: Path) -> Table:
         task = f"all {ways} classes" if ways == every else f"{ways} classes, {kind}"
         for form in ("all", "finetune", "classifier"):
             own, constant = (of_tasks(found[name], kind, ways) for name in (form, "constant"))
-            leads = [interval(own, constant, level) for level in (95.0, 90.0)]
-            if leads[0] and leads[1]:
-                shown = [one.text("+") for one in leads if one]
-                rows.append([tables.TITLES[_METHODS[form]], task, *shown, verdict(leads[0], leads[1])])
+            wide, narrow = interval(own, constant), interval(own, constant, 90.0)
+            if wide and narrow:
+                shown = [wide.text("+"), narrow.text("+"), verdict(wide, narrow)]
+                rows.append([tables.TITLES[_METHODS[form]], task, *shown])
             parts = variance_components(own, constant) if form == "all" else None
             if parts:
                 count = 1 if ways == every else EQUIVALENCE.tasks
-                share = power(parts, len(EQUIVALENCE.seeds), every, count * ways)
-                powers.append(f"{100 * share:.0f} % on {task}")
+                share = 100 * power(parts, seeds, every, count * ways)
+                asked = f"{seeds} seeds, {every} classes and {count} task{'s' * (count > 1)}"
+                lines.append(f"Power to show that N3 is equivalent, {task}, {asked}: {share:.0f} %.")
     head = ["form", "tasks", "lead over constant (points), 95 %", "90 %", "verdict"]
-    below = (
-        f"Where N3 is worth nothing, {len(EQUIVALENCE.seeds)} seeds show it with a power of "
-        if powers
-        else ""
-    )
-    checks = [f"N3: {check}." for check in [conditioning_check(found["all"])] if check]
-    lines = [*checks, *([below + ", ".join(powers) + "."] if powers else []), EQUIVALENCE.note(results)]
-    return Table(head, rows, "\n\n".join(lines))
+    return Table(head, rows, "\n\n".join([*lines, EQUIVALENCE.note(results)]))
 
 
 def verdict(wide: Interval, narrow: Interval) -> str:
     """Ahead or behind where a lead's 95 % interval excludes 0; else equivalent where its 90 % interval is
-    within `MARGIN` of 0: two one-sided tests at 5 % (Schuirmann, 1987, J. Pharmacokinetics 15).
-    """
+    within `MARGIN` of 0: two one-sided tests at 5 % (Schuirmann, 1987, J. Pharmacokin. Biopharm. 15)."""
     if wide.low > 0 or wide.high < 0:
         return "ahead" if wide.low > 0 else "behind"
     inside = max(-narrow.low, narrow.high) < MARGIN
@@ -254,9 +249,10 @@ def variance_components(own: Results, other: Results) -> Components | None:
 
 
 def power(parts: Components, seeds: int, classes: int, rows: int) -> float:
-    """The share of studies that find two equal forms equivalent within `MARGIN`.
+    """The share of studies that would find two equal forms equivalent within `MARGIN`.
 
-    `rows` are the classes of all tasks of one seed, each task's counted.
+    `rows` is the number of tasks of one seed times their classes. The error is taken as normal and known; the
+    bootstrap's interval is somewhat wider, so this is an upper bound.
     """
     variance = parts.seeds / seeds + parts.classes / classes + parts.both / (seeds * classes)
     error = math.sqrt(variance + parts.tasks / (seeds * rows))
