@@ -251,8 +251,7 @@ def variance_components(own: Results, other: Results) -> Components | None:
 def power(parts: Components, seeds: int, classes: int, rows: int) -> float:
     """The share of studies that would find two equal forms equivalent within `MARGIN`.
 
-    `rows` is the number of tasks of one seed times their classes. The error is taken as normal and known; the
-    bootstrap's interval is somewhat wider, so this is an upper bound.
+    `rows` is the number of tasks of one seed times their classes. The error is taken as normal and known.
     """
     variance = parts.seeds / seeds + parts.classes / classes + parts.both / (seeds * classes)
     error = math.sqrt(variance + parts.tasks / (seeds * rows))
