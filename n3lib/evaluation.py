@@ -1,4 +1,4 @@
-"""The protocol: per-class accuracy (Eq. 7) over orders of the unseen classes, top-5, average precision."""
+"""The protocol: per-class accuracy (Eq. 7) on tasks of unseen classes, top-5, average precision."""
 
 import dataclasses
 import statistics
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, random_halves
 from n3lib.io import N3Error
 from n3lib.io.environment import environment
-from n3lib.metrics import class_metrics, confusion, magnitude, predict
+from n3lib.metrics import class_accuracies, class_metrics, confusion, magnitude, predict
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
@@ -34,16 +35,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """A finished run's result on unseen classes, ready for JSON.
 
-    With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2): the
-    median and the spread are over those. A network whose logits only permute with its classes is the same
-    in each order and is measured once. With `ways` K, each permutation's first K classes are one task.
+    With `ways` 0 the task is all classes of the part, in `permutations` orders (paper, section 4.2), or in
+    one where the network's logits only permute with its classes. With `ways` K, each permutation's first K
+    classes are one task. `metrics` are means over tasks, also where these are orders of the same classes (the
+    paper: the median), and `spread` their standard deviation; `per_class` has the classes of every task and
+    the accuracy of each (Eq. 7) in percent.
 
     Args:
         dataset: the run's data, where they are loaded already.
         part: `test` or `val`.
         ways: K; 0 for all classes, or where a task's classes are of one group, for those of the smallest.
         control: `shuffled` gives every class the description of a class outside the task, or where there are
-            too few, of one drawn from the task: accuracy must fall to chance.
+            too few, of another one of the task: accuracy must fall to chance.
         alike: tasks of look-alikes: a random class and those whose descriptions are nearest to its own.
         bank: the descriptions of the dataset's classes, where the run's text pipeline has encoded them.
 
@@ -59,28 +62,37 @@ def evaluate(
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
-    scores, tables, described = [], [], []
+    scores, tables, per_class, described = [], [], [], []
     for p in range(1 if same else permutations):
         rng = np.random.default_rng([config.seed, 11, p])
         order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
         texts = order
         if control == "shuffled":
-            texts = others if len(others) == ways else rng.permutation(order)
+            texts = others if len(others) == ways else order[derangement(rng, ways)]
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
         scores.append(class_metrics(logits, labels))
         tables.append({"classes": order.tolist(), "counts": confusion(logits, labels).tolist()})
+        per_class.append(class_accuracies(order.tolist(), logits, labels))
         described.append(texts.tolist())
     return result(
         **asked,
         chance=100 / ways,
-        metrics={name: statistics.median(s[name] for s in scores) for name in scores[0]},
+        metrics={name: statistics.mean(s[name] for s in scores) for name in scores[0]},
         spread={name: statistics.pstdev(s[name] for s in scores) for name in scores[0]},
         orders_measured=len(scores),
         adaptation=magnitude(run.model, map(bank.batch, described)),
+        per_class=per_class,
         confusion=tables[0],
         hashes=dataset.hashes,
         started=started,
     )
+
+
+def derangement(rng: np.random.Generator, count: int) -> Int[np.ndarray, " K"]:
+    """Another class for each of K >= 2, all of them once: the next one in a random order."""
+    order, turned = rng.permutation(count), np.empty(count, int)
+    turned[order] = np.roll(order, 1)
+    return turned
 
 
 def result(*, hashes: Mapping[str, str], started: float | None = None, **fields: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.evaluation import evaluate, result
+from n3lib.evaluation import derangement, evaluate, result
 from n3lib.io import N3Error
 from n3lib.run import Run
 from n3lib.synthesis import synthesize
@@ -67,7 +67,7 @@ def test_the_result_has_the_fields_of_a_result(tiny_run: Run, tiny_data: ZeroSho
     assert result["metrics"]["top5"] == 100
 
 
-def test_median_and_spread_are_over_the_tasks(
+def test_mean_and_spread_are_over_the_tasks(
     tiny_run: Run, tiny_data: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([10.0, 40.0, 10.0, 20.0])
@@ -75,8 +75,50 @@ def test_median_and_spread_are_over_the_tasks(
     module = importlib.import_module("n3lib.evaluation")
     monkeypatch.setattr(module, "class_metrics", lambda *_: dict.fromkeys(names, next(scores)))
     result = evaluate(tiny_run, tiny_data, ways=3, permutations=4)
-    assert result["metrics"]["per_class_accuracy"] == 15
+    assert result["metrics"]["per_class_accuracy"] == 20
     assert result["spread"]["per_class_accuracy"] == pytest.approx(np.std([10, 40, 10, 20]))
+
+
+@pytest.mark.parametrize("settings", [{}, {"ways": 3, "permutations": 4}, {"control": "shuffled"}])
+def test_every_class_of_every_task_has_its_accuracy(
+    settings: dict, tiny_run: Run, tiny_data: ZeroShotDataset
+) -> None:
+    result = evaluate(tiny_run, tiny_data, **settings)
+    tasks = result["per_class"]
+    assert len(tasks) == result["orders_measured"]
+    assert all(len({*task["classes"]}) == len(task["accuracy"]) == result["ways"] for task in tasks)
+    mean = np.mean([np.mean(task["accuracy"]) for task in tasks])
+    assert mean == pytest.approx(result["metrics"]["per_class_accuracy"], abs=0.005)
+    counts = np.array(result["confusion"]["counts"])
+    assert tasks[0]["classes"] == result["confusion"]["classes"]
+    assert tasks[0]["accuracy"] == pytest.approx(100 * np.diag(counts) / counts.sum(1), abs=0.005)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 50])
+def test_no_class_keeps_its_own_text(count: int) -> None:
+    orders = [derangement(np.random.default_rng(seed), count) for seed in range(20)]
+    for order in orders:
+        assert sorted(order) == list(range(count))
+        assert all(order != np.arange(count))
+    assert len({tuple(order) for order in orders}) > (count > 2)
+
+
+def test_shuffled_texts_of_all_classes_are_deranged(
+    tiny_run: Run, tiny_data: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[int], list[int]]] = []
+    module = importlib.import_module("n3lib.evaluation")
+    predict = module.predict
+
+    def spy(model, dataset, bank, classes, config, texts):  # type: ignore[no-untyped-def]
+        asked.append((classes, texts))
+        return predict(model, dataset, bank, classes, config, texts)
+
+    monkeypatch.setattr(module, "predict", spy)
+    evaluate(tiny_run, tiny_data, control="shuffled", permutations=4)
+    for classes, texts in asked:
+        assert sorted(classes) == sorted(texts) == sorted(tiny_data.split.test)
+        assert all(one != other for one, other in zip(classes, texts, strict=True))
 
 
 def test_all_orders_of_an_equivariant_run_give_what_one_gives(

@@ -6,12 +6,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.stats import zscore
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
 
 from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.metrics import class_metrics, confusion, extract, magnitude, predict, renew_memory
+from n3lib.metrics import (
+    class_accuracies,
+    class_metrics,
+    confusion,
+    extract,
+    magnitude,
+    predict,
+    renew_memory,
+)
 from n3lib.model import N3
 from n3lib.text.bank import TextBank
 
@@ -31,8 +40,8 @@ def test_metrics_are_those_of_scikit_learn(ways: int) -> None:
     got = class_metrics(logits, labels)
     expected = 100 * balanced_accuracy_score(labels, logits.argmax(1))
     assert got["per_class_accuracy"] == pytest.approx(expected, abs=1e-4)
-    share = logits.double().softmax(1).numpy()
-    precision = [average_precision_score(labels == k, share[:, k]) for k in range(ways)]
+    score = zscore(logits.double().numpy(), axis=1).round(6)
+    precision = [average_precision_score(labels == k, score[:, k]) for k in range(ways)]
     assert got["average_precision"] == pytest.approx(100 * np.mean(precision), abs=1e-3)
     if ways > 5:
         weight = 1 / torch.bincount(labels)[labels]
@@ -42,10 +51,41 @@ def test_metrics_are_those_of_scikit_learn(ways: int) -> None:
         assert got["top5"] == 100
 
 
-def test_average_precision_does_not_saturate() -> None:
-    # In float32 both images would have probability 1 of class 0.
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_average_precision_knows_no_temperature_offset_or_scale(dtype: torch.dtype) -> None:
+    labels = torch.arange(7).repeat(5)
+    logits = torch.randn(35, 7, dtype=dtype) + torch.eye(7, dtype=dtype)[labels]
+    scale, offset = torch.rand(35, 1, dtype=dtype) + 0.5, 10 * torch.randn(35, 1, dtype=dtype)
+    expected = class_metrics(logits, labels)["average_precision"]
+    for other in (logits / 30, 50 * logits, scale * logits, logits + offset, 1e-9 * logits):
+        assert class_metrics(other, labels)["average_precision"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_average_precision_of_equal_scores_is_that_of_guessing() -> None:
+    # Every image at 0 in every class: the precision is the share of the class, 1/4, 1/4 and 1/2.
+    logits = torch.tensor([[0.1], [0.7], [-3.3], [0.0]], dtype=torch.float64).expand(4, 3)
+    got = class_metrics(logits, torch.tensor([0, 1, 2, 2]))
+    assert got["average_precision"] == pytest.approx(100 / 3)
+    # Between an image that names the class and those that name others: the second is the second in class 1
+    # and the first in class 2, where the other two are tied.
+    logits = torch.tensor([[1.0, 0.0, 0.0], [0.2, 0.2, 0.2], [0.0, 5.0, 0.0]])
+    got = class_metrics(logits, torch.tensor([0, 1, 2]))
+    assert got["average_precision"] == pytest.approx(100 * (1 + 1 / 2 + 1 / 3) / 3)
+
+
+def test_average_precision_of_two_classes_is_what_the_guesses_say() -> None:
+    # Two images name class 0, one of them rightly: precision 1/2. Class 1: 1 for its first image, then 2/3.
     logits = torch.tensor([[30.0, 0.0], [40.0, 0.0], [0.0, 1.0]])
-    assert class_metrics(logits, torch.tensor([1, 0, 1]))["average_precision"] == pytest.approx(100)
+    got = class_metrics(logits, torch.tensor([1, 0, 1]))["average_precision"]
+    assert got == pytest.approx(100 * (1 / 2 + (1 + 2 / 3) / 2) / 2)
+
+
+def test_accuracy_of_every_class() -> None:
+    guesses, labels = torch.tensor([0, 2, 2, 1, 0, 1]), torch.tensor([0, 0, 2, 2, 0, 1])
+    got = class_accuracies([7, 3, 5], torch.eye(3)[guesses], labels)
+    assert got == {"classes": [7, 3, 5], "accuracy": [66.67, 100.0, 50.0]}
+    told = class_metrics(torch.eye(3)[guesses], labels)["per_class_accuracy"]
+    assert np.mean(got["accuracy"]) == pytest.approx(told, abs=0.005)
 
 
 def test_confusion_counts_images_by_class_and_guess() -> None:

@@ -141,10 +141,9 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
 
 
 def _study(name: str, output: Path, overrides: list[str], variant: list[str], seed: list[int]) -> None:
-    from n3lib.experiments.experiment import SEEDS
     from n3lib.experiments.runner import run_experiment
 
-    run_experiment(name, output, overrides=overrides, variants=variant, seeds=seed or SEEDS)
+    run_experiment(name, output, overrides=overrides, variants=variant, seeds=seed)
 
 
 def _search(config: Path, output: Path, overrides: list[str], trials: int) -> None:

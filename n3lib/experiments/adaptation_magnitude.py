@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from n3lib.experiments import charts
-from n3lib.experiments.experiment import Results
-from n3lib.experiments.results import Table
+from n3lib.experiments.results import Results, Table
 
 _PANELS = {
     "norm": "L2 norm\nof the change",

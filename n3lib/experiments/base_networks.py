@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from n3lib.experiments import provenance, tables
-from n3lib.experiments.experiment import FROZEN, Experiment, Results, accuracy_cell
-from n3lib.experiments.results import Markup, Table, lead, load_results
+from n3lib.experiments.experiment import FROZEN, Experiment
+from n3lib.experiments.results import Markup, Results, Table, accuracy_cell, lead, load_results
 from n3lib.io import expand
 from n3lib.io.tensors import read_tensors
 from n3lib.pretrained.networks import AVIARY_WEIGHTS
@@ -22,7 +22,7 @@ NETWORKS = {
 _PAPER = {"googlenet": (21.3, 69.78), "resnet18": (17.6, 69.76), "squeezenet1_1": (17.7, 58.19)}
 
 
-def pretraining(variant: str, run: Run, *_: object) -> dict[str, float | None]:
+def pretraining(run: Run) -> dict[str, float | None]:
     """The network's accuracy on held-out images of its pretraining, in percent; None where unknown."""
     config = run.config.backbone
     path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))

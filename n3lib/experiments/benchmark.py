@@ -22,9 +22,11 @@ from n3lib.baselines.features import frozen_features
 from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
-from n3lib.evaluation import evaluate, magnitude_over_halves, result
+from n3lib.evaluation import derangement, evaluate, result
+from n3lib.experiments.layer_swaps import measure_conditioning
+from n3lib.experiments.results import METRICS
 from n3lib.io import N3Error
-from n3lib.metrics import class_metrics
+from n3lib.metrics import class_accuracies, class_metrics
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import train
 from n3lib.text.encoders import make_encoder
@@ -133,17 +135,16 @@ class Benchmark:
             method, searched = kind(seed=seed, **earlier["hyperparameters"]), earlier["search"]
         else:
             method, searched = search(kind, problem("train", "val", "own"), seed, trials)
-        final = problem("trainval", "test", "own")
-        writer, order = method.fit(final.seen), np.random.default_rng([seed, 17]).permutation(len(final.text))
-        metrics = scores(writer(final.text)(final.images), final.labels)
-        # Each class described by the next one's text in a random order: never by its own.
-        turned = np.empty_like(order)
-        turned[order] = np.roll(order, 1)
-        controls = {"shuffled": scores(writer(final.text[turned])(final.images), final.labels)}
+        final, classes = problem("trainval", "test", "own"), self.dataset.split.test
+        writer, others = method.fit(final.seen), derangement(np.random.default_rng([seed, 17]), len(classes))
+        found = scores(writer(final.text)(final.images), final.labels, classes)
+        controls = {"shuffled": scores(writer(final.text[others])(final.images), final.labels, classes)}
         for control in ("random", *(TEXT_CONTROLS if name in TEXT_CONTROLLED else ())):
             other = problem("trainval", "test", control)
-            controls[control] = scores(method.fit(other.seen)(other.text)(other.images), other.labels)
-        return self._result(name, seed, metrics, started) | {
+            controls[control] = scores(
+                method.fit(other.seen)(other.text)(other.images), other.labels, classes
+            )
+        return self._result(name, seed, found, started) | {
             "reader": self.config.text.encoder if encoder else "words counted",
             "hyperparameters": {k: v for k, v in dataclasses.asdict(method).items() if k != "seed"},
             "search": searched,
@@ -154,17 +155,19 @@ class Benchmark:
         """The result of a form of N3, trained into a run folder (an unfinished run goes on)."""
         started = time.perf_counter()
         run = train(self.config, folder, dataset=self.dataset)
-        found, controls = evaluate(run, self.dataset), {}
+        own, controls = evaluate(run, self.dataset), {}
         if name == "n3":  # the classifiers of the others depend on the text in the same way
-            controls["shuffled"] = evaluate(run, self.dataset, permutations=1, control="shuffled")["metrics"]
-        return self._result(name, seed, found["metrics"], started) | {
-            "spread": found["spread"],
-            "adaptation": magnitude_over_halves(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
+            shuffled = evaluate(run, self.dataset, permutations=1, control="shuffled")
+            controls["shuffled"] = {**shuffled["metrics"], "per_class": shuffled["per_class"]}
+        found = {**own["metrics"], "per_class": own["per_class"]}
+        return self._result(name, seed, found, started) | {
+            "spread": own["spread"],
+            **measure_conditioning(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
             "reader": f"words counted and {self.config.text.encoder}",
             "controls": controls,
         }
 
-    def _result(self, name: str, seed: int, metrics: dict[str, float], started: float) -> dict[str, Any]:
+    def _result(self, name: str, seed: int, found: Mapping[str, Any], started: float) -> dict[str, Any]:
         split = self.dataset.split
         return result(
             **question(self.config, name),
@@ -174,7 +177,8 @@ class Benchmark:
             chance=100 / len(split.test),
             text="own",
             seed=seed,
-            metrics=metrics,
+            metrics={metric: found[metric] for metric in METRICS},
+            per_class=found["per_class"],
             hashes=self.dataset.hashes,
             started=started,
         )
@@ -189,13 +193,14 @@ def question(config: RunConfig, name: str) -> dict[str, Any]:
     return asked
 
 
-def scores(given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"]) -> dict[str, float]:
-    """Per-class accuracy (Eq. 7), top-5 and average precision in percent."""
+def scores(
+    given: Float64[np.ndarray, "B K"], labels: Int[np.ndarray, " B"], classes: Sequence[int]
+) -> dict[str, Any]:
+    """The metrics of a method and its `per_class`; one whose scores are not finite is wrong everywhere."""
     if not np.isfinite(given).all():
-        return {"per_class_accuracy": 0.0, "top5": 0.0, "average_precision": 0.0}
-    # Only their order counts; a common scale keeps the softmax of average precision from saturating.
-    scaled = given / max(float(np.abs(given).max()), 1e-12)
-    return class_metrics(torch.from_numpy(scaled), torch.from_numpy(labels))
+        given = -np.eye(given.shape[1])[labels]
+    logits, truth = torch.from_numpy(given), torch.from_numpy(labels)
+    return class_metrics(logits, truth) | {"per_class": [class_accuracies(classes, logits, truth)]}
 
 
 def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tuple[Baseline, dict[str, Any]]:
@@ -207,7 +212,8 @@ def search(kind: type[Baseline], problem: Problem, seed: int, trials: int) -> tu
 
     def objective(trial: "optuna.Trial") -> float:
         write = kind.draw(trial, seed).fit(problem.seen)
-        return scores(write(problem.text)(problem.images), problem.labels)["per_class_accuracy"]
+        given = write(problem.text)(problem.images)
+        return scores(given, problem.labels, range(given.shape[1]))["per_class_accuracy"]
 
     study.optimize(objective, n_trials=trials)
     method = kind.draw(optuna.trial.FixedTrial(study.best_params), seed)

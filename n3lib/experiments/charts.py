@@ -1,4 +1,4 @@
-"""Charts of experiments: lines with their spread over seeds, and layers side by side."""
+"""Charts of experiments: lines in bands, and layers side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import apart, literal, plain
 
-Line = Sequence[Mapping[Any, float]]  # of each seed: x to y
+Line = Mapping[Any, tuple[float, float, float]]  # x to y and the ends of its band, which can be NaN
+Seeds = Sequence[Mapping[Any, float]]  # of each seed: x to y
 
 
 def lines(
@@ -24,7 +25,7 @@ def lines(
     level: tuple[float, str] | None = None,
     log_y: bool = False,
 ) -> Figure:
-    """Lines in panels, two side by side: the mean over seeds, and a band from the lowest to the highest seed.
+    """Lines in panels, two side by side, each in its band.
 
     Args:
         panels: title to the panel's lines by name; a name has one color in all panels.
@@ -45,19 +46,19 @@ def lines(
         axis.remove()
     drawn: dict[str, Line2D] = {}
     for (title, shown), axis in zip(panels.items(), axes.flat, strict=False):
-        for name, seeds in shown.items():
-            drawn[name] = _line(axis, seeds, palette[names.index(name) % len(palette)])
+        for name, line in shown.items():
+            drawn[name] = _line(axis, line, palette[names.index(name) % len(palette)])
         if level:
             drawn[level[1]] = axis.axhline(level[0], color=plots.GRAY, linestyle="--", linewidth=1)
         axis.set(title=_plain(title, 3.2, 10.0), xlabel=plain(xlabel, 3.2, lines=2))
         if log:
-            ticks = sorted({x for seeds in shown.values() for seed in seeds for x in seed})
+            ticks = sorted({x for line in shown.values() for x in line})
             axis.set_xscale("log")
             axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axis.minorticks_off()
     if log_y:
-        seeds = [seed for shown in panels.values() for some in shown.values() for seed in some]
-        zero = min(y for seed in seeds for y in seed.values()) <= 0
+        every = [line for shown in panels.values() for line in shown.values()]
+        zero = min(low for line in every for _, low, _ in line.values()) <= 0
         axes[0, 0].set_yscale("symlog" if zero else "log", **({"linthresh": 1.0} if zero else {}))
     for axis in axes[:, 0]:
         axis.set(ylabel=_plain(ylabel, 2.8))
@@ -66,7 +67,14 @@ def lines(
     return figure
 
 
-def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
+def over_seeds(seeds: Seeds) -> Line:
+    """The mean over seeds in a band from the lowest to the highest, where all of them have a value."""
+    x = [at for at in seeds[0] if all(at in seed for seed in seeds)]
+    values = {at: [seed[at] for seed in seeds] for at in x}
+    return {at: (sum(some) / len(some), min(some), max(some)) for at, some in values.items()}
+
+
+def layers(panels: Mapping[str, Mapping[str, Seeds]]) -> Figure:
     """A value per layer, from the first to the last: one panel per quantity, one mark per seed.
 
     `panels` holds, by quantity with its unit, the values by name of the model; layers are the x.
@@ -96,12 +104,12 @@ def layers(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
     return figure
 
 
-def _line(axis: Axes, seeds: Line, color: Any) -> Line2D:
-    x = sorted(at for at in seeds[0] if all(at in seed for seed in seeds))
-    y = np.array([[seed[at] for at in x] for seed in seeds])  # (seeds, points)
-    (line,) = axis.plot(x, y.mean(0), color=color, linewidth=1.4)
-    if len(seeds) > 1:
-        axis.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.2, linewidth=0)
+def _line(axis: Axes, points: Line, color: Any) -> Line2D:
+    x = sorted(points)
+    y, low, high = np.array([points[at] for at in x]).reshape(-1, 3).T
+    (line,) = axis.plot(x, y, color=color, linewidth=1.4)
+    if (high > low).any():
+        axis.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     return line
 
 

@@ -1,17 +1,15 @@
 """What experiments share: a question, the variants of a configuration that answer it, the results."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from n3lib.config import RunConfig, read_config
-from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import TextControl
 from n3lib.experiments import provenance
-from n3lib.experiments.results import accuracies, load_results, mean_and_spread
+from n3lib.experiments.results import Results, load_results
 from n3lib.run import Run
-from n3lib.text.bank import TextBank
 
 SEEDS = (0, 1, 2)
 
@@ -26,10 +24,6 @@ ADAPTATIONS = {
     "written": "N3, text-conditioned alone",
     "all": "N3, shared offset and text-conditioned",
 }
-
-Results = Sequence[Mapping[str, Any]]
-# Variant, finished run, its data and their encoded descriptions, to further fields of the variant's result.
-Measurement = Callable[[str, Run, ZeroShotDataset, TextBank], dict[str, Any]]
 
 
 class Evaluation(NamedTuple):
@@ -54,10 +48,15 @@ class Experiment:
     alike: bool = False  # whether tasks of look-alikes are measured too, beside random ones
     tasks: int = 10  # drawn of each kind
     part: str = "test"  # of the split that the query classes are from, or `val`
-    also: Measurement | None = None  # a further measurement of every run
+    swaps: tuple[int, int] = (
+        10,
+        8,
+    )  # classes of the tasks whose layers are exchanged, and tasks of each kind
+    seeds: tuple[int, ...] = SEEDS
+    also: Callable[[Run], dict[str, Any]] | None = None  # further fields of every result
     folder: str = ""  # of its results in `results/`; the name where it is empty
     configs: dict[str, str] = dataclasses.field(default_factory=dict)  # variants that start from another file
-    evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike`, `tasks`, `part` and `also`
+    evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike` and `tasks`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
         """The configuration of a variant; `overrides` do not change what the variant is about."""
@@ -90,11 +89,3 @@ class Experiment:
             task = f"{one['ways']} classes, chance {one['chance']:.1f} %; "
         seeds = sorted({r["seed"] for r in results})
         return provenance.note(results, f"{task}seeds {', '.join(map(str, seeds))}.")
-
-
-def accuracy_cell(results: Collection[Mapping[str, Any]]) -> str:
-    """Mean accuracy and standard deviation, and the number of trainings that diverged."""
-    found = accuracies(results).values()
-    gone = len(results) - len(found)
-    diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
-    return ", ".join(filter(None, [mean_and_spread(found), diverged if gone else ""]))

@@ -22,6 +22,7 @@ from n3lib.evaluation import evaluate
 from n3lib.experiments.benchmark import Benchmark
 from n3lib.experiments.layer_swaps import swap_layers
 from n3lib.experiments.provenance import FINGERPRINTS, committed, fingerprint, instances, known, small
+from n3lib.experiments.results import METRICS
 from n3lib.experiments.saliency import saliency_maps
 from n3lib.io.files import write_text
 from n3lib.metrics import class_metrics, predict
@@ -122,7 +123,8 @@ def _swaps(folder: Path) -> list[float]:
     run = _run(folder, "model.shared_mu=1.0")
     bank = run.pipeline.bank(_world("aviary").texts)
     swapped = swap_layers(run, _world("aviary"), bank, 3, 2, "test")
-    return [value for layers in swapped.values() for values in layers.values() for value in values]
+    found = [one for layers in swapped.values() for one in layers.values()]
+    return [float(np.mean(task["accuracy"])) for one in found for task in one["per_class"]]
 
 
 def _saliency(folder: Path) -> list[float]:
@@ -140,7 +142,7 @@ def _benchmark() -> Benchmark:
 def _all_methods(folder: Path) -> list[float]:
     result = _benchmark().measure("eszsl", trials=2)
     found = (result["metrics"], *result["controls"].values())
-    return [value for values in found for value in values.values()]
+    return [values[name] for values in found for name in METRICS]
 
 
 def _method(folder: Path, name: str) -> list[float]:

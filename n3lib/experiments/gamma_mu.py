@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from n3lib.experiments import charts, tables
-from n3lib.experiments.experiment import Experiment, accuracy_cell
-from n3lib.experiments.results import Table
+from n3lib.experiments.experiment import Experiment
+from n3lib.experiments.results import Table, accuracy_cell
 
 Pair = tuple[float, float]
 
@@ -65,7 +65,9 @@ def curves(folder: Path, what: str) -> Figure | Table:
     }[what]
     panels = {
         f"{form} mu": {
-            ", ".join(_cells(pair)): [dict(zip(r["curve"][x], r["curve"][what], strict=True)) for r in some]
+            ", ".join(_cells(pair)): charts.over_seeds(
+                [dict(zip(r["curve"][x], r["curve"][what], strict=True)) for r in some]
+            )
             for pair in sorted(PAPER, key=lambda pair: pair[1])
             if (some := found[_variant(form, pair)])
         }

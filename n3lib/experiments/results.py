@@ -1,22 +1,31 @@
-"""Results, one JSON file each: written without loss, shown as tables.
+"""Results, one JSON file each: written without loss, shown as tables, with intervals over classes and seeds.
 
 Two measurements can come to one file, such as `n3 study mu` with its settings and with others. A file answers
 a question only if everything that decides its numbers is the same in both.
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64, Int
 
 from n3lib.config import difference
 from n3lib.data import GENERATED, DataConfig, find_source
 from n3lib.io import N3Error, check_writable, expand, read_json, tell, write_json
 
 METRICS = ("per_class_accuracy", "top5", "average_precision")
+# The earlier methods that draw at random; the others give the same result with every seed.
+RANDOM = ("correction", "gazsl", "megazsl", "pdcnn-conv", "pdcnn-fc", "pdcnn-fc-conv", "wac-kernel")
+WHOLE = -1  # in the place of a class
+Results = Sequence[Mapping[str, Any]]
 OTHER = "Choose another -o, or delete this file"
 
 
@@ -109,14 +118,116 @@ def mean_and_spread(values: Iterable[float]) -> str:
     return f"{mean} ± {found.std():.1f}" if len(found) > 1 else mean
 
 
-def accuracies(results: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-    """Seed to per-class accuracy in percent; a training that diverged has none."""
-    return {r["seed"]: r["metrics"]["per_class_accuracy"] for r in results if r["metrics"]}
+class Interval(NamedTuple):
+    """A mean in percent or points, and the ends of its interval, which are NaN where there is none."""
+
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def text(self, sign: str = "") -> str:
+        """Such as `32.3 (25.7 to 39.3)`, or with the sign `+`, `+2.6 (-0.3 to +5.3)`."""
+        mean, low, high = (f"{value:{sign}z.1f}" for value in self)  # no -0.0
+        return mean if math.isnan(self.low) else f"{mean} ({low} to {high})"
 
 
-def lead(own: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> str:
-    """Points by which results are ahead of others, paired by seed, as `mean_and_spread` of the pairs."""
-    return mean_and_spread(pd.Series(accuracies(own)).sub(pd.Series(accuracies(other))))
+def interval(own: Results, other: Results | None = None, level: float = 95.0) -> Interval | None:
+    """Mean per-class accuracy of results in percent, or their lead over `other` ones in points.
+
+    The interval, of `level` percent, is over classes and seeds, with one seed over classes alone. Both are
+    drawn with replacement, each by itself, 2,000 times; a class counts in all of its tasks; the ends are
+    percentiles (the pigeonhole bootstrap: Owen, 2007, Annals of Applied Statistics 1). It counts up to thrice
+    what a seed makes of a class, and too little of what few seeds differ by; so from two seeds on, it is
+    scaled to the variance of the two-way layout. A lead is paired by seed, task and class; results that are
+    `deterministic` are the same with every seed of the others.
+
+    Trainings that diverged are left out. Without `per_class` there is a mean alone; None for no results.
+    """
+    rows = accuracies(own, other)
+    if rows.empty:
+        return None
+    rows["sum"] = rows["mean"] * rows["size"]
+    cells = rows.groupby(["seed", "class"])[["sum", "size"]].sum().unstack(fill_value=0)
+    sums, sizes = cells["sum"].to_numpy(), cells["size"].to_numpy()  # (seeds, classes)
+    mean = sums.sum() / sizes.sum()
+    if WHOLE in cells["sum"]:
+        return Interval(mean)
+    seeds, classes = (_draws(count) for count in sums.shape)
+    with np.errstate(invalid="ignore"):  # few classes, none of which was in a task of the seeds drawn
+        means = ((seeds @ sums) * classes).sum(1) / ((seeds @ sizes) * classes).sum(1)
+    means = means[np.isfinite(means)] - mean
+    if min(sums.shape) > 1 and (drawn := means.std()):
+        means *= _standard_error((sums - mean * sizes) / sizes.mean()) / drawn
+    return Interval(mean, *(mean + np.percentile(means, (50 - level / 2, 50 + level / 2))).tolist())
+
+
+def _standard_error(parts: Float64[np.ndarray, "S C"]) -> float:
+    """Of the mean of a two-way layout whose mean is 0: components by the method of moments, none below 0."""
+    of_seeds, of_classes = parts.mean(1), parts.mean(0)
+    seeds, classes = parts.shape
+    both = np.square(parts - of_seeds[:, None] - of_classes).sum() / (seeds - 1) / (classes - 1) / parts.size
+    return float(
+        np.sqrt(sum(max(mean.var(ddof=1) / len(mean), both) for mean in (of_seeds, of_classes)) - both)
+    )
+
+
+def accuracies(own: Results, other: Results | None = None) -> pd.DataFrame:
+    """Accuracy or its lead by seed, task (its classes) and class: `mean`, and `size`, the measurements.
+
+    Where a result has no `per_class`, by seed alone; the class is then `WHOLE`.
+    """
+    sides = [[r for r in side if r["metrics"]] for side in (own, other) if side is not None]
+    by_class = all(r.get("per_class") for side in sides for r in side)
+    rows, *others = (_rows(side, sides[-1 - k], by_class) for k, side in enumerate(sides))
+    for less in others:
+        rows = rows.join(less.add_prefix("other "), how="inner")
+        rows["mean"] -= rows.pop("other mean")
+        rows["size"] = np.minimum(rows["size"], rows.pop("other size"))
+    return rows
+
+
+def _rows(results: Results, others: Results, by_class: bool) -> pd.DataFrame:
+    """The `accuracies` of one side; deterministic ones also with the seeds of the other side."""
+    if results and all(map(deterministic, results)):
+        lacking = {r["seed"] for r in others} - {r["seed"] for r in results}
+        results = [*results, *({**results[0], "seed": seed} for seed in lacking)]
+    found = []
+    for result in results:
+        whole = {"classes": [WHOLE], "accuracy": [result["metrics"]["per_class_accuracy"]]}
+        for task in result["per_class"] if by_class else [whole]:
+            name = " ".join(map(str, sorted(task["classes"])))
+            pairs = zip(task["classes"], task["accuracy"], strict=True)
+            found += [(result["seed"], name, *pair) for pair in pairs]
+    table = pd.DataFrame(found, columns=["seed", "task", "class", "accuracy"])
+    return table.groupby(["seed", "task", "class"])["accuracy"].agg(["mean", "size"])
+
+
+@cache
+def _draws(count: int) -> Int[np.ndarray, "R n"]:
+    """How often each of so many is drawn, where as many are drawn with replacement."""
+    return np.random.default_rng([31, count]).multinomial(count, np.full(count, 1 / count), 2000)
+
+
+def deterministic(result: Mapping[str, Any]) -> bool:
+    """Whether every seed gives this result: a method that draws nothing, or a network that is not trained."""
+    if "hyperparameters" in result:
+        return result["method"] not in RANDOM
+    return not result.get("config", {}).get("train", {}).get("steps", 1)
+
+
+def accuracy_cell(results: Results, metric: str = METRICS[0]) -> str:
+    """The mean of a metric over seeds, of accuracy its `interval`, and the number of diverged trainings."""
+    found = [r["metrics"][metric] for r in results if r["metrics"]]
+    gone = len(results) - len(found)
+    diverged = f"{gone} diverged" if found or gone > 1 else "diverged"
+    mean = interval(results) if metric == METRICS[0] else Interval(sum(found) / max(len(found), 1))
+    return ", ".join(filter(None, [mean.text() if mean and found else "", diverged if gone else ""]))
+
+
+def lead(own: Results, other: Results) -> str:
+    """Points by which results are ahead of others, with their `interval`; empty where nothing is paired."""
+    found = interval(own, other)
+    return found.text("+") if found else ""
 
 
 class Markup(str):
@@ -173,21 +284,24 @@ class Table:
 
 
 def table(
-    results: Sequence[Mapping[str, Any]],
+    results: Results,
     rows: Sequence[str] = ("method",),
     columns: Sequence[str] = METRICS,
     note: str = "",
 ) -> Table:
-    """Results side by side: the mean over seeds and, from two seeds on, their standard deviation.
+    """Results side by side: the mean over seeds, of accuracy with its `interval`.
 
     `rows` are the fields whose values make a row of their own, `columns` metrics or numeric fields such as
     `chance`. Where there are no results, only the note is shown.
     """
     head = [f"{c.replace('_', ' ')} (%)" if c in (*METRICS, "chance") else c for c in (*rows, *columns)]
-    keys = [tuple(str(result.get(field, "")) for field in rows) for result in results]
-    values = pd.DataFrame([{**result, **result["metrics"]} for result in results])
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(tuple(str(result.get(field, "")) for field in rows), []).append(result)
     cells = []
-    for key, group in values.groupby(pd.Series(keys), sort=False):
-        means = [mean_and_spread(group[c]) if c in METRICS else f"{group[c].mean():.1f}" for c in columns]
-        cells.append([*key, *means, str(group["seed"].nunique())])
+    for key, own in groups.items():
+        means = [
+            accuracy_cell(own, c) if c in METRICS else f"{fmean(r[c] for r in own):.1f}" for c in columns
+        ]
+        cells.append([*key, *means, str(len({r["seed"] for r in own}))])
     return Table([*head, "seeds"], cells, note)

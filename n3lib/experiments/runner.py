@@ -11,14 +11,17 @@ import numpy as np
 
 from n3lib.config import RunConfig
 from n3lib.data import load_data
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import evaluate, result
-from n3lib.experiments.experiment import SEEDS, Evaluation, Experiment
+from n3lib.experiments.experiment import Evaluation, Experiment
 from n3lib.experiments.fingerprints import stamp
+from n3lib.experiments.layer_swaps import measure_conditioning
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, write_result
 from n3lib.io import N3Error, expand, tell
 from n3lib.io.errors import Diverged, choose
 from n3lib.run import Run, train
+from n3lib.text.bank import TextBank
 from n3lib.trainer import read_metrics
 
 POINTS = 40  # of a stored training curve
@@ -31,7 +34,7 @@ def run_experiment(
     configs: Path = Path("configs"),
     overrides: Sequence[str] = (),
     variants: Iterable[str] = (),
-    seeds: Iterable[int] = SEEDS,
+    seeds: Iterable[int] = (),
     runs: Path = Path("runs"),
     log: Callable[[str], None] = tell,
 ) -> None:
@@ -43,7 +46,7 @@ def run_experiment(
         folder: of all results; a file per variant and seed: `FOLDER/gamma_mu/relative-1-0.001-seed0.json`. A
             training that diverged has one too, with the reason instead of an accuracy.
         overrides: of the configuration, for all variants; what a variant is about they do not change.
-        variants: some of the experiment's; all by default.
+        variants, seeds: some of the experiment's; all by default.
 
     Raises:
         N3Error: there is no such experiment or variant, or a file in `folder` was made with other settings.
@@ -55,7 +58,7 @@ def run_experiment(
             known = ", ".join(experiment.variants)
             raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {known}")
     lacking = list[tuple[str, RunConfig, Evaluation | None, Path]]()
-    for seed, variant in itertools.product(seeds, chosen):
+    for seed, variant in itertools.product(tuple(seeds) or experiment.seeds, chosen):
         config = experiment.settings(variant, configs, overrides, seed)
         for evaluation in experiment.evaluations or (None,):
             if evaluation and evaluation.variants and variant not in evaluation.variants:
@@ -74,10 +77,14 @@ def run_experiment(
         run_folder = runs / name / f"{variant}-seed{config.seed}"
         try:
             run = train(config, run_folder)
+            data = load_data(config.data)
+            bank = run.pipeline.bank(data.texts, names=data.classes)
             if asked:
-                found = evaluate(run, ways=asked.ways, permutations=PERMUTATIONS, control=asked.control)
+                found = evaluate(run, data, "test", asked.ways, PERMUTATIONS, asked.control, bank=bank)
             else:
-                found = _measure(experiment, variant, run)
+                found = _measure(experiment, run, data, bank)
+            if found["text"] == "own":
+                found |= measure_conditioning(run, data, bank, *experiment.swaps, experiment.part)
         except Diverged as error:  # a finding too
             found = result(
                 study=name,
@@ -106,18 +113,17 @@ def _question(name: str, variant: str, config: RunConfig, evaluation: Evaluation
     return asked
 
 
-def _measure(experiment: Experiment, variant: str, run: Run) -> dict[str, Any]:
+def _measure(experiment: Experiment, run: Run, data: ZeroShotDataset, bank: TextBank) -> dict[str, Any]:
     """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
-    data, part = load_data(run.config.data), experiment.part
-    bank = run.pipeline.bank(data.texts)
+    part = experiment.part
     sizes = [k for k in experiment.ways if k <= len(data.split.part(part))]
     results = [
         evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank)
         for alike in ((False, True) if experiment.alike else (False,))
         for ways in sizes
     ]
-    more = experiment.also(variant, run, data, bank) if experiment.also else {}
-    kept = ("tasks", "ways", "metrics", "spread", "orders_measured")
+    more = experiment.also(run) if experiment.also else {}
+    kept = ("tasks", "ways", "metrics", "per_class", "spread", "orders_measured")
     return results[0] | more | {"measured": [{name: one[name] for name in kept} for one in results]}
 
 

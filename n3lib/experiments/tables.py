@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from n3lib.config import RunConfig, read_config
 from n3lib.experiments.experiment import SEEDS
+from n3lib.experiments.layer_swaps import conditioning_check
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import (
+    Results,
     Table,
+    accuracy_cell,
     answered,
     edition,
     lead,
     load_results,
-    mean_and_spread,
     write_result,
 )
 from n3lib.io import N3Error, read_json, tell
@@ -138,46 +138,53 @@ def run_command(name: str, dataset: str, split: str, *settings: str) -> str:
 
 
 def show_table(name: str, folder: Path, dataset: str = "") -> Table:
-    """The paper's numbers and ours, mean and standard deviation over seeds, of one `dataset` or of all.
+    """The paper's numbers and ours, accuracy with its interval, of one `dataset` or of all.
 
     A row per method, two columns per split; below, for each split that was not run, the command that runs it.
     """
     table = choose(name, TABLES, "there is no table")
-    shown, found, notes = pd.DataFrame(index=pd.Index(TITLES, name="method")), [], []
+    head, columns, found, notes = list[str](), list[Mapping[str, str]](), list[Mapping[str, Any]](), []
     for column in ((d, s) for d, splits in table.numbers.items() for s in splits if dataset in ("", d)):
         paper, results = table.numbers[column[0]][column[1]], measured(folder, *column)
         found += results
         for i, metric in enumerate(table.metrics):
             title = " ".join(column) + (f" {METRIC_TITLES[metric]}" if len(table.metrics) > 1 else "")
-            numbers = {method: row[i] for method, row in paper.items()}
-            shown[f"{title}, paper"] = pd.Series(
-                {method: "" if number is None else f"{number:.1f}" for method, number in numbers.items()}
-            )
+            head.append(f"{title}, paper")
+            columns.append({m: "" if row[i] is None else f"{row[i]:.1f}" for m, row in paper.items()})
             if results:
-                shown[f"{title}, ours"] = _over_seeds(results, [r["metrics"] for r in results])[metric]
+                head.append(f"{title}, ours")
+                columns.append({m: accuracy_cell(own, metric) for m, own in by_method(results).items()})
         if not results:
             command = run_command(name, *column)
             notes.append(f"{' '.join(column)}: no result yet; where the data are, `{command}` makes it.")
-    return _titled(shown.dropna(how="all"), note(found, *notes))
+    return _methods(head, columns, note(found, *notes))
 
 
-def control_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Every method with its controls: per-class accuracy, mean and standard deviation over seeds."""
-    values = [{"its own text": r["metrics"], **r["controls"]} for r in results]
-    accuracy = [{text: told["per_class_accuracy"] for text, told in one.items()} for one in values]
+def control_table(results: Results) -> Table:
+    """Every method with its controls: per-class accuracy, with its interval over classes and seeds."""
+    columns = {"its own text": {method: accuracy_cell(own) for method, own in by_method(results).items()}}
+    for text in dict.fromkeys(text for result in results for text in result["controls"]):
+        with_it = [(r, r["controls"][text]) for r in results if text in r["controls"]]
+        told = [{**r, "metrics": one, "per_class": one.get("per_class")} for r, one in with_it]
+        columns[text] = {method: accuracy_cell(own) for method, own in by_method(told).items()}
     chance = " or ".join(sorted({f"{r['chance']:.1f} %" for r in results}))
-    return _titled(_over_seeds(results, accuracy), note(results, f"Chance is {chance}." if chance else ""))
+    below = note(results, f"Chance is {chance}." if chance else "")
+    return _methods(list(columns), list(columns.values()), below)
 
 
 def lead_table(folder: Path, dataset: str, splits: Sequence[str], others: Sequence[str]) -> Table:
-    """How many points N3 with every layer adapted is ahead of other methods, paired by seed.
+    """The lead of N3 with every layer adapted over other methods in points, paired by seed and class.
 
-    A column per split, and a row for each of the `others`, methods of `TITLES`: mean and standard deviation
-    of the differences in per-class accuracy between runs of one seed.
+    A column per split, and a row for each of the `others`, methods of `TITLES`; below, whether N3's layers
+    depend on the task at all.
     """
     ran = [by_method(measured(folder, dataset, split)) for split in splits]
+    found = [r for own in ran for method in ("n3", *others) for r in own.get(method, [])]
     rows = [[TITLES[m], *(lead(own.get("n3", []), own.get(m, [])) for own in ran)] for m in others]
-    return Table(["N3, every layer, ahead of", *(f"{dataset} {split}" for split in splits)], rows)
+    checks = {split: conditioning_check(own.get("n3", [])) for split, own in zip(splits, ran, strict=True)}
+    below = [f"N3 on {dataset} {split}: {check}." for split, check in checks.items() if check]
+    head = ["lead of N3, every layer, over (points)", *(f"{dataset} {split}" for split in splits)]
+    return Table(head, rows, note(found, *below))
 
 
 def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:
@@ -185,19 +192,17 @@ def measured(folder: Path, dataset: str, split: str) -> list[dict[str, Any]]:
     return load_results(folder, study="benchmark", dataset=dataset, split=split)
 
 
-def by_method(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_method(results: Results) -> dict[str, list[Mapping[str, Any]]]:
     """Method to its results, one per seed."""
     methods = dict.fromkeys(result["method"] for result in results)
     return {method: [r for r in results if r["method"] == method] for method in methods}
 
 
-def _over_seeds(results: Sequence[Mapping[str, Any]], values: Sequence[Mapping[str, float]]) -> pd.DataFrame:
-    """Mean and spread of every value of these results, a row per method."""
-    frame = pd.DataFrame(values, index=[result["method"] for result in results])
-    return frame.groupby(level=0).agg(mean_and_spread)
-
-
-def _titled(cells: pd.DataFrame, below: str) -> Table:
-    """Cells of methods, in the order of `TITLES`."""
-    rows = cells.reindex([method for method in TITLES if method in cells.index]).fillna("")
-    return Table(["method", *rows.columns], [[TITLES[m], *row] for m, row in rows.T.items()], below)
+def _methods(head: Sequence[str], columns: Sequence[Mapping[str, str]], below: str) -> Table:
+    """A row for each method that has a cell, in the order of `TITLES`."""
+    rows = [
+        [title, *(c.get(m, "") for c in columns)]
+        for m, title in TITLES.items()
+        if any(m in c for c in columns)
+    ]
+    return Table(["method", *head], rows, below)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity
 
-from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment, accuracy_cell
+from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment
 from n3lib.experiments.provenance import note
-from n3lib.experiments.results import Markup, Table, load_results
+from n3lib.experiments.results import Markup, Table, accuracy_cell, load_results
 from n3lib.experiments.tables import PAPER_NUMBERS
 from n3lib.io import N3Error, expand
 from n3lib.io.files import cache_dir

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from n3lib.baselines import baselines
 from n3lib.baselines.base import Images, Seen
@@ -12,8 +13,10 @@ from n3lib.baselines.eszsl import ESZSL
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments.benchmark import N3_FORMS, Benchmark, Problem, controlled_texts, scores, search
+from n3lib.experiments.results import METRICS
 from n3lib.experiments.tables import TITLES
 from n3lib.io import N3Error
+from n3lib.metrics import class_metrics
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +71,26 @@ def test_the_best_trial_on_the_validation_classes_is_taken() -> None:
     assert len(told["trials"]) == 6
     assert told["validation"] == pytest.approx(max(t["validation"] for t in told["trials"]), abs=1e-3)
     given = method.fit(problem.seen)(problem.text)(problem.images)
-    assert scores(given, problem.labels)["per_class_accuracy"] == pytest.approx(told["validation"])
+    told_now = scores(given, problem.labels, range(3))
+    assert told_now["per_class_accuracy"] == pytest.approx(told["validation"])
     assert search(ESZSL, problem, 3, 6) == (method, told)
 
 
+def test_a_classifier_has_the_same_metrics_as_a_method_and_as_a_network() -> None:
+    """With the length of an image's features and a common scale, which only a method's scores have."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(6), 9)
+    given = np.eye(6)[labels] + rng.standard_normal((54, 6))
+    logits = torch.from_numpy(rng.uniform(3, 30, (54, 1)) * given + rng.standard_normal((54, 1))).float()
+    told = scores(given, labels, range(6))
+    assert {name: told[name] for name in METRICS} == pytest.approx(
+        class_metrics(logits, torch.from_numpy(labels))
+    )
+
+
 def test_scores_that_are_no_numbers_count_as_wrong() -> None:
-    assert scores(np.array([[np.nan, 1.0]]), np.array([1]))["per_class_accuracy"] == 0
+    told = scores(np.array([[np.nan, 1.0], [1.0, 0.0]]), np.array([1, 0]), [4, 9])
+    assert told["per_class_accuracy"] == 0
+    assert told["per_class"] == [{"classes": [4, 9], "accuracy": [0.0, 0.0]}]
 
 
 def test_a_result_has_what_a_table_needs(bench: Benchmark) -> None:
@@ -85,6 +102,10 @@ def test_a_result_has_what_a_table_needs(bench: Benchmark) -> None:
         "shuffled", "random", "names", "own name removed", "all names removed",
     }  # fmt: skip
     assert result["hyperparameters"].keys() == {"gamma", "lam"}
+    for told in ({**result["metrics"], "per_class": result["per_class"]}, *result["controls"].values()):
+        (task,) = told["per_class"]
+        assert task["classes"] == list(bench.dataset.split.test)
+        assert np.mean(task["accuracy"]) == pytest.approx(told["per_class_accuracy"], abs=0.005)
     again = bench.measure("eszsl", seed=2, earlier=result)
     assert again["hyperparameters"] == result["hyperparameters"]
     assert again["metrics"] == result["metrics"]  # a closed form draws nothing
@@ -95,6 +116,11 @@ def test_n3_is_measured_on_the_same_classes(bench: Benchmark, tmp_path: Path) ->
     assert (result["ways"], result["method"]) == (len(bench.dataset.split.test), "n3")
     assert result["controls"].keys() == {"shuffled"}
     assert (tmp_path / "run" / "run.json").exists()
+    shuffled = result["controls"]["shuffled"]
+    for told, accuracy in ((result, result["metrics"]), (shuffled, shuffled)):
+        (task,) = told["per_class"]
+        assert sorted(task["classes"]) == sorted(bench.dataset.split.test)
+        assert np.mean(task["accuracy"]) == pytest.approx(accuracy["per_class_accuracy"], abs=0.005)
 
 
 def test_a_split_without_validation_classes_is_refused(

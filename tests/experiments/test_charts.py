@@ -8,9 +8,8 @@ from n3lib.experiments import charts, plots
 
 def test_a_line_is_the_mean_of_its_seeds_in_a_band_from_lowest_to_highest() -> None:
     seeds = [{1: 1.0, 2: 5.0, 9: 0.0}, {1: 3.0, 2: 6.0}]  # 9 was measured with one seed only
-    figure = charts.lines(
-        {"left": {"own": seeds}, "right": {"other": seeds[:1]}}, "step", "loss (nats)", level=(0.5, "guess")
-    )
+    panels = {"left": {"own": charts.over_seeds(seeds)}, "right": {"other": charts.over_seeds(seeds[:1])}}
+    figure = charts.lines(panels, "step", "loss (nats)", level=(0.5, "guess"))
     left, right = figure.axes
     own, guess = left.lines
     assert own.get_xydata().tolist() == [[1, 2], [2, 5.5]]
@@ -24,8 +23,19 @@ def test_a_line_is_the_mean_of_its_seeds_in_a_band_from_lowest_to_highest() -> N
     assert told == ["own", "guess", "other"]
 
 
+def test_a_band_is_drawn_as_it_is_given() -> None:
+    nan = float("nan")
+    figure = charts.lines(
+        {"": {"a": {2: (1.0, -1.0, 4.0), 1: (3.0, 2.0, 5.0)}, "b": {1: (1.0, nan, nan)}}}, "x", "y"
+    )
+    assert [line.get_xydata().tolist() for line in figure.axes[0].lines] == [[[1, 3], [2, 1]], [[1, 1]]]
+    (band,) = figure.axes[0].collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
+    assert {(1, 2), (1, 5), (2, -1), (2, 4)} <= corners
+
+
 def test_a_name_keeps_its_color_and_ordered_names_run_from_dark_to_light() -> None:
-    one = [{1: 1.0, 2: 2.0}]
+    one = charts.over_seeds([{1: 1.0, 2: 2.0}])
     figure = charts.lines({"a": {"x": one, "y": one}, "b": {"y": one}}, "x", "y")
     first, second = figure.axes
     assert first.lines[1].get_color() == second.lines[0].get_color() == plots.ORANGE
@@ -36,7 +46,9 @@ def test_a_name_keeps_its_color_and_ordered_names_run_from_dark_to_light() -> No
 
 
 def test_a_logarithmic_axis_has_a_tick_where_something_was_measured() -> None:
-    figure = charts.lines({"": {"x": [{2: 1.0, 50: 2.0, 10: 3.0}]}}, "classes", "accuracy (%)", log=True)
+    figure = charts.lines(
+        {"": {"x": charts.over_seeds([{2: 1.0, 50: 2.0, 10: 3.0}])}}, "classes", "accuracy (%)", log=True
+    )
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["2", "10", "50"]
 
 
@@ -54,7 +66,7 @@ def test_layers_stand_in_the_order_of_the_network_with_a_mark_a_seed() -> None:
 
 def test_a_logarithmic_y_axis_reaches_zero_only_where_there_are_zeros() -> None:
     scale = {
-        low: charts.lines({"": {"x": [{1: low, 2: 500.0}]}}, "x", "y", log_y=True).axes[0].get_yscale()
+        low: charts.lines({"": {"x": {1: (low, low, low)}}}, "x", "y", log_y=True).axes[0].get_yscale()
         for low in (0.0, 2.0)
     }
     assert scale == {0.0: "symlog", 2.0: "log"}
@@ -68,7 +80,7 @@ def test_names_in_charts_are_text() -> None:
     ticks = axis.get_xticklabels()
     assert ticks[0].get_text() == axis.get_ylabel() == "$a_$b"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["_x", "$a_$b"]
-    one = [{1: 1.0, 2: 900.0}]
+    one = charts.over_seeds([{1: 1.0, 2: 900.0}])
     figure = charts.lines(
         {"$a_$b": {"_x": one, "$a_$b": one}}, "$a_$b", "$c_$d", level=(5.0, "日"), log_y=True
     )
@@ -80,5 +92,5 @@ def test_names_in_charts_are_text() -> None:
 
 
 def test_lines_of_a_title_stay_lines() -> None:
-    figure = charts.lines({"a\nb": {"x": [{1: 1.0}]}}, "x", "y")
+    figure = charts.lines({"a\nb": {"x": charts.over_seeds([{1: 1.0}])}}, "x", "y")
     assert figure.axes[0].get_title() == "a\nb"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,8 +25,10 @@ from n3lib.experiments.benchmark import N3_FORMS
 from n3lib.experiments.results import (
     Markup,
     Table,
+    accuracy_cell,
     answered,
     edition,
+    interval,
     lead,
     load_results,
     mean_and_spread,
@@ -72,10 +76,116 @@ def test_mean_and_spread_leave_out_what_is_no_number() -> None:
     assert mean_and_spread([1.0, float("nan"), 3.0]) == "2.0 ± 1.4"
 
 
+# Intervals
+
+
+def by_class(seed: int, *tasks: dict[int, float], **fields: Any) -> dict[str, Any]:
+    """A result of tasks that are given as class to accuracy."""
+    per_class = [{"classes": [*task], "accuracy": [*task.values()]} for task in tasks]
+    mean = float(np.mean([np.mean(task["accuracy"]) for task in per_class]))
+    return result(seed, mean, **{"per_class": per_class, **fields})
+
+
+def simulated(accuracy: np.ndarray) -> list[dict[str, Any]]:
+    """Results of one task from accuracies by seed and class."""
+    return [by_class(seed, dict(enumerate(row))) for seed, row in enumerate(accuracy.tolist())]
+
+
 def test_a_lead_is_paired_by_seed() -> None:
     own, other = [result(seed, 30.0 + seed) for seed in (2, 0, 1)], [result(1, 30.0), result(2, 30.0)]
-    assert lead(own, [*other, {"seed": 0, "metrics": {}}, result(7, 0.0)]) == "1.5 ± 0.7"
+    assert lead(own, [*other, {"seed": 0, "metrics": {}}, result(7, 0.0)]) == "+1.5"
     assert lead(own, []) == lead([], []) == ""
+    # Without accuracies per class on both sides, of results as wholes.
+    assert lead([by_class(1, {4: 10.0, 5: 30.0})], other) == "-10.0"
+
+
+def test_a_mean_is_over_classes_then_tasks_then_seeds() -> None:
+    own = [
+        by_class(0, {1: 10.0, 2: 30.0}, {1: 50.0, 3: 70.0}),
+        by_class(1, {1: 0.0, 2: 20.0}, {2: 4.0, 3: 8.0}),
+    ]
+    found = interval(own)
+    assert found is not None and found.mean == pytest.approx((20 + 60 + 10 + 6) / 4)
+    assert found.mean == pytest.approx(np.mean([r["metrics"]["per_class_accuracy"] for r in own]))
+    assert interval([]) is None and interval([{"seed": 0, "metrics": {}}]) is None
+    assert accuracy_cell([result(0, 30.0), result(1, 34.0)]) == "32.0"
+    assert accuracy_cell([*own, {"seed": 2, "metrics": {}}]).endswith("), 1 diverged")
+    assert accuracy_cell([{"seed": 2, "metrics": {}}]) == "diverged" and accuracy_cell([]) == ""
+    assert accuracy_cell(own, "top5") == "80.0"
+
+
+def test_two_classes_and_one_seed_by_hand() -> None:
+    """Of two classes, a quarter of the draws has the first twice, a quarter the second, half have both."""
+    own = [by_class(0, {1: 10.0, 2: 30.0})]
+    assert interval(own) == (20, 10, 30)
+    assert interval(own, level=60.0) == (20, 10, 30)
+    assert interval(own, level=40.0) == (20, 20, 20)
+    assert accuracy_cell(own) == "20.0 (10.0 to 30.0)"
+
+
+def test_a_class_counts_in_all_of_its_tasks_by_hand() -> None:
+    """Class 1 in both tasks, the others in one: a draw is worth the ratio of its sums."""
+    own = [by_class(0, {1: 10.0, 2: 30.0}, {1: 50.0, 3: 70.0})]
+    draws = [list(draw) for draw in itertools.product(range(3), repeat=3)]
+    means = [sum(np.take([60, 30, 70], draw)) / sum(np.take([2, 1, 1], draw)) for draw in draws]
+    for level in (95.0, 80.0, 60.0, 30.0):
+        expected = np.percentile(means, (50 - level / 2, 50 + level / 2), method="inverted_cdf")
+        assert interval(own, level=level) == pytest.approx((40, *expected))
+
+
+def test_seeds_are_drawn_too() -> None:
+    own = [by_class(seed, {1: 10.0 + 20 * seed, 2: 10.0 + 20 * seed}) for seed in (0, 1)]
+    # Classes are alike: a quarter of the draws has one seed twice, 10 points from the mean. The variance of
+    # the draws is 50, and that of a mean of these two 200 / 2.
+    assert interval(own) == pytest.approx((20, 20 - 10 * 2**0.5, 20 + 10 * 2**0.5), abs=0.5)
+    assert interval(own[:1]) == (10, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "of_seeds", "of_classes", "rest"), [(3, 0.5, 25.0, 8.0), (3, 0.5, 6.0, 5.0), (5, 0.3, 0.1, 3.2)]
+)
+def test_the_interval_covers_the_mean(seeds: int, of_seeds: float, of_classes: float, rest: float) -> None:
+    rng, hits, trials = np.random.default_rng(0), 0, 300
+    for _ in range(trials):
+        parts = rng.normal(0, of_seeds, (seeds, 1)), rng.normal(0, of_classes, 50)
+        found = interval(simulated(30 + sum(parts) + rng.normal(0, rest, (seeds, 50))))
+        hits += found is not None and found.low <= 30 <= found.high
+    assert 0.9 * trials <= hits <= 0.98 * trials
+
+
+def test_the_lead_of_correlated_results_is_known_better_than_they_are() -> None:
+    rng = np.random.default_rng(1)
+    common = rng.normal(30, 20, 50)
+    own, other = (simulated(common + shift + rng.normal(0, 3, (3, 50))) for shift in (2, 0))
+    widths = [found.high - found.low for found in (interval(own), interval(other)) if found]
+    paired = interval(own, other)
+    assert paired is not None and 5 * (paired.high - paired.low) < min(widths)
+    assert 0 < paired.low < 2 < paired.high
+    apart = interval(own, [{**one, "seed": 9 + one["seed"]} for one in other])
+    assert apart is None  # no seed in common
+
+
+def test_a_lead_is_paired_by_task_and_class() -> None:
+    own = [by_class(0, {1: 10.0, 2: 30.0}, {3: 50.0, 1: 70.0})]
+    other = [by_class(0, {2: 20.0, 1: 5.0}, {1: 0.0, 4: 0.0}, {1: 60.0, 3: 50.0})]
+    found = interval(own, other)  # +5, +10, 0, +10; the other's second task is not shared
+    assert found is not None and found.mean == pytest.approx(25 / 4)
+    assert lead(own, other).startswith("+6.2 (+")
+    assert lead(other, own).startswith("-6.2 (-")
+
+
+def test_a_closed_form_of_one_seed_is_paired_with_every_seed() -> None:
+    own = [by_class(seed, {1: 10.0 + seed, 2: 10.0 + seed}) for seed in (0, 1, 2)]
+    exem = [by_class(1, {1: 4.0, 2: 4.0}, method="exem", hyperparameters={})]
+    assert lead(own, exem) == "+7.0 (+5.8 to +8.2)"
+    assert lead(exem, own).startswith("-7.0")
+    assert (
+        lead(own, [by_class(1, {1: 4.0, 2: 4.0}, method="gazsl", hyperparameters={})])
+        == "+7.0 (+7.0 to +7.0)"
+    )
+    frozen = {"config": {"train": {"steps": 0}}}
+    assert lead(own, [by_class(0, {1: 4.0, 2: 4.0}, **frozen)]) == "+7.0 (+5.8 to +8.2)"
+    assert lead(own, [result(0, 4.0, **frozen)]) == "+7.0"
 
 
 def test_another_json_file_is_refused_by_name(folder: Path) -> None:
@@ -84,10 +194,10 @@ def test_another_json_file_is_refused_by_name(folder: Path) -> None:
         load_results(folder)
 
 
-def test_a_table_has_mean_and_spread_over_seeds(folder: Path) -> None:
+def test_a_table_has_means_over_seeds(folder: Path) -> None:
     shown = table(load_results(folder), ["method", "ways"], ["per_class_accuracy", "chance"])
     assert list(shown.head) == ["method", "ways", "per class accuracy (%)", "chance (%)", "seeds"]
-    assert shown.rows == [["n3", "20", "42.0 ± 2.8", "5.0", "2"], ["n3", "40", "10.0", "5.0", "1"]]
+    assert shown.rows == [["n3", "20", "42.0", "5.0", "2"], ["n3", "40", "10.0", "5.0", "1"]]
 
 
 def test_a_table_is_markdown() -> None:

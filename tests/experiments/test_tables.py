@@ -25,11 +25,12 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 
 
-def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS") -> None:
+def put(folder: Path, method: str, seed: int, accuracy: float, split: str = "PS", **more: Any) -> None:
     metrics = {"per_class_accuracy": accuracy, "top5": 2 * accuracy, "average_precision": accuracy / 2}
     result: dict[str, Any] = {"study": "benchmark", "method": method, "dataset": "cub", "split": split}
     result |= {"seed": seed, "chance": 2.0, "metrics": metrics}
     result["controls"] = {"random": {"per_class_accuracy": 2.1}}
+    result |= more
     write_json(result_path(folder, "cub", split, method, seed), result)
 
 
@@ -40,9 +41,19 @@ def test_the_papers_number_stands_beside_ours_with_its_spread(tmp_path: Path) ->
     shown = show_table("table2", tmp_path, "cub")
     assert list(shown.head) == ["method", "cub SS, paper", "cub PS, paper", "cub PS, ours"]
     rows = {row[0]: row[1:] for row in shown.rows}
-    assert rows["N3, every layer"] == ["17.6", "9.5", "32.0 ± 2.0"]
+    assert rows["N3, every layer"] == ["17.6", "9.5", "32.0"]
     assert rows["EXEM, ridge (Changpinyo et al., 2017)"] == ["", "", "29.4"]
     assert rows["PDCNN, fc (Lei Ba et al., 2015)"] == ["6.1", "6.1", ""]
+
+
+def by_class(*accuracy: float) -> list[dict[str, Any]]:
+    return [{"classes": [*range(len(accuracy))], "accuracy": [*accuracy]}]
+
+
+def test_accuracy_has_its_interval_and_the_other_measures_none(tmp_path: Path) -> None:
+    put(tmp_path, "n3", 0, 30.0, split="160/40", per_class=by_class(20.0, 40.0))
+    row = next(row for row in show_table("table6", tmp_path, "cub").rows if row[0] == "N3, every layer")
+    assert row[1:] == ["27.0", "15.0", "32.6", "30.0 (20.0 to 40.0)", "68.6", "60.0"]
 
 
 def test_a_cell_that_was_not_run_names_the_command(tmp_path: Path) -> None:
@@ -67,6 +78,13 @@ def test_controls_stand_beside_their_method(tmp_path: Path) -> None:
     assert shown.rows == [["ESZSL (Romera-Paredes and Torr, 2015)", "25.0", "2.1"]]
     assert shown.note.startswith("Chance is 2.0 %.")
     assert control_table([]).note == ""
+    control = {"per_class_accuracy": 3.0, "per_class": by_class(2.0, 4.0)}
+    put(tmp_path, "exem", 0, 25.0, per_class=by_class(20.0, 30.0), controls={"shuffled": control})
+    shown = control_table(measured(tmp_path, "cub", "PS"))
+    rows = {row[0]: row[1:] for row in shown.rows}
+    assert shown.head == ["method", "its own text", "random", "shuffled"]
+    assert rows["EXEM, ridge (Changpinyo et al., 2017)"] == ["25.0 (20.0 to 30.0)", "", "3.0 (2.0 to 4.0)"]
+    assert rows["ESZSL (Romera-Paredes and Torr, 2015)"] == ["25.0", "2.1", ""]
 
 
 def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
@@ -75,7 +93,24 @@ def test_a_lead_is_counted_seed_by_seed(tmp_path: Path) -> None:
         put(tmp_path, "finetune", seed, theirs)
     put(tmp_path, "exem", 7, 20.0)  # of no seed of N3's
     shown = lead_table(tmp_path, "cub", ["PS", "SS"], ["finetune", "exem"])
-    assert [row[1:] for row in shown.rows] == [["2.0 ± 1.0", ""], ["", ""]]
+    assert [row[1:] for row in shown.rows] == [["+2.0", ""], ["", ""]]
+
+
+def test_a_lead_is_paired_by_class_and_has_its_check(tmp_path: Path) -> None:
+    layer = {"norm": 2.0, "relative": 1.0, "varies": 4.0}
+    own = {"per_class": by_class(30.0, 50.0), "adaptation": {"a": layer}}
+    put(tmp_path, "n3", 0, 40.0, training={"model": {"adapt": "all"}}, **own)
+    put(
+        tmp_path,
+        "n3-constant",
+        0,
+        38.0,
+        training={"model": {"adapt": "constant"}},
+        per_class=by_class(29.0, 47.0),
+    )
+    shown = lead_table(tmp_path, "cub", ["PS"], ["n3-constant"])
+    assert [row[1:] for row in shown.rows] == [["+2.0 (+1.0 to +3.0)"]]
+    assert "N3 on cub PS: 4.0 % task-dependent, not conditioned." in shown.note
 
 
 def test_the_papers_numbers_are_of_known_methods_and_metrics() -> None:
