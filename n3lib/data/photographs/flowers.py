@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
+from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES, NOT_SPECIES
 from n3lib.data.photographs.lists import Index, Lists
 from n3lib.data.photographs.source import read_source
 
@@ -50,4 +50,6 @@ def _index_species(root: Path) -> Index:
 
 
 FLOWERS = read_source("flowers", FLOWERS_NAMES, _index)
-FLOWERS_SPECIES = read_source("flowers-species", FLOWERS_SPECIES_NAMES, _index_species)
+FLOWERS_SPECIES = read_source(
+    "flowers-species", FLOWERS_SPECIES_NAMES, _index_species, others=tuple(NOT_SPECIES)
+)
