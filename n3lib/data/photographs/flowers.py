@@ -5,8 +5,6 @@ The layout is that of torchvision's `Flowers102`, so that a folder filled by eit
     flowers-102/
         imagelabels.mat         labels: a number from 1 to 102 for every image
         jpg/image_00001.jpg
-
-`Flowers102` itself is not used: it takes nothing but the complete dataset, in three parts.
 """
 
 from pathlib import Path
