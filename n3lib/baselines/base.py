@@ -21,7 +21,7 @@ class Images(NamedTuple):
     """What the frozen network says of some images."""
 
     pooled: Float64[Array, "N f"]  # standardized on the seen images
-    maps: Float16[Array, "N c h w"] | None = None  # as they are; only for methods that have `uses_maps`
+    maps: Float16[Array, "N c h w"] | None = None  # not standardized; only for methods that have `uses_maps`
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Predicted exemplars (EXEM; Changpinyo, Chao and Sha, 2017): kernel ridge from text to whitened class means.
 
 The paper predicts with support vector regression and reduces features by PCA; here it is ridge regression to
-means whitened within classes, so that the classifier is one linear map. It is N3's own starting point.
+means whitened within classes, so that the classifier is one linear map. It is N3's own starting point, and a
+stronger rival than the paper's: without whitening 17.9 % instead of 29.3 (CUB PS, ResNet-18, seed 0).
 """
 
 from dataclasses import dataclass

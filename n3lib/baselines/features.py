@@ -18,20 +18,22 @@ def frozen_features(
 ) -> tuple[Float32[np.ndarray, "N f"], Float16[np.ndarray, "N c h w"]]:
     """Pooled features and last feature maps of all images, in image order.
 
-    With `mirror`, pooled features are averaged with those of the mirror image; maps are of the image itself.
+    With `mirror`, both are averaged with those of the mirror image, whose map is mirrored back first.
     """
     weights = [t.contiguous().numpy().tobytes() for t in backbone.features.state_dict().values()]
     images = (dataset.name, str(dataset.images.shape), str(sorted(dataset.hashes.items())))
     how = (backbone.config.pool, str(mirror), *weights)
-    folder = cache_dir() / "features" / sha256("features-1", *images, *how)
+    folder = cache_dir() / "features" / sha256("features-2", *images, *how)
     paths = (folder / "pooled.npy", folder / "maps.npy")
     if not all(path.is_file() for path in paths):
-        pooled, maps = list[Tensor](), list[Tensor]()
+        pooled, maps, passes = list[Tensor](), list[Tensor](), list[Tensor]()
         parts = np.split(np.arange(len(dataset.images)), range(BATCH, len(dataset.images), BATCH))
-        with backbone.features.register_forward_hook(lambda module, args, out: maps.append(out.half())):
+        with backbone.features.register_forward_hook(lambda module, args, out: passes.append(out)):
             for part in tqdm(parts, desc="frozen features", disable=None):
                 pooled.append(extract(backbone, dataset.images, part, mirror=mirror))
-                del maps[len(pooled) :]  # of the mirror images
+                mirrored = [out.flip(3) for out in passes[1:]]  # cell by cell where the image has its own
+                maps.append(torch.stack([passes[0], *mirrored]).mean(0).half())
+                passes.clear()
         with writing(folder, "Set N3_CACHE to a writable folder"):
             for path, batches in zip(paths, (pooled, maps), strict=True):
                 with atomic(path) as temporary, temporary.open("wb") as file:

@@ -96,16 +96,18 @@ def sentences(text: str) -> tuple[str, ...]:
     return _tidied([*found, text[start:]])
 
 
-def read_texts(path: Path | str, classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def read_texts(
+    path: Path | str, classes: Sequence[str], others: Sequence[str] = ()
+) -> tuple[tuple[str, ...], ...]:
     """Read the descriptions of known classes, in the order of `classes`.
 
-    The file has their names in any spelling, see `n3lib.data.names`.
+    The file has their names in any spelling, see `n3lib.data.names`; it may describe `others` too.
 
     Raises:
         N3Error: it has another form, names a class twice or an unknown one, or leaves some without text.
     """
     path = expand(path)
-    found = _matched(path, classes)
+    found = _matched(path, [*classes, *others])
     texts = tuple(found.get(k, ()) for k in range(len(classes)))
     _refuse_silent(str(path), zip(classes, texts, strict=True))
     return texts

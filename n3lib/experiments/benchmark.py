@@ -34,12 +34,24 @@ from n3lib.text.pipeline import TextPipeline, arranged
 from n3lib.text.tfidf import TfIdf
 
 TRIALS = 10
-# What each form of N3 changes in the configuration.
+# What each form of N3 changes in the configuration; {K} is the number of test classes.
 N3_FORMS = {
     "n3": [],
     "n3-classifier": ["--model.adapt=classifier"],
     "n3-constant": ["--model.adapt=constant"],
     "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
+    # As configs/paper-cpu.yaml: the paper's own form, at the size of the others.
+    "n3-paper": [
+        *("--text.context=paragraph", "--text.pooling=tokens", "--text.max_tokens=512", "--text.tfidf=false"),
+        *(
+            "--backbone.pool=avg",
+            "--model.classifier=positional",
+            "--model.scale=0.1",
+            "--model.t2l_layers=2",
+        ),
+        *("--model.mu=absolute", "--model.initial_mu=1e-3", "--model.shared_mu=0", "--episodes.kind=paper"),
+        *("--episodes.ways={K}", "--train.steps=400", "--train.lr=1e-3", "--train.every=400"),
+    ],
 }
 # Their text comes from an encoder, as in the paper (section 4.3); the others have TF-IDF features.
 READ_BY_ENCODER = ("megazsl",)

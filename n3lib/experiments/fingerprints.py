@@ -105,6 +105,7 @@ def _n3(folder: Path, *settings: str) -> list[float]:
     run = _run(folder, *settings)
     data = _world(run.config.data.name)
     classes, bank = data.by_group(data.split.test)[0], run.pipeline.bank(data.texts)
+    classes = classes if run.model.equivariant else classes[: run.model.ways]
     logits, labels = predict(run.model, data, bank, classes, run.config)
     alike = evaluate(run, data, "test", 2, 2, alike=True, bank=bank)
     lines = read_metrics(run.folder)

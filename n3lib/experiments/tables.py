@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from n3lib.config import RunConfig, read_config
+from n3lib.data import SOURCES
 from n3lib.experiments.experiment import SEEDS
 from n3lib.experiments.layer_swaps import conditioning_check
 from n3lib.experiments.provenance import note
@@ -87,7 +88,9 @@ def run_table(
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
     for split in splits or columns:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
-        configs = {m: read_config(config, [*settings, *N3_FORMS.get(m, [])]) for m in methods or TITLES}
+        classes = len(SOURCES[dataset].split(split).test)
+        forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in methods or TITLES}
+        configs = {m: read_config(config, [*settings, *form]) for m, form in forms.items()}
         lacking[split] = _lacking(folder, configs, seeds)
     given = [setting for setting in overrides if not setting.startswith("--data.root=")]
     if Path(config).name != "benchmark.yaml":
@@ -98,8 +101,8 @@ def run_table(
         bench = Benchmark(results[0][1])
         log(f"{folder}: {len(results)} results of {dataset} {split} to measure")
         for method, settled, path in results:
+            bench.config = settled
             if method in N3_FORMS:
-                bench.config = settled
                 result = bench.measure_n3(method, settled.seed, runs / path.parent.name / path.stem)
             else:
                 others = sorted(path.parent.glob(f"{method}-seed*.json"))

@@ -10,7 +10,7 @@ import torch
 from n3lib.baselines import baselines
 from n3lib.baselines.base import Images, Seen
 from n3lib.baselines.eszsl import ESZSL
-from n3lib.config import RunConfig
+from n3lib.config import RunConfig, read_config
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.experiments.benchmark import N3_FORMS, Benchmark, Problem, controlled_texts, scores, search
 from n3lib.experiments.results import METRICS
@@ -26,6 +26,13 @@ def bench(tiny_config: RunConfig) -> Benchmark:
 
 def test_every_method_has_a_title() -> None:
     assert set(TITLES) == set(baselines()) | set(N3_FORMS)
+
+
+def test_the_papers_form_is_that_of_its_configuration() -> None:
+    folder = Path(__file__).parents[2] / "configs"
+    changes = [one.format(K=50) for one in N3_FORMS["n3-paper"]]
+    form = read_config(folder / "benchmark.yaml", [*changes, "--model.word_penalty=0.001"])  # of no words
+    assert form == read_config(folder / "paper-cpu.yaml")
 
 
 def test_everything_is_centered_on_the_known_classes_and_parts_are_whole(bench: Benchmark) -> None:

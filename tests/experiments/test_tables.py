@@ -169,6 +169,23 @@ def test_what_is_missing_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_the_papers_form_has_as_many_places_as_test_classes_and_changes_no_other_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    config = Path(__file__).parents[2] / "configs" / "benchmark.yaml"
+    methods = ["n3-paper", "exem", "n3"]
+    for table, split in (("table2", "PS"), ("sce", "SCE")):
+        run_table(table, "cub", tmp_path, config, splits=[split], methods=methods, seeds=[0])
+    results = [read_json(path) for path in tmp_path.rglob("*.json")]
+    assert len(results) == 6
+    for result in results:
+        own, ways = result["method"] == "n3-paper", 50 if result["split"] == "PS" else 40
+        assert result["config"]["backbone"]["pool"] == ("avg" if own else "avg+max")
+        if "training" in result:
+            assert result["training"]["episodes"]["ways"] == (ways if own else 30)
+
+
 def test_results_of_other_settings_are_refused_before_anything_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

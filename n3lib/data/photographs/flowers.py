@@ -5,15 +5,13 @@ The layout is that of torchvision's `Flowers102`, so that a folder filled by eit
     flowers-102/
         imagelabels.mat         labels: a number from 1 to 102 for every image
         jpg/image_00001.jpg
-
-`Flowers102` itself is not used: it takes nothing but the complete dataset, in three parts.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
+from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES, NOT_SPECIES
 from n3lib.data.photographs.lists import Index, Lists
 from n3lib.data.photographs.source import read_source
 
@@ -50,4 +48,6 @@ def _index_species(root: Path) -> Index:
 
 
 FLOWERS = read_source("flowers", FLOWERS_NAMES, _index)
-FLOWERS_SPECIES = read_source("flowers-species", FLOWERS_SPECIES_NAMES, _index_species)
+FLOWERS_SPECIES = read_source(
+    "flowers-species", FLOWERS_SPECIES_NAMES, _index_species, others=tuple(NOT_SPECIES)
+)

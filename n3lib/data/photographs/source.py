@@ -37,6 +37,7 @@ class Source:
         index: finds the dataset in a folder, reads its lists and checks them.
         terms: what one may do with it, and how to get what cannot be downloaded.
         text: the usual name of the file of descriptions.
+        others: names of no class of it that the file may describe too.
         counts: the official numbers of images of the classes, if splits depend on them.
     """
 
@@ -49,6 +50,7 @@ class Source:
     archives: tuple[Archive, ...]
     terms: str
     text: str
+    others: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
 
     @property
@@ -81,13 +83,15 @@ def read_source(
     names: tuple[str, ...],
     index: Callable[[Path], Index],
     splits: str = "",
+    others: tuple[str, ...] = (),
     counts: tuple[int, ...] = (),
 ) -> Source:
     """What `sources.json` says of a dataset, with the splits of `splits`, if they are not its own."""
     table = read_json(Path(__file__).with_name("sources.json"))[name]
     archives = tuple(Archive(**archive) for archive in table.pop("archives"))
     parts = read_splits(splits or name, len(names))
-    return Source(name, names=names, splits=parts, index=index, archives=archives, counts=counts, **table)
+    table |= {"names": names, "splits": parts, "others": others, "counts": counts}
+    return Source(name, index=index, archives=archives, **table)
 
 
 def load(
@@ -140,7 +144,7 @@ def read_text(
         names = tuple(map(human_name, index.classes))
         return tuple((name,) for name in names), sha256(*names)
     path = _find_text(source, root, index.folder) if text is None else expand(text)
-    return read_texts(path, index.classes), sha256_file(path)
+    return read_texts(path, index.classes, source.others), sha256_file(path)
 
 
 def reduced(index: Index, split: Split) -> np.ndarray:

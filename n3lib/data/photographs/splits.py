@@ -5,8 +5,11 @@ labels.
 
 What is not published was drawn for this library by one fixed rule: put the classes to choose from in order of
 the SHA-256 of "<split>:<official id>" and take as many as needed (what the paper's Table 1 says, if it does).
-The official id of a label of Flowers-Species is that of Oxford Flowers. The tests draw them again, from what
-the file has under "drawn from".
+The official id of a label of Flowers-Species is that of Oxford Flowers. For SCE of CUB the rule draws whole
+super-categories, the last words of names, in that order and none of them tested, as long as their classes fit
+in 40. For SCE of NABirds it draws species, so that some have relatives in training: its super-categories are
+in its hierarchy.txt, which is not part of this library. The tests draw all of them again, from what the file
+has under "drawn from".
 """
 
 from pathlib import Path

@@ -10,6 +10,7 @@ from PIL import Image
 
 from n3lib.data.dataset import Split
 from n3lib.data.photographs.acquisition import verify
+from n3lib.data.photographs.classes import FLOWERS_NAMES, FLOWERS_SPECIES_NAMES
 from n3lib.data.photographs.lists import Index
 from n3lib.data.photographs.source import load, reduced
 from n3lib.io import N3Error
@@ -63,6 +64,22 @@ def test_text_by_path(tree):
     assert loaded(tree, text=path).texts[0][0].startswith("The ")
     with pytest.raises(N3Error, match="none.json"):
         loaded(tree, text=tree.root / "none.json")
+
+
+def test_species_of_flowers_are_found_among_the_descriptions_of_all(make_tree):
+    tree = make_tree("flowers-species")
+    path = tree.root / tree.source.text
+    texts = {name: [f"A {name}.", "It flowers."] for name in FLOWERS_NAMES}
+    path.write_text(json.dumps(texts), encoding="utf-8")
+    found = loaded(tree)
+    assert found.texts == tuple((f"A {name}.", "It flowers.") for name in FLOWERS_SPECIES_NAMES)
+    del texts["artichoke"]
+    path.write_text(json.dumps(texts | {"dodo": "A bird."}), encoding="utf-8")
+    with pytest.raises(N3Error, match="dodo"):
+        loaded(tree)
+    path.write_text(json.dumps(texts), encoding="utf-8")
+    with pytest.raises(N3Error, match="artichoke"):
+        loaded(tree)
 
 
 def test_names_for_text(tree):
