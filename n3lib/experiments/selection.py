@@ -1,7 +1,7 @@
 """Chapter 4: the scales of N3 and of its controls, chosen per split on the validation classes of that split.
 
 Each form has one scale that matters most, and five values of it to try: as many for the controls as for N3.
-`n3 study selection` measures them; what `chosen` makes of the results is in
+`n3 study selection` measures them. `python -m n3lib.experiments.selection` writes what follows to
 `configs/benchmark.selected.json`, which `n3 table` reads.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from n3lib.experiments.benchmark import N3_FORMS
 from n3lib.experiments.experiment import Experiment
 from n3lib.experiments.results import Table
+from n3lib.io import write_json
 
 SPLITS = {"PS": "PS", "SS": "SS", "SCE": "SCE", "160-40": "160/40"}  # by their folders
 # Form of N3 to the setting that is searched, and its values.
@@ -33,6 +34,8 @@ SELECTION = Experiment(
     },
     common=["--fit=train", "--data.size=112", "--episodes.crop=88"],
     part="val",
+    swaps=(10, 4),
+    seeds=(0,),
     folder="benchmark/selection",
 )
 
@@ -68,3 +71,7 @@ def selection_table(folder: Path) -> Table:
         rows.append([split, form, SCALES[form][0].removeprefix("--"), tried, f"{best:g}"])
     head = ["split", "form", "setting", "accuracy by value (%)", "chosen"]
     return Table(head, rows, SELECTION.note(results))
+
+
+if __name__ == "__main__":
+    write_json(Path("configs/benchmark.selected.json"), {"cub": chosen(Path("results"))})

@@ -66,7 +66,8 @@ def run_table(
     """Measure what a table still lacks of one dataset; what is in `folder` already is left as it is.
 
     Args:
-        config: YAML file of the settings that all methods share, and of N3's training.
+        config: YAML file of the settings that all methods share, and of N3's training. What `n3 study
+            selection` chose for its forms, per dataset and split, is in the file `.selected.json` beside it.
         overrides: of that configuration, such as `--data.root=DIR`.
         splits, methods: some of the table's and of `TITLES`; all by default.
         runs: folder of N3's run folders.
@@ -85,12 +86,15 @@ def run_table(
             if one not in known:
                 raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
+    beside = Path(config).with_suffix(".selected.json")
+    selected = read_json(beside).get(dataset, {}) if beside.is_file() else {}
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
     for split in splits or columns:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
         classes = len(SOURCES[dataset].split(split).test)
         forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in methods or TITLES}
-        configs = {m: read_config(config, [*settings, *form]) for m, form in forms.items()}
+        scales = selected.get(split, {})
+        configs = {m: read_config(config, [*settings, *f, *scales.get(m, [])]) for m, f in forms.items()}
         lacking[split] = _lacking(folder, configs, seeds)
     given = [setting for setting in overrides if not setting.startswith("--data.root=")]
     if Path(config).name != "benchmark.yaml":

@@ -9,6 +9,7 @@ import pytest
 from n3lib.config import read_config
 from n3lib.data import find_source
 from n3lib.experiments.selection import SCALES, SELECTION, SPLITS, chosen, selection_table
+from n3lib.io import read_json
 
 Save = Callable[..., Path]
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -47,6 +48,10 @@ def test_the_best_on_validation_classes_is_chosen_per_split(save: Save) -> None:
     }
     row = ["PS", "n3", "model.initial_mu", "0.1: 30.5, 3: 30.0", "0.1"]
     assert selection_table(folder).rows[0] == row
+
+
+def test_the_settings_of_the_tables_follow_from_the_results() -> None:
+    assert read_json(CONFIGS / "benchmark.selected.json") == {"cub": chosen(CONFIGS.parent / "results")}
 
 
 @pytest.mark.parametrize("name", ["cub"])
