@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int
+from scipy.stats import norm, t
 
 from n3lib.config import difference
 from n3lib.data import GENERATED, DataConfig, find_source
@@ -136,10 +137,10 @@ def interval(own: Results, other: Results | None = None, level: float = 95.0) ->
 
     The interval, of `level` percent, is over classes and seeds, with one seed over classes alone. Both are
     drawn with replacement, each by itself, 2,000 times; a class counts in all of its tasks; the ends are
-    percentiles (the pigeonhole bootstrap: Owen, 2007, Annals of Applied Statistics 1). It counts up to thrice
-    what a seed makes of a class, and too little of what few seeds differ by; so from two seeds on, it is
-    scaled to the variance of the two-way layout. A lead is paired by seed, task and class; results that are
-    `deterministic` are the same with every seed of the others.
+    percentiles (the pigeonhole bootstrap: Owen, 2007, Annals of Applied Statistics 1). It counts up to three
+    times what a seed makes of a class, and too little of what few seeds differ by: from two seeds on, it is
+    scaled to the variance of the two-way layout, with its t quantile. A lead is paired by seed, task and
+    class; results that are `deterministic` are the same with every seed of the others.
 
     Trainings that diverged are left out. Without `per_class` there is a mean alone; None for no results.
     """
@@ -156,19 +157,23 @@ def interval(own: Results, other: Results | None = None, level: float = 95.0) ->
     with np.errstate(invalid="ignore"):  # few classes, none of which was in a task of the seeds drawn
         means = ((seeds @ sums) * classes).sum(1) / ((seeds @ sizes) * classes).sum(1)
     means = means[np.isfinite(means)] - mean
-    if min(sums.shape) > 1 and (drawn := means.std()):
-        means *= _standard_error((sums - mean * sizes) / sizes.mean()) / drawn
+    if min(sums.shape) > 1 and (drawn := means.std()) > 1e-9:
+        means *= _error((sums - mean * sizes) / sizes.mean()) / drawn
     return Interval(mean, *(mean + np.percentile(means, (50 - level / 2, 50 + level / 2))).tolist())
 
 
-def _standard_error(parts: Float64[np.ndarray, "S C"]) -> float:
-    """Of the mean of a two-way layout whose mean is 0: components by the method of moments, none below 0."""
+def _error(parts: Float64[np.ndarray, "S C"]) -> float:
+    """Standard error of the mean of a two-way layout, which is 0, for use with the quantiles of a normal one.
+
+    Components are by the method of moments, none below 0; their degrees of freedom are Satterthwaite's.
+    """
     of_seeds, of_classes = parts.mean(1), parts.mean(0)
-    seeds, classes = parts.shape
-    both = np.square(parts - of_seeds[:, None] - of_classes).sum() / (seeds - 1) / (classes - 1) / parts.size
-    return float(
-        np.sqrt(sum(max(mean.var(ddof=1) / len(mean), both) for mean in (of_seeds, of_classes)) - both)
-    )
+    freedom = [len(of_seeds) - 1, len(of_classes) - 1]
+    rest = parts - of_seeds[:, None] - of_classes
+    both = np.square(rest).sum() / math.prod(freedom) / parts.size
+    found = [max(0.0, mean.var(ddof=1) / len(mean) - both) for mean in (of_seeds, of_classes)] + [both]
+    uncertain = sum(v**2 / n for v, n in zip(found, [*freedom, math.prod(freedom)], strict=True))
+    return math.sqrt(sum(found)) * t.ppf(0.975, sum(found) ** 2 / uncertain) / norm.ppf(0.975)
 
 
 def accuracies(own: Results, other: Results | None = None) -> pd.DataFrame:

@@ -136,13 +136,17 @@ def test_a_class_counts_in_all_of_its_tasks_by_hand() -> None:
 def test_seeds_are_drawn_too() -> None:
     own = [by_class(seed, {1: 10.0 + 20 * seed, 2: 10.0 + 20 * seed}) for seed in (0, 1)]
     # Classes are alike: a quarter of the draws has one seed twice, 10 points from the mean. The variance of
-    # the draws is 50, and that of a mean of these two 200 / 2.
-    assert interval(own) == pytest.approx((20, 20 - 10 * 2**0.5, 20 + 10 * 2**0.5), abs=0.5)
+    # the draws is 50, that of a mean of these two 200 / 2, and the t quantile of one degree of freedom 12.7.
+    width = 10 * 2**0.5 * 12.706 / 1.96
+    assert interval(own) == pytest.approx((20, 20 - width, 20 + width), rel=0.03)
     assert interval(own[:1]) == (10, 10, 10)
+    assert interval([by_class(seed, {1: 100 / 3, 2: 100 / 3}) for seed in range(3)]) == pytest.approx(
+        (100 / 3,) * 3
+    )
 
 
 @pytest.mark.parametrize(
-    ("seeds", "of_seeds", "of_classes", "rest"), [(3, 0.5, 25.0, 8.0), (3, 0.5, 6.0, 5.0), (5, 0.3, 0.1, 3.2)]
+    ("seeds", "of_seeds", "of_classes", "rest"), [(3, 0.5, 25.0, 8.0), (3, 0.8, 2.0, 4.0), (5, 0.3, 0.1, 3.2)]
 )
 def test_the_interval_covers_the_mean(seeds: int, of_seeds: float, of_classes: float, rest: float) -> None:
     rng, hits, trials = np.random.default_rng(0), 0, 300
@@ -177,14 +181,17 @@ def test_a_lead_is_paired_by_task_and_class() -> None:
 def test_a_closed_form_of_one_seed_is_paired_with_every_seed() -> None:
     own = [by_class(seed, {1: 10.0 + seed, 2: 10.0 + seed}) for seed in (0, 1, 2)]
     exem = [by_class(1, {1: 4.0, 2: 4.0}, method="exem", hyperparameters={})]
-    assert lead(own, exem) == "+7.0 (+5.8 to +8.2)"
+    # The draws reach 6 and 8, and have a variance of 2/9; that of the mean is 1/3, with a t quantile of 4.30.
+    width = (3 / 2) ** 0.5 * 4.303 / 1.96
+    wide = pytest.approx((7, 7 - width, 7 + width), abs=0.15)
+    assert interval(own, exem) == wide
     assert lead(exem, own).startswith("-7.0")
     assert (
         lead(own, [by_class(1, {1: 4.0, 2: 4.0}, method="gazsl", hyperparameters={})])
         == "+7.0 (+7.0 to +7.0)"
     )
     frozen = {"config": {"train": {"steps": 0}}}
-    assert lead(own, [by_class(0, {1: 4.0, 2: 4.0}, **frozen)]) == "+7.0 (+5.8 to +8.2)"
+    assert interval(own, [by_class(0, {1: 4.0, 2: 4.0}, **frozen)]) == wide
     assert lead(own, [result(0, 4.0, **frozen)]) == "+7.0"
 
 
