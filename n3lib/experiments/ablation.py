@@ -29,6 +29,8 @@ ABLATION = Experiment(
     {name: settings for name, (_, settings) in _CHANGES.items()},
     common=["--fit=train"],
     part="val",
+    selected={name: "n3" for name in _CHANGES}
+    | {"constant": "n3-constant", "finetune": "finetune", "classifier": "n3-classifier"},
     folder="benchmark/ablation",
 )
 

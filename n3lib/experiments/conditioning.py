@@ -91,6 +91,7 @@ EQUIVALENCE = Experiment(
     alike=True,
     tasks=40,
     seeds=(0, 1, 2, 3, 4),
+    selected=_METHODS,
     folder="conditioning/equivalence",
 )
 MARGIN = 0.5

@@ -9,6 +9,7 @@ from n3lib.config import RunConfig, read_config
 from n3lib.evaluation import TextControl
 from n3lib.experiments import provenance
 from n3lib.experiments.results import Results, load_results
+from n3lib.io import read_json
 from n3lib.run import Run
 
 SEEDS = (0, 1, 2)
@@ -24,6 +25,12 @@ ADAPTATIONS = {
     "written": "N3, text-conditioned alone",
     "all": "N3, shared offset and text-conditioned",
 }
+
+
+def selected_scales(config: str | Path, dataset: str, split: str) -> dict[str, list[str]]:
+    """Form of N3 to what `n3 study selection` chose for it on a split, in the `.selected.json` of a config."""
+    path = Path(config).with_suffix(".selected.json")
+    return read_json(path).get(dataset, {}).get(split, {}) if path.is_file() else {}
 
 
 class Evaluation(NamedTuple):
@@ -56,12 +63,21 @@ class Experiment:
     also: Callable[[Run], dict[str, Any]] | None = None  # further fields of every result
     folder: str = ""  # of its results in `results/`; the name where it is empty
     configs: dict[str, str] = dataclasses.field(default_factory=dict)  # variants that start from another file
+    selected: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # to the form of N3 whose scales they have
     evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike` and `tasks`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
         """The configuration of a variant; `overrides` do not change what the variant is about."""
         path = folder / f"{self.configs.get(variant, self.config)}.yaml"
-        return read_config(path, [*self.common, *overrides, *self.variants[variant], f"--seed={seed}"])
+        scales = list[str]()
+        if form := self.selected.get(variant):
+            data = read_config(path, self.common).data
+            scales = selected_scales(path, data.name, data.split).get(form, [])
+        return read_config(
+            path, [*self.common, *scales, *overrides, *self.variants[variant], f"--seed={seed}"]
+        )
 
     def home(self, folder: Path) -> Path:
         """The folder of its own results in the folder of all."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from n3lib.config import RunConfig, read_config
 from n3lib.data import SOURCES
-from n3lib.experiments.experiment import SEEDS
+from n3lib.experiments.experiment import SEEDS, selected_scales
 from n3lib.experiments.layer_swaps import conditioning_check
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import (
@@ -86,14 +86,12 @@ def run_table(
             if one not in known:
                 raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
-    beside = Path(config).with_suffix(".selected.json")
-    selected = read_json(beside).get(dataset, {}) if beside.is_file() else {}
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
     for split in splits or columns:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
         classes = len(SOURCES[dataset].split(split).test)
         forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in methods or TITLES}
-        scales = selected.get(split, {})
+        scales = selected_scales(config, dataset, split)
         configs = {m: read_config(config, [*settings, *f, *scales.get(m, [])]) for m, f in forms.items()}
         lacking[split] = _lacking(folder, configs, seeds)
     given = [setting for setting in overrides if not setting.startswith("--data.root=")]

@@ -1,5 +1,6 @@
 """Chapter 4: scales chosen on validation classes, as many trials for a control as for N3."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from n3lib.config import read_config
 from n3lib.data import find_source
+from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.selection import SCALES, SELECTION, SPLITS, chosen, selection_table
-from n3lib.io import read_json
+from n3lib.io import read_json, write_json
 
 Save = Callable[..., Path]
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -30,6 +32,20 @@ def test_trials_differ_in_split_form_and_scale_alone() -> None:
         assert (config.fit, config.data.size) == (plain.fit, plain.data.size)
         assert config.train == plain.train
     assert SELECTION.settings("PS/n3-constant-8", CONFIGS).model.shared_mu == 8
+
+
+def test_the_selected_scales_are_those_of_tables_and_of_other_studies(tmp_path: Path) -> None:
+    shutil.copy(CONFIGS / "benchmark.yaml", tmp_path)
+    scales = {"n3": ["--model.initial_mu=0.7"], "n3-constant": ["--model.shared_mu=9"]}
+    write_json(tmp_path / "benchmark.selected.json", {"cub": {"PS": scales}})
+    for name in ("equivalence", "ablation"):
+        study = EXPERIMENTS[name]
+        assert study.settings("all", tmp_path).model.initial_mu == 0.7
+        assert study.settings("all", tmp_path, ["--model.initial_mu=0.2"]).model.initial_mu == 0.2
+        assert study.settings("constant", tmp_path).model.shared_mu == 9
+        assert study.settings("classifier", tmp_path).model.initial_mu == 0.1
+        assert study.settings("all", tmp_path, ["--data.split=SS"]).data.split == "SS"
+    assert EXPERIMENTS["ablation"].settings("written", tmp_path).model.shared_mu == 0
 
 
 def test_the_best_on_validation_classes_is_chosen_per_split(save: Save) -> None:
