@@ -28,7 +28,7 @@ ADAPTATIONS = {
 
 
 def selected_scales(config: str | Path, dataset: str, split: str) -> dict[str, list[str]]:
-    """Form of N3 to what `n3 study selection` chose for it on a split, in the `.selected.json` of a config."""
+    """Form of N3 to what `n3 study selection` chose for it on a split, from the file beside a config."""
     path = Path(config).with_suffix(".selected.json")
     return read_json(path).get(dataset, {}).get(split, {}) if path.is_file() else {}
 

@@ -39,9 +39,13 @@ TEXT_ENCODERS = Experiment(
     "How does accuracy depend on the text encoder? (section 5.5, Table 4)",
     "cub-ps",
     {
-        **_TEXTS,
-        **{f"frozen-{name}": [*settings, *FROZEN] for name, settings in _TEXTS.items()},
-        "frozen-names": ["--text.encoder=words", "--data.text=names", *FROZEN],
+        f"{folder}{name}": [f"--data.split={split}", *settings]
+        for folder, split in {"": "PS", "SS/": "SS"}.items()
+        for name, settings in {
+            **_TEXTS,
+            **{f"frozen-{name}": [*settings, *FROZEN] for name, settings in _TEXTS.items()},
+            "frozen-names": ["--text.encoder=words", "--data.text=names", *FROZEN],
+        }.items()
     },
     evaluations=(Evaluation(),),
     folder="text_encoders",
@@ -99,26 +103,26 @@ def _load(spec: str) -> TokenEncoder:
 
 
 def table4(folder: str | Path) -> Table:
-    """Text encoders on CUB's proposed split, in closed form and with N3 trained, beside Table 4."""
-    results = load_results(folder, dataset="cub", split="PS", part="test", text="own")
-    groups: dict[tuple[int, str, str], tuple[list[Any], list[Any]]] = {}
-    for result in results:
-        frozen, trained = groups.setdefault(_kind(result["config"]), ([], []))
-        if not result["config"]["train"]["steps"]:
-            frozen.append(result)
-        elif result["config"]["model"]["adapt"] == "all":
-            trained.append(result)
+    """Text encoders on two splits of CUB, in closed form and with N3 trained, beside the paper's Table 4."""
+    results = load_results(folder, dataset="cub", split=("PS", "SS"), part="test", text="own")
+    forms = {"closed form": lambda r: not r["config"]["train"]["steps"]}
+    forms["N3"] = lambda r: r["config"]["train"]["steps"] and r["config"]["model"]["adapt"] == "all"
+    columns = [(split, form) for split in ("PS", "SS") for form in forms]
     rows = []
-    for (_, label, nearest), (frozen, trained) in sorted(groups.items()):
-        seeds = str(len({r["seed"] for r in trained}) or "")
-        rows.append([label, accuracy_cell(frozen), accuracy_cell(trained), seeds, nearest])
-    head = ["text encoder", "closed form (%)", "N3, every layer (%)", "seeds of N3"]
+    for kind in sorted({_kind(r["config"]) for r in results}):
+        own = [r for r in results if _kind(r["config"]) == kind]
+        some = [[r for r in own if r["split"] == split and forms[form](r)] for split, form in columns]
+        if any(some):
+            rows.append([kind[1], *map(accuracy_cell, some), kind[2]])
     missing = (
         "There are no results of text encoders yet: `make results-text DATA=DIR` makes them. Another encoder:"
         " `n3 train configs/cub-ps.yaml --data-root DIR -o RUN --text.encoder=ENCODER --text.tfidf=false`,"
         " then `n3 evaluate RUN -o results/text_encoders/NAME.json`."
     )
-    return Table([*head, "nearest in the paper's Table 4 (%)"], rows, note(results) if rows else missing)
+    seeds = sorted({r["seed"] for r in results})
+    below = note(results, f"N3 adapts every layer; seeds {', '.join(map(str, seeds))}.") if rows else missing
+    head = ["text encoder", *(f"{split}, {form} (%)" for split, form in columns)]
+    return Table([*head, "nearest in the paper's Table 4, SS (%)"], rows, below)
 
 
 def _kind(config: Mapping[str, Any]) -> tuple[int, str, str]:
