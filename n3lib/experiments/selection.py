@@ -32,7 +32,12 @@ SELECTION = Experiment(
         for form, (setting, values) in SCALES.items()
         for value in values
     },
-    common=["--fit=train", "--data.size=112", "--episodes.crop=88"],
+    common=[
+        "--fit=train",
+        "--data.size=112",
+        "--episodes.crop=88",
+        "--train.precision=bf16",
+    ],  # for less time
     part="val",
     swaps=(10, 4),
     seeds=(0,),

@@ -26,11 +26,10 @@ def test_every_form_gets_as_many_trials_on_every_split() -> None:
 def test_trials_differ_in_split_form_and_scale_alone() -> None:
     for variant in ("SCE/n3-0.5", "160-40/n3-0.5"):
         config = SELECTION.settings(variant, CONFIGS)
-        plain = read_config(CONFIGS / "benchmark.yaml", ["--fit=train", "--data.size=112"])
+        plain = read_config(CONFIGS / "benchmark.yaml", SELECTION.common)
         assert (config.model.initial_mu, config.model.adapt) == (0.5, "all")
         assert config.data.split == SPLITS[variant.partition("/")[0]]
-        assert (config.fit, config.data.size) == (plain.fit, plain.data.size)
-        assert config.train == plain.train
+        assert (config.fit, config.train, config.episodes) == (plain.fit, plain.train, plain.episodes)
     assert SELECTION.settings("PS/n3-constant-8", CONFIGS).model.shared_mu == 8
 
 
