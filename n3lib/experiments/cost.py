@@ -29,8 +29,9 @@ from n3lib.experiments.cost_measures import (
 )
 from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
 from n3lib.experiments.results import Table, answered, write_result
-from n3lib.io import N3Error, check_writable, read_json, tell
+from n3lib.io import check_writable, read_json, tell
 from n3lib.io.environment import environment as environment_of
+from n3lib.io.errors import choose_all
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
 
@@ -85,19 +86,15 @@ def measure_cost(
         N3Error: there is no such measurement, or the file was made on another machine or version, is of
             another kind, or cannot be written.
     """
-    names = list(names)
-    for name in names:
-        if name not in MEASUREMENTS:
-            raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
+    asked = choose_all(names, MEASUREMENTS, "there is no measurement")
     here = environment()
     there = answered(output, {"environment": here}, marks=["measurements"])
     found = read_json(output) if there else {"environment": here, "measurements": {}}
-    lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
+    lacking = {name: one for name, one in asked.items() if name not in found["measurements"]}
     if lacking:
         check_writable(output)
         log(f"{output}: {len(lacking)} measurements to make")
-    for name in lacking:
-        wanted = MEASUREMENTS[name]
+    for name, wanted in lacking.items():
         found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
         write_result(output, found)
         log(f"{name}: {_line(name, found['measurements'][name])}")

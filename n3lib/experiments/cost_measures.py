@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import timer  # waits for the GPU
 from torch.utils.flop_counter import FlopCounterMode
 
 from n3lib.backbone import Network
@@ -44,12 +44,10 @@ def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, list[float
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(-1, repeats):
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
-            _synchronize()
-            start = perf_counter()
+            start = timer()
             calls[name]()
-            _synchronize()
             if turn >= 0:
-                seconds[name].append(perf_counter() - start)
+                seconds[name].append(timer() - start)
     return seconds
 
 
@@ -102,7 +100,6 @@ def slowest(call: Call) -> list[dict[str, Any]]:
     cuda = torch.cuda.is_available()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as watched:
         call()
-        _synchronize()
     own = {
         event.key: (event.self_device_time_total if cuda else event.self_cpu_time_total, event.count)
         for event in watched.key_averages()
@@ -117,11 +114,6 @@ def slowest(call: Call) -> list[dict[str, Any]]:
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """The p of `seconds ~ size^p`: slope of the least-squares line in logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def step(size: Size, repeats: int) -> dict[str, Any]:
