@@ -1,7 +1,8 @@
 """`n3`: every subcommand is one call into the library.
 
-The function of `n3 train` is `_train` here, that of `n3 data info` is `_info` in `data.py`; their arguments
-are those of `commands.json`. What they need is imported within them: `n3 --help` waits for no PyTorch.
+The function of `n3 train` is `_train` here, that of `n3 data info` is `_info` in `data.py`, unless
+`commands.json`, which has their arguments, names the library's own. What they need is imported within them:
+`n3 --help` waits for no PyTorch.
 """
 
 import signal
@@ -61,7 +62,7 @@ def _call(arguments: Sequence[str] | None, options: Namespace) -> None:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for name in ("command", "action", "call", "resumes", "debug"):
         given.pop(name, None)
-    resolve_name(f"n3lib.cli.{options.call}")(**given)
+    resolve_name(f"n3lib.{options.call}")(**given)
 
 
 def _train(config: str, output: Path, overrides: list[str]) -> None:
@@ -138,25 +139,6 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
         raise N3Error(f"{name} is only shown, not run, without a dataset", "Name one with --dataset")
     for line in str(show_table(name, output, dataset)).split("\n"):
         tell(line)
-
-
-def _study(name: str, output: Path, overrides: list[str], variant: list[str], seed: list[int]) -> None:
-    from n3lib.experiments.experiment import SEEDS
-    from n3lib.experiments.runner import run_experiment
-
-    run_experiment(name, output, overrides=overrides, variants=variant, seeds=seed or SEEDS)
-
-
-def _search(config: Path, output: Path, overrides: list[str], trials: int) -> None:
-    from n3lib.experiments.hyperparameters import random_search
-
-    random_search(config, output, overrides, trials)
-
-
-def _bench(names: list[str], output: Path | None) -> None:
-    from n3lib.experiments.cost import default_output, measure_cost
-
-    measure_cost(output or default_output(), names)
 
 
 def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool) -> None:

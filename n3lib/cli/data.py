@@ -89,9 +89,3 @@ def _embed(dataset: str, root: str, encoder: str, context: Any, text: str) -> No
     tokens = sum(len(one.embeddings) for text in encoded for one in text)
     what = f"{len(texts)} descriptions, {tokens:,} tokens of {encodes.width} numbers"
     tell(f"{encodes.name}: {what} in the cache")
-
-
-def _backbone(name: str, output: Path | None) -> None:
-    from n3lib.experiments.pretrain import pretrain_backbone
-
-    pretrain_backbone(output, name)

@@ -69,16 +69,16 @@ MEASUREMENTS = {
 
 
 def measure_cost(
-    output: Path,
+    output: Path | None = None,
     names: Iterable[str] = (),
     sizes: Mapping[str, Size] = SIZES,
     repeats: int = 5,
     log: Callable[[str], None] = tell,
 ) -> None:
-    """Measure what the file `output` lacks; it is written after each measurement.
+    """Measure what the file `output` lacks, which is written after each measurement.
 
     Args:
-        output: the JSON file; holds `environment`, and `measurements` by name.
+        output: the JSON file, by default that of the book; holds `environment`, and `measurements` by name.
         names: of the measurements; all by default.
         repeats: rounds of each comparison.
 
@@ -86,6 +86,7 @@ def measure_cost(
         N3Error: there is no such measurement, or the file was made on another machine or version, is of
             another kind, or cannot be written.
     """
+    output = output or Path("results/cost") / FILES["GPU" if torch.cuda.is_available() else "cpu"]
     asked = choose_all(names, MEASUREMENTS, "there is no measurement")
     here = environment()
     there = answered(output, {"environment": here}, marks=["measurements"])
@@ -98,11 +99,6 @@ def measure_cost(
         found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
         write_result(output, found)
         log(f"{name}: {_line(name, found['measurements'][name])}")
-
-
-def default_output() -> Path:
-    """Where the book reads this machine's numbers from."""
-    return Path("results/cost") / FILES["GPU" if torch.cuda.is_available() else "cpu"]
 
 
 def environment() -> dict[str, Any]:

@@ -31,7 +31,7 @@ def run_experiment(
     configs: Path = Path("configs"),
     overrides: Sequence[str] = (),
     variants: Iterable[str] = (),
-    seeds: Iterable[int] = SEEDS,
+    seeds: Sequence[int] = SEEDS,
     runs: Path = Path("runs"),
     log: Callable[[str], None] = tell,
 ) -> None:
@@ -52,7 +52,7 @@ def run_experiment(
     home = experiment.home(folder)
     chosen = choose_all(variants, experiment.variants, f"{name} has no variant")
     lacking = list[tuple[str, RunConfig, Evaluation | None, Path]]()
-    for seed, variant in itertools.product(seeds, chosen):
+    for seed, variant in itertools.product(seeds or SEEDS, chosen):
         config = experiment.settings(variant, configs, overrides, seed)
         for evaluation in experiment.evaluations or (None,):
             if evaluation and evaluation.variants and variant not in evaluation.variants:
