@@ -23,7 +23,6 @@ from html import escape
 from itertools import chain, pairwise
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.colors import to_hex, to_rgb
@@ -184,30 +183,18 @@ def differentiable(
     Returns:
         The text, D with the rows, and the sentences' tokens in the order of D.
     """
-    bank = pipeline.bank(texts)
-    text = bank.batch(range(len(bank)))
-    read = encode_texts(pipeline.encoder, arranged(texts, pipeline.config))
-    encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
-    rows, counts = [], []
-    for sentences, weights in zip(encoded, bank.sentence_weights, strict=True):
-        rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
-        idf = [torch.tensor(pipeline.token_idf(one.words)) for one in sentences]
-        counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
+    pieces = arranged(texts, pipeline.config)
+    read = encode_texts(pipeline.encoder, pieces)
+    rows = [torch.cat([one.embeddings for one in sentences]).float() for sentences in read]  # (T, e) each
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
-    count = pad_sequence(counts, batch_first=True)  # (K, T)
-    pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
-    most = max(map(len, text.pieces))
-    tokens = d[:, :most]
-    if pipeline.config.pooling == "sentence":
-        average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
-        for k, sentences in enumerate(encoded):
-            ends = np.cumsum([0, *(len(one.words) for one in sentences[:most])]).tolist()
-            for s, (start, end) in enumerate(pairwise(ends)):
-                average[k, s, start:end] = 1 / (end - start)
-        tokens = average @ d
-    lexical = text.tfidf.clone().requires_grad_()
-    pieces = [row[: len(piece)] for row, piece in zip(tokens, text.pieces, strict=True)]
-    return Text(pieces, text.weights, pooled, lexical, text.words), (d, lexical), encoded
+    leaves = []
+    for row, sentences in zip(d, read, strict=True):
+        sizes = [len(one.words) for one in sentences]
+        parts = row[: sum(sizes)].split(sizes)
+        leaves.append([Encoded(part, one.words) for part, one in zip(parts, sentences, strict=True)])
+    text = pipeline.assemble(pieces, leaves, [str(k) for k in range(len(texts))])
+    text.tfidf.requires_grad_()
+    return text, (d, text.tfidf), [[one for one in sentences if one.words] for sentences in read]
 
 
 def joined(tokens: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -78,11 +77,8 @@ class Text:
         return len(self.pieces)
 
 
-@dataclass
 class TextBank(Text):
     """The encoded descriptions of all classes of a dataset; a batch is a choice of them."""
-
-    sentence_weights: list[np.ndarray]  # of those that have tokens, relative to a class's heaviest
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.

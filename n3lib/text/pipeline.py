@@ -85,14 +85,23 @@ class TextPipeline:
         for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)
         pieces = arranged(texts, self.config)
-        encoded = encode_texts(self.encoder, pieces, cache)
+        return self.assemble(pieces, encode_texts(self.encoder, pieces, cache), names)
+
+    def assemble(
+        self, pieces: Sequence[Sequence[str]], encoded: Sequence[Sequence[Encoded]], names: Sequence[str]
+    ) -> TextBank:
+        """What the model reads of classes whose `arranged` texts are encoded; differentiable in embeddings.
+
+        Raises:
+            N3Error: a class says nothing that the encoder knows.
+        """
         read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
-        tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
+        tokens, weights, words, sums, rows = map(list, zip(*read, strict=True))
         summed, tfidf = torch.stack(sums), torch.from_numpy(np.stack(rows))  # (K, e + 1), (K, V)
-        return TextBank(tokens, token_weights, summed[:, :-1] / summed[:, -1:], tfidf, words, weights)
+        return TextBank(tokens, weights, summed[:, :-1] / summed[:, -1:], tfidf, words)
 
     def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
-        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
+        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row."""
         # Sentences without any token count nowhere.
         spoken = [pair for pair in zip(sentences, encoded, strict=True) if pair[1].words]
         if not spoken:
@@ -107,7 +116,7 @@ class TextPipeline:
             sums.append(torch.cat([idf @ one.embeddings.float(), idf.sum()[None]]))
         counts = self.tfidf.counts(sentences).T @ weights  # (V,)
         if self.config.pooling == "sentence":
-            means = (one.embeddings.float().mean(0, keepdim=True).half() for one in encoded)
+            means = (one.embeddings.float().mean(0, keepdim=True).to(one.embeddings) for one in encoded)
             encoded = [Encoded(mean, [text]) for mean, text in zip(means, sentences, strict=True)]
         most = self.config.max_tokens
         token_weights = np.repeat(weights, [len(one.words) for one in encoded])[:most]
@@ -117,7 +126,6 @@ class TextPipeline:
             [word for one in encoded for word in one.words][:most],
             torch.from_numpy(weights).float() @ torch.stack(sums),
             self.tfidf.weights(counts[None])[0],
-            weights,
         )
 
     def token_idf(self, words: Sequence[str]) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float16
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -12,7 +12,7 @@ from torch import Tensor
 class Encoded:
     """One sentence as L tokens, which may be 0."""
 
-    embeddings: Float16[Tensor, "L e"]
+    embeddings: Float[Tensor, "L e"]  # float16 as encoded
     words: list[str]  # the tokens as text
 
 
