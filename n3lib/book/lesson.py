@@ -15,7 +15,7 @@ from torch import Tensor
 from n3lib.book.overview import lengths
 from n3lib.config import RunConfig, read_config
 from n3lib.data.aviary.drawing import draw
-from n3lib.data.aviary.wording import describe
+from n3lib.data.aviary.guide import describe
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import Episodes
 from n3lib.experiments.lettering import literal, plain

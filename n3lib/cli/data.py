@@ -50,8 +50,8 @@ def _describe(
     dataset: str, root: str, titles: Path | None, fill: Path | None, output: Path | None, **how: str
 ) -> None:
     from n3lib.data import find_photographs
+    from n3lib.data.wikipedia.articles import TITLES
     from n3lib.data.wikipedia.descriptions import describe, read_titles
-    from n3lib.data.wikipedia.titles import TITLES
 
     source, folder = find_photographs(dataset, root)
     path = output or folder / source.text

@@ -8,25 +8,14 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 
 from n3lib.experiments import plots
-from n3lib.experiments.cost_measures import (
-    accumulate,
-    batched,
-    growth,
-    inference,
-    loader,
-    memory,
-    profiled,
-    step,
-    synthesis,
-)
+from n3lib.experiments.cost_measures import MEASUREMENTS
 from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
 from n3lib.experiments.results import Table, answered, write_result
 from n3lib.io import check_writable, read_json, tell
@@ -34,38 +23,6 @@ from n3lib.io.environment import environment as environment_of
 from n3lib.io.errors import choose_all
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
-
-
-class Measurement(NamedTuple):
-    """One measurement of the study."""
-
-    measure: Callable[[Size, int], dict[str, Any]]  # of a size in a number of rounds
-    size: str  # one of `SIZES`
-    title: str = ""  # of its row in the table of ratios; empty for what is no ratio
-    # What is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
-    goals: tuple[float | None, float | None] = (None, None)
-
-
-_IN_PARTS = partial(memory, parts=4)
-MEASUREMENTS = {
-    "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
-    "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
-    "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
-    "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
-    "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
-    "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
-    "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
-    "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
-    "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
-    "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
-    "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
-    "growth-K": Measurement(partial(growth, letter="K"), "small"),
-    "growth-L": Measurement(partial(growth, letter="L"), "small"),
-    "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
-    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
-    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
-    "profile": Measurement(profiled, "paper"),
-}
 
 
 def measure_cost(

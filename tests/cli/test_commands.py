@@ -25,7 +25,7 @@ from n3lib.data import DataConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.photographs.classes import AWA2_NAMES
 from n3lib.data.wikipedia.descriptions import Collected
-from n3lib.experiments.cost import Measurement
+from n3lib.experiments.cost_measures import Measurement
 from n3lib.experiments.saliency import question
 from n3lib.io import N3Error, read_json, write_json
 from n3lib.run import Run
