@@ -73,7 +73,7 @@ def build_parser() -> Parser:
         if "arguments" not in command:
             groups[name] = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
             continue
-        call = command.get("call", f"cli.{group or 'commands'}:_{last}")
+        call = command.get("call", f"cli.commands:_{name.replace(' ', '_')}")
         sub.set_defaults(call=call, resumes=resumes, overrides=overrides)
         for flags, own in command["arguments"].items():
             settings = table["arguments"].get(flags, {}) | own

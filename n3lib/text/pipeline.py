@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -69,13 +68,11 @@ class TextPipeline:
         idf = inverse_document_frequency([{word for one in text for word in one.words} for text in encoded])
         return cls(encoder, config, tfidf, idf, math.log(1 + len(texts)) + 1)
 
-    def bank(
-        self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
-    ) -> TextBank:
+    def bank(self, texts: Sequence[Sequence[str]], names: Sequence[str] = ()) -> TextBank:
         """Encode the texts of any classes, seen or not; each sentence once.
 
-        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. `cache` is that
-        of `encode_cached`; errors name the classes by `names`, or else by number.
+        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. Errors name the
+        classes by `names`, or else by number.
 
         Raises:
             N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
@@ -85,7 +82,7 @@ class TextPipeline:
         for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)
         pieces = arranged(texts, self.config)
-        return self.assemble(pieces, encode_texts(self.encoder, pieces, cache), names)
+        return self.assemble(pieces, encode_texts(self.encoder, pieces), names)
 
     def assemble(
         self, pieces: Sequence[Sequence[str]], encoded: Sequence[Sequence[Encoded]], names: Sequence[str]
