@@ -25,7 +25,6 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.colors import to_hex, to_rgb
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
@@ -239,10 +238,9 @@ def _html(reading: Reading, by: Measure, role: str) -> str:
     values, named, spans = reading.values(by), reading.top(by), []
     largest = max(map(abs, values)) or 1.0
     for word, value in zip(reading.words, values, strict=True):
-        strong, share = to_rgb(SKY if value > 0 else ORANGE), abs(value / largest)
-        r, g, b = (1 + share * (level - 1) for level in strong)
+        color, opacity = SKY if value > 0 else ORANGE, round(255 * abs(value / largest))
         line = ";text-decoration:underline" if word in named else ""
-        spans.append(f'<span style="background:{to_hex((r, g, b))}{line}">{escape(word)}</span>')
+        spans.append(f'<span style="background:{color}{opacity:02x}{line}">{escape(word)}</span>')
     title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
     scroll = "margin:0 0 .6em;max-height:15em;overflow:auto"  # for whole articles
     return f'<p style="{scroll}">{title}<br>{" ".join(spans)}</p>'
