@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -38,11 +38,6 @@ class Text:
     def weight(self) -> Float[Tensor, "K L"]:
         """The weight of each token's sentence; 0 where padded."""
         return pad_sequence(self.weights, batch_first=True)
-
-    @property
-    def mask(self) -> Bool[Tensor, "K L"]:
-        """True where there is a token."""
-        return self.weight > 0
 
     def to(self, device: torch.device | str) -> "Text":
         """The same on another device."""
