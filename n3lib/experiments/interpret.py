@@ -35,11 +35,10 @@ from n3lib.data.texts import parse_classes
 from n3lib.experiments.plots import ORANGE, PAPER, SKY
 from n3lib.io import N3Error
 from n3lib.run import Run
-from n3lib.text.bank import Text
+from n3lib.text.bank import Encoded, Text
 from n3lib.text.cache import encode_texts
 from n3lib.text.pipeline import TextPipeline, arranged
 from n3lib.text.tfidf import TfIdf, stop_words
-from n3lib.text.tokens import Encoded
 
 Measure = Literal["influence", "gradient"]
 TOP = 3  # words named per class

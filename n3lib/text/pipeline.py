@@ -10,10 +10,9 @@ import torch
 
 from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
 from n3lib.io import N3Error, Range, check_ranges
-from n3lib.text.bank import TextBank
+from n3lib.text.bank import Encoded, TextBank, TokenEncoder
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
-from n3lib.text.tokens import Encoded, TokenEncoder
 
 
 @dataclass(frozen=True)

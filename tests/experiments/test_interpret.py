@@ -17,10 +17,9 @@ from n3lib.experiments.interpret import Evidence, Reading, evidence
 from n3lib.io import N3Error
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
-from n3lib.text.bank import Text
+from n3lib.text.bank import Encoded, Text
 from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tfidf import TfIdf
-from n3lib.text.tokens import Encoded
 
 IMAGE = torch.zeros(16, 16, 3, dtype=torch.uint8)
 
