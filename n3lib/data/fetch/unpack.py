@@ -58,6 +58,9 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
         with _open_members(archive_path) as members:
             files = _check(archive_path, members)
             folder.mkdir(parents=True, exist_ok=True)
+            for parent in {folder / name.parent for name in files}:  # by way of links that are there already
+                if not parent.resolve().is_relative_to(folder.resolve()):
+                    raise N3Error(f"{archive_path}: {parent} leads out of its folder", "Remove the link")
             todo = {name: file for name, file in files.items() if _size(folder / name) != file.size}
             check_space(folder, sum(file.size for file in todo.values()))
             bar = tqdm(todo.items(), printable(f"unpacking {archive_path.name}"), disable=None)
