@@ -110,8 +110,8 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     Folders and files count by their names, whatever folder they are in. A setting that the file lacks is
     younger and has its default there; a part that it lacks as a whole is not compared.
     """
-    new = _flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
-    old = {RENAMED.get(name, name): value for name, value in _flat(found).items()}
+    new = flat(json.loads(json.dumps(wanted)))  # JSON has no tuples
+    old = {RENAMED.get(name, name): value for name, value in flat(found).items()}
     parts = {name.rpartition(".")[0] for name in old}
     defaults = {name: one.default for name, one in _settings().items() if "." in name} | {"tasks": "random"}
     for name, default in REMOVED.items():
@@ -238,13 +238,13 @@ def _is_plain(value: Any) -> bool:
     return all(isinstance(p, str | int) or (isinstance(p, float) and math.isfinite(p)) for p in parts)
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by their settings' names, such as `train.steps`, whatever part of a result they are in."""
     found: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, Mapping):
             part = "" if not prefix and name in ("config", "training", "environment") else f"{prefix}{name}."
-            found |= _flat(inner, part)
+            found |= flat(inner, part)
         else:
             found[f"{prefix}{name}"] = inner
     return found

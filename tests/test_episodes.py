@@ -116,7 +116,7 @@ def test_labels_are_places_of_the_images_classes_among_the_texts(
             row = small_bank.batch([class_id])
             length = row.tokens.shape[1]
             assert torch.equal(batch.text.tokens[label, :length], row.tokens[0])
-            assert batch.text.mask[label].sum() == length
+            assert (batch.text.weight[label] > 0).sum() == length
     assert seen_labels == {0, 1, 2}
 
 

@@ -27,7 +27,9 @@ def padded(text: Text, extra: int) -> Text:
     """The same text with garbage where no token stands."""
     k, length, e = text.tokens.shape
     tokens = 100 * torch.randn(k, length + extra, e)
-    tokens[:, :length] = torch.where(text.mask[:, :, None], text.tokens, 100 * torch.randn_like(text.tokens))
+    tokens[:, :length] = torch.where(
+        text.weight[:, :, None] > 0, text.tokens, 100 * torch.randn_like(text.tokens)
+    )
     weights = list(functional.pad(text.weight, (0, extra)))
     return dataclasses.replace(text, pieces=list(tokens), weights=weights)
 
@@ -40,7 +42,7 @@ def logits(model: N3, text: Text) -> Tensor:
 @pytest.mark.parametrize("classifier", GENERATORS)
 def test_padding_changes_nothing(classifier: str, make_n3: MakeN3, small_bank: TextBank) -> None:
     model, text = make_n3(classifier=classifier), small_bank.batch([0, 1, 2])
-    assert not text.mask.all()  # descriptions of different lengths
+    assert not text.weight.all()  # descriptions of different lengths
     assert close(logits(model, padded(text, 7)), logits(model, text))
 
 

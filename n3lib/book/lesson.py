@@ -15,9 +15,11 @@ from torch import Tensor
 from n3lib.book.overview import lengths
 from n3lib.config import RunConfig, read_config
 from n3lib.data.aviary.drawing import draw
-from n3lib.data.aviary.wording import describe
+from n3lib.data.aviary.guide import describe
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import Episodes
+from n3lib.experiments.lettering import literal, plain
+from n3lib.experiments.plots import BLUE, RED, Picture, canvas, show
 from n3lib.experiments.provenance import note
 from n3lib.experiments.results import Table, load_results, table
 from n3lib.model import N3
@@ -77,6 +79,21 @@ def task(data: ZeroShotDataset, classes: Sequence[int], images: int = 0) -> Task
         torch.from_numpy(data.images[np.concatenate(picks)]),
         torch.repeat_interleave(torch.arange(len(classes)), torch.tensor([len(p) for p in picks])),
     )
+
+
+def task_diagram(query: Task, support: Sequence[str]) -> Picture:
+    """An episode: one image per query class above its description, and the names of the support classes."""
+    count = len(query.classes)
+    figure, axes = canvas(2, count, (1.75 * count, 3.4), height_ratios=[1.5, 1.2])
+    for image, text, (top, below) in zip(query.images, query.classes.values(), axes.T, strict=True):
+        show(top, image)
+        below.set_axis_off()
+        words = plain(" ".join(text), 1.55, 7.0, 6)
+        literal([below.text(0, 1, words, va="top", size=7, transform=below.transAxes)])
+    names = f"support classes, text and images known: {', '.join(support)}"
+    figure.suptitle("query classes: images to classify, by their descriptions alone", size=9, color=BLUE)
+    literal([figure.supxlabel(plain(names, 1.75 * count - 0.4, 8.0, 3), size=8, color=RED)])
+    return Picture(figure)
 
 
 def drawings(

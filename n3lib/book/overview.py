@@ -83,14 +83,17 @@ def lengths(texts: Sequence[Sequence[str]]) -> list[int]:
 def pages(
     classes: Mapping[str, Sequence[str]], images: Sequence[Any] | np.ndarray | torch.Tensor
 ) -> plots.Picture:
-    """One image of each class beside its description, cut where it is long."""
-    figure, axes = plots.canvas(len(classes), 2, (6.6, 1.35 * len(classes)), width_ratios=[1, 4])
+    """Each class's images, as many for each, beside its description, which is cut where it is long."""
+    each = len(images) // len(classes)
+    size = (5.25 + 1.35 * each, 1.35 * len(classes))
+    figure, axes = plots.canvas(len(classes), each + 1, size, width_ratios=[*[1] * each, 4])
+    for axis, image in zip(axes[:, :each].flat, images, strict=True):
+        plots.show(axis, image)
     names = apart(list(classes), 4.4)
-    for name, sentences, image, (left, right) in zip(names, classes.values(), images, axes, strict=True):
-        plots.show(left, image)
+    for name, sentences, right in zip(names, classes.values(), axes[:, each], strict=True):
         right.set_axis_off()
         how = {"va": "top", "transform": right.transAxes}
-        text = plain(" ".join(sentences), 4.4, 7.5, 5)
+        text = plain(" ".join(sentences), 4.4, 7.5, 7)
         literal([right.text(0, 0.98, name, size=9, color=plots.BLUE, **how)])
         literal([right.text(0, 0.82, text, size=7.5, **how)])
     return plots.Picture(figure)

@@ -54,8 +54,9 @@ def build_parser() -> Parser:
     """The parser of `n3` and of the subcommands that `commands.json` describes.
 
     What it says of an argument is what `add_argument` takes. Arguments of several commands are there once; a
-    command may add to them. `resumes` says that a command goes on where it stopped, `overrides` that it takes
-    settings of the configuration, such as `--train.steps=9`.
+    command may add to them. `call` is the function below `n3lib` that takes them. `resumes` says that a
+    command goes on where it stopped, `overrides` that it takes settings of the configuration, such as
+    `--train.steps=9`.
     """
     table = read_json(Path(__file__).with_name("commands.json"))
     parser = Parser(prog="n3", description="Written descriptions in, neural network out.")
@@ -72,7 +73,8 @@ def build_parser() -> Parser:
         if "arguments" not in command:
             groups[name] = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
             continue
-        sub.set_defaults(call=f"{group or 'commands'}:_{last}", resumes=resumes, overrides=overrides)
+        call = command.get("call", f"cli.commands:_{name.replace(' ', '_')}")
+        sub.set_defaults(call=call, resumes=resumes, overrides=overrides)
         for flags, own in command["arguments"].items():
             settings = table["arguments"].get(flags, {}) | own
             if kind := settings.get("type"):

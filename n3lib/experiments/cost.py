@@ -8,76 +8,34 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 
 from n3lib.experiments import plots
-from n3lib.experiments.cost_measures import (
-    accumulate,
-    batched,
-    growth,
-    inference,
-    loader,
-    memory,
-    profiled,
-    step,
-    synthesis,
-)
+from n3lib.experiments.cost_measures import MEASUREMENTS
 from n3lib.experiments.cost_setup import CONFIG, SIZES, Size
 from n3lib.experiments.results import Table, answered, write_result
-from n3lib.io import N3Error, check_writable, read_json, tell
+from n3lib.io import check_writable, read_json, tell
 from n3lib.io.environment import environment as environment_of
+from n3lib.io.errors import choose_all
 
 FILES = {"cpu": "cpu.json", "GPU": "gpu.json"}
 
 
-class Measurement(NamedTuple):
-    """One measurement of the study."""
-
-    measure: Callable[[Size, int], dict[str, Any]]  # of a size in a number of rounds
-    size: str  # one of `SIZES`
-    title: str = ""  # of its row in the table of ratios; empty for what is no ratio
-    # What is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
-    goals: tuple[float | None, float | None] = (None, None)
-
-
-_IN_PARTS = partial(memory, parts=4)
-MEASUREMENTS = {
-    "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
-    "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
-    "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
-    "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
-    "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
-    "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
-    "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
-    "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
-    "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
-    "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
-    "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
-    "growth-K": Measurement(partial(growth, letter="K"), "small"),
-    "growth-L": Measurement(partial(growth, letter="L"), "small"),
-    "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
-    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
-    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
-    "profile": Measurement(profiled, "paper"),
-}
-
-
 def measure_cost(
-    output: Path,
+    output: Path | None = None,
     names: Iterable[str] = (),
     sizes: Mapping[str, Size] = SIZES,
     repeats: int = 5,
     log: Callable[[str], None] = tell,
 ) -> None:
-    """Measure what the file `output` lacks; it is written after each measurement.
+    """Measure what the file `output` lacks, which is written after each measurement.
 
     Args:
-        output: the JSON file; holds `environment`, and `measurements` by name.
+        output: the JSON file, by default that of the book; holds `environment`, and `measurements` by name.
         names: of the measurements; all by default.
         repeats: rounds of each comparison.
 
@@ -85,27 +43,19 @@ def measure_cost(
         N3Error: there is no such measurement, or the file was made on another machine or version, is of
             another kind, or cannot be written.
     """
-    names = list(names)
-    for name in names:
-        if name not in MEASUREMENTS:
-            raise N3Error(f"there is no measurement {name!r}", f"Use some of {', '.join(MEASUREMENTS)}")
+    output = output or Path("results/cost") / FILES["GPU" if torch.cuda.is_available() else "cpu"]
+    asked = choose_all(names, MEASUREMENTS, "there is no measurement")
     here = environment()
     there = answered(output, {"environment": here}, marks=["measurements"])
     found = read_json(output) if there else {"environment": here, "measurements": {}}
-    lacking = [name for name in names or MEASUREMENTS if name not in found["measurements"]]
+    lacking = {name: one for name, one in asked.items() if name not in found["measurements"]}
     if lacking:
         check_writable(output)
         log(f"{output}: {len(lacking)} measurements to make")
-    for name in lacking:
-        wanted = MEASUREMENTS[name]
+    for name, wanted in lacking.items():
         found["measurements"][name] = wanted.measure(sizes[wanted.size], repeats)
         write_result(output, found)
         log(f"{name}: {_line(name, found['measurements'][name])}")
-
-
-def default_output() -> Path:
-    """Where the book reads this machine's numbers from."""
-    return Path("results/cost") / FILES["GPU" if torch.cuda.is_available() else "cpu"]
 
 
 def environment() -> dict[str, Any]:

@@ -8,30 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
-from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import timer  # waits for the GPU
 from torch.utils.flop_counter import FlopCounterMode
 
 from n3lib.backbone import Network
-from n3lib.experiments.cost_setup import (
-    CONFIG,
-    DEVICE,
-    Size,
-    batched_deltas,
-    both_sides,
-    make_backbone,
-    make_batch,
-    make_episodes,
-    make_n3,
-    make_text,
-    stepper,
-    trained_numbers,
-)
+from n3lib.experiments import cost_setup as setup
+from n3lib.experiments.cost_setup import CONFIG, DEVICE, Size
 from n3lib.trainer import move
 
 Call = Callable[[], Any]
@@ -44,12 +32,10 @@ def interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, list[float
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(-1, repeats):
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
-            _synchronize()
-            start = perf_counter()
+            start = timer()
             calls[name]()
-            _synchronize()
             if turn >= 0:
-                seconds[name].append(perf_counter() - start)
+                seconds[name].append(timer() - start)
     return seconds
 
 
@@ -102,7 +88,6 @@ def slowest(call: Call) -> list[dict[str, Any]]:
     cuda = torch.cuda.is_available()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as watched:
         call()
-        _synchronize()
     own = {
         event.key: (event.self_device_time_total if cuda else event.self_cpu_time_total, event.count)
         for event in watched.key_averages()
@@ -119,33 +104,28 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def step(size: Size, repeats: int) -> dict[str, Any]:
     """A training step of N3 over one of plain fine-tuning."""
-    sides = list(both_sides(size))
-    trained = {which: trained_numbers(model) for which, model, _ in sides}
+    sides = list(setup.both_sides(size))
+    trained = {which: setup.trained_numbers(model) for which, model, _ in sides}
     found = compared({which: call for which, _, call in sides}, repeats)
-    return {**found, "trained_numbers": trained, "size": asdict(size)}
+    return {**found, "setup.trained_numbers": trained, "size": asdict(size)}
 
 
 def accumulate(size: Size, repeats: int) -> dict[str, Any]:
     """The same of four times the images, whose gradients are accumulated over four micro-batches."""
     micro, size = size.batch, replace(size, batch=4 * size.batch)
-    calls = {which: call for which, _, call in both_sides(size, micro, micro)}
+    calls = {which: call for which, _, call in setup.both_sides(size, micro, micro)}
     return {**compared(calls, max(1, repeats // 2)), "micro_batch": micro, "size": asdict(size)}
 
 
 def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
     """Of a step, beyond parameters and optimizer state: activations, gradients and the adaptation."""
     peaks, gradients = {}, {}
-    for which, model, call in both_sides(size, size.batch // parts if parts else 0):
+    for which, model, call in setup.both_sides(size, size.batch // parts if parts else 0):
         call()  # the optimizer makes its state
         model.zero_grad()
-        peaks[which], gradients[which] = peak_memory(call), 4 * trained_numbers(model)
+        peaks[which], gradients[which] = peak_memory(call), 4 * setup.trained_numbers(model)
     kept = {k: peaks[k] - gradients[k] for k in peaks}
     return {
         "ratio": spread([peaks["n3"] / peaks["plain"]]),
@@ -159,7 +139,7 @@ def memory(size: Size, repeats: int, parts: int = 0) -> dict[str, Any]:
 @torch.no_grad()
 def synthesis(size: Size, repeats: int) -> dict[str, Any]:
     """Encoded descriptions to the parameters of an ordinary network; and again after one was edited."""
-    model, text = make_n3(size, make_backbone(size)).eval(), make_text(size)
+    model, text = setup.make_n3(size, setup.make_backbone(size)).eval(), setup.make_text(size)
     known, first = model.labels(text), text.batch([0])
 
     def write(edited: bool = False) -> None:
@@ -179,7 +159,7 @@ def inference(size: Size, repeats: int) -> dict[str, Any]:
     """A synthesized network over torchvision's ResNet-18, both with classifiers of K classes."""
     from n3lib.io.torchvision import models
 
-    backbone = make_backbone(size)
+    backbone = setup.make_backbone(size)
     network = Network(backbone.features, size.backbone.pool, nn.Linear(backbone.width, size.ways))
     network = network.eval().to(DEVICE)
     theirs = models.resnet18(num_classes=size.ways).eval().to(DEVICE)
@@ -190,9 +170,9 @@ def inference(size: Size, repeats: int) -> dict[str, Any]:
 
 def loader(size: Size, repeats: int) -> dict[str, Any]:
     """A step with `Episodes` in the loop over one whose batch is there already."""
-    episodes = make_episodes(size)
+    episodes = setup.make_episodes(size)
     size = replace(size, vocabulary=episodes.bank.tfidf.shape[1], seen=len(episodes.seen))
-    train, numbers = stepper(make_n3(size, make_backbone(size))), count()
+    train, numbers = setup.stepper(setup.make_n3(size, setup.make_backbone(size))), count()
 
     def load() -> Any:
         return move(episodes(next(numbers)), DEVICE)
@@ -210,19 +190,19 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
     The first two are all of synthesis, Tokens2Label, and what the paper rejects (section 3.2): one attention
     over all K L tokens, which is Tokens2Label of a single description. The last is the layer decoders.
     """
-    backbone = make_backbone(size)
-    model = make_n3(size, backbone).eval()
+    backbone = setup.make_backbone(size)
+    model = setup.make_n3(size, backbone).eval()
     # In training mode, which keeps it on the kernel that never holds (K L)^2.
-    flat = make_n3(size, backbone).tokens2label
+    flat = setup.make_n3(size, backbone).tokens2label
     curves: dict[str, dict[int, Any]] = {}
     for value in GROWTH[letter]:
         calls: dict[str, Call]
         if letter == "layers":
-            some = make_n3(size, backbone, layers=backbone.layers[:value]).eval()
-            calls = {"n3": partial(some.labels2adaptation, some.context(some.labels(make_text(size))))}
+            some = setup.make_n3(size, backbone, layers=backbone.layers[:value]).eval()
+            calls = {"n3": partial(some.labels2adaptation, some.context(some.labels(setup.make_text(size))))}
         else:
             k, length = (value, size.length) if letter == "K" else (size.ways, value)
-            text = make_text(replace(size, ways=k, length=length))
+            text = setup.make_text(replace(size, ways=k, length=length))
             tokens, weight = text.tokens, text.weight
             calls = {
                 "n3": partial(model.adapt, text),
@@ -242,7 +222,7 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
 
 def batched(size: Size, repeats: int) -> dict[str, Any]:
     """All decoders, forward and backward: batched by width over one after another, as in the library."""
-    l2a = make_n3(size, make_backbone(size)).labels2adaptation
+    l2a = setup.make_n3(size, setup.make_backbone(size)).labels2adaptation
     h = torch.randn(size.ways, size.model.d, device=DEVICE)
 
     def run(write: Callable[[], Iterable[Tensor]]) -> None:
@@ -251,7 +231,7 @@ def batched(size: Size, repeats: int) -> dict[str, Any]:
             total = torch.stack([delta.sum() for delta in write()]).sum()
         total.backward()
 
-    together = partial(run, partial(batched_deltas, l2a, h))
+    together = partial(run, partial(setup.batched_deltas, l2a, h))
     loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
     return compared({"batched": together, "loop": loop}, repeats)
 
@@ -260,12 +240,44 @@ def profiled(size: Size, repeats: int) -> dict[str, Any]:
     """Where the time of a paper-size step goes, and the least it could take: FLOPs over the matrix rate."""
     rate = matrix_rate()
     found: dict[str, Any] = {"matrix_rate": rate, "flops": {}, "floor_seconds": {}, "operators": {}}
-    for which, model, call in both_sides(size):
+    for which, model, call in setup.both_sides(size):
         found["flops"][which] = flops(call)["Global"]
         found["floor_seconds"][which] = found["flops"][which] / rate["median"]
         found["operators"][which] = slowest(call)
         if which == "n3":
-            counted = flops(partial(model, make_batch(size)))
+            counted = flops(partial(model, setup.make_batch(size)))
     parts = ("tokens2label", "labels2adaptation", "generator", "backbone")
     found["forward_flops"] = {part: counted.get(f"N3.{part}", 0) for part in parts}
     return found
+
+
+class Measurement(NamedTuple):
+    """One measurement of the study."""
+
+    measure: Callable[[Size, int], dict[str, Any]]  # of a size in a number of rounds
+    size: str  # one of `SIZES`
+    title: str = ""  # of its row in the table of ratios; empty for what is no ratio
+    # What is asked of it on a CPU and on a GPU (bf16): a ratio at most; of synthesis, seconds.
+    goals: tuple[float | None, float | None] = (None, None)
+
+
+_IN_PARTS = partial(memory, parts=4)
+MEASUREMENTS = {
+    "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
+    "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
+    "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
+    "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
+    "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
+    "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
+    "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
+    "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
+    "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
+    "growth-K": Measurement(partial(growth, letter="K"), "small"),
+    "growth-L": Measurement(partial(growth, letter="L"), "small"),
+    "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
+    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
+    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
+    "profile": Measurement(profiled, "paper"),
+}

@@ -4,8 +4,6 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -134,10 +132,8 @@ def make_episodes(size: Size) -> Episodes:
     data = ZeroShotDataset("noise", names, texts, images, np.arange(4 * seen) % seen, split)
     config = TextConfig(f"words:{size.e}", tfidf=size.vocabulary > 0)
     pipeline = TextPipeline.fit(make_encoder(config.encoder), texts, config)
-    with TemporaryDirectory() as cache:
-        bank = pipeline.bank(texts, Path(cache))
     how = EpisodeConfig(ways=size.ways, batch_size=size.batch, crop=size.pixels)
-    return Episodes(data, bank, range(seen), how, 0)
+    return Episodes(data, pipeline.bank(texts), range(seen), how, 0)
 
 
 def stepper(model: nn.Module, micro: int = 0) -> Callable[[Batch], None]:

@@ -10,8 +10,8 @@ The paper searches at random with 10 runs (section 4.3) and tabulates what it fo
 Searched besides: the start of mu (section 5.4), and what the paper's own form does not have, the rate of the
 word weights and the ridge of the exemplar classifier. Width and heads stay as configured.
 
-A search is a folder: optuna's journal, and a run folder per trial. Processes that share the folder share the
-work; on several machines, its file system must have file locks.
+A search is a folder: a run folder per trial, and beside it what the trial reached. Processes that share the
+folder share the work; on several machines, its file system must have file locks.
 """
 
 import dataclasses
@@ -26,9 +26,6 @@ from filelock import FileLock, Timeout
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from n3lib.config import difference, read_config
 from n3lib.data import DataConfig, load_data
@@ -43,7 +40,7 @@ from n3lib.run import Run, train
 from n3lib.trainer import read_metrics
 
 TRIALS = 10  # as in the paper
-TAKEN = ("journal.log", "trial-0", "config.json", "run.json", "card.json")  # of a search, a run, a network
+TAKEN = ("trial-0", "trial-0.json", "config.json", "run.json", "card.json")  # of a search, a run, a network
 MAX_TRIALS = 10_000  # all are drawn before the first is run
 # Setting to its range, drawn evenly on a logarithmic scale, or to its values.
 SPACE: dict[str, tuple[float, float] | list[int]] = {
@@ -65,7 +62,13 @@ def draw(names: Sequence[str], seed: int, trials: int) -> list[dict[str, float |
     """The parameters of the first random trials: the same for the same seed, whatever their number."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    asked = [study.ask(_distributions(names)).params for _ in range(trials)]
+    kinds: dict[str, Any] = {
+        name: CategoricalDistribution(some)
+        if isinstance(some := SPACE[name], list)
+        else FloatDistribution(*some, log=True)
+        for name in names
+    }
+    asked = [study.ask(kinds).params for _ in range(trials)]
     # Three digits say enough, and can be typed.
     return [
         {name: v if isinstance(v, int) else float(f"{v:.3g}") for name, v in one.items()} for one in asked
@@ -121,35 +124,30 @@ def random_search(
                 raise N3Error(f"{taken[0]} belongs to no search", other)
             write_json(own, what)
         log(f"{folder}: trial 0 to {trials}; the result goes to {path}")
-        study = _open(folder, names, base.seed, trials)
-    for number in range(trials + 1):
+    marks = [folder / f"trial-{number}.json" for number in range(trials + 1)]
+    for number, parameters in enumerate([{}, *draw(names, base.seed, trials)]):
         # A trial that another process runs is passed over; the system frees the lock when that process dies.
         with suppress(Timeout), FileLock(folder / f"trial-{number}.lock", timeout=0):
-            trial = study.trials[number]  # read with the lock held: another process may just have finished it
-            if trial.state.is_finished():
+            if marks[number].exists():
                 continue
-            given = [f"--{name}={value}" for name, value in trial.params.items()]
+            given = [f"--{name}={value}" for name, value in parameters.items()]
             try:
                 run = train(
                     read_config(config, [*overrides, *given]), folder / f"trial-{number}", dataset=data
                 )
+                # What the checkpoint was chosen by: the highest validation accuracy, in percent.
+                found = max(line["validation"] for line in read_metrics(run.folder) if "validation" in line)
+                log(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
             except Diverged as error:
-                study.tell(number, state=TrialState.FAIL)
+                found = None
                 log(f"trial {number}: {error}")
-                continue
-            # What the checkpoint was chosen by: the highest accuracy on the validation classes, in percent.
-            found = max(line["validation"] for line in read_metrics(run.folder) if "validation" in line)
-            study.tell(number, found)
-            log(f"trial {number}: {found:.1f} % on validation, {' '.join(given) or 'as configured'}")
+            write_json(marks[number], {"trial": number, "parameters": parameters, "validation": found})
     with FileLock(folder / "search.lock"):
-        tried = study.trials[: trials + 1]
-        if not all(trial.state.is_finished() for trial in tried):
+        if not all(mark.exists() for mark in marks):
             log("the other trials are being run by other processes; the last to finish writes the result")
             return None
-        reached = [
-            {"trial": t.number, "parameters": t.params, "validation": t.value and round(t.value, 3)}
-            for t in tried
-        ]
+        tried = [read_json(mark) for mark in marks]
+        reached = [one | {"validation": one["validation"] and round(one["validation"], 3)} for one in tried]
         _check_result(path, what, trials, base.data)  # another search may have ended meanwhile
         if not path.exists() or read_json(path)["search"]["trials"] != reached:
             result = _conclude(folder, tried, data)
@@ -182,40 +180,17 @@ def _check_result(path: Path, what: dict[str, Any], trials: int, data: DataConfi
         )
 
 
-def _distributions(names: Sequence[str]) -> dict[str, Any]:
-    return {
-        name: CategoricalDistribution(some)
-        if isinstance(some := SPACE[name], list)
-        else FloatDistribution(*some, log=True)
-        for name in names
-    }
-
-
-def _open(folder: Path, names: Sequence[str], seed: int, trials: int) -> optuna.Study:
-    """The search's study, with every trial entered: locks decide who runs which."""
-    path = str(folder / "journal.log")
-    # A lock that Windows can have too.
-    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
-    study = optuna.create_study(
-        storage=storage, study_name="search", direction="maximize", load_if_exists=True
-    )
-    for own in [{}, *draw(names, seed, trials)][len(study.trials) :]:
-        # A trial is open from the start, so that one whose process was killed looks like one not begun.
-        kinds = _distributions(list(own))
-        study.add_trial(create_trial(state=TrialState.RUNNING, params=own, distributions=kinds))
-    return study
-
-
-def _conclude(folder: Path, tried: Sequence[FrozenTrial], data: ZeroShotDataset) -> dict[str, Any]:
+def _conclude(folder: Path, tried: Sequence[Mapping[str, Any]], data: ZeroShotDataset) -> dict[str, Any]:
     """Choose on validation, and only then look at the test classes."""
-    done = [trial for trial in tried[1:] if trial.value is not None]
+    done = [trial for trial in tried[1:] if trial["validation"] is not None]
     if not done:
         raise N3Error(f"no trial in {folder} has ended well", "Lower train.lr and search into another folder")
-    best = max(done, key=lambda trial: trial.value or 0.0)
-    result = evaluate(Run.load(folder / f"trial-{best.number}"), data)
-    own = None if tried[0].value is None else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
-    space = {name: SPACE[name] for name in best.params}
-    return result | {"study": "search", "search": {"space": space, "best": best.number, "configured": own}}
+    best = max(done, key=lambda trial: trial["validation"])
+    result = evaluate(Run.load(folder / f"trial-{best['trial']}"), data)
+    failed = tried[0]["validation"] is None
+    own = None if failed else evaluate(Run.load(folder / "trial-0"), data)["metrics"]
+    space = {name: SPACE[name] for name in best["parameters"]}
+    return result | {"study": "search", "search": {"space": space, "best": best["trial"], "configured": own}}
 
 
 def search_figure(result: Mapping[str, Any]) -> Figure:

@@ -23,10 +23,8 @@ from html import escape
 from itertools import chain, pairwise
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.colors import to_hex, to_rgb
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
@@ -37,11 +35,10 @@ from n3lib.data.texts import parse_classes
 from n3lib.experiments.plots import ORANGE, PAPER, SKY
 from n3lib.io import N3Error
 from n3lib.run import Run
-from n3lib.text.bank import Text
+from n3lib.text.bank import Encoded, Text
 from n3lib.text.cache import encode_texts
 from n3lib.text.pipeline import TextPipeline, arranged
 from n3lib.text.tfidf import TfIdf, stop_words
-from n3lib.text.tokens import Encoded
 
 Measure = Literal["influence", "gradient"]
 TOP = 3  # words named per class
@@ -184,30 +181,18 @@ def differentiable(
     Returns:
         The text, D with the rows, and the sentences' tokens in the order of D.
     """
-    bank = pipeline.bank(texts)
-    text = bank.batch(range(len(bank)))
-    read = encode_texts(pipeline.encoder, arranged(texts, pipeline.config))
-    encoded = [[one for one in sentences if one.words] for sentences in read]  # as the bank does
-    rows, counts = [], []
-    for sentences, weights in zip(encoded, bank.sentence_weights, strict=True):
-        rows.append(torch.cat([one.embeddings for one in sentences]).float())  # (T, e)
-        idf = [torch.tensor(pipeline.token_idf(one.words)) for one in sentences]
-        counts.append(torch.cat([w * i for w, i in zip(weights.tolist(), idf, strict=True)]))  # (T,)
+    pieces = arranged(texts, pipeline.config)
+    read = encode_texts(pipeline.encoder, pieces)
+    rows = [torch.cat([one.embeddings for one in sentences]).float() for sentences in read]  # (T, e) each
     d = pad_sequence(rows, batch_first=True).requires_grad_()  # (K, T, e)
-    count = pad_sequence(counts, batch_first=True)  # (K, T)
-    pooled = ((count / count.sum(1, keepdim=True))[:, :, None] * d).sum(1)  # (K, e)
-    most = max(map(len, text.pieces))
-    tokens = d[:, :most]
-    if pipeline.config.pooling == "sentence":
-        average = torch.zeros(len(bank), most, d.shape[1])  # (K, L, T)
-        for k, sentences in enumerate(encoded):
-            ends = np.cumsum([0, *(len(one.words) for one in sentences[:most])]).tolist()
-            for s, (start, end) in enumerate(pairwise(ends)):
-                average[k, s, start:end] = 1 / (end - start)
-        tokens = average @ d
-    lexical = text.tfidf.clone().requires_grad_()
-    pieces = [row[: len(piece)] for row, piece in zip(tokens, text.pieces, strict=True)]
-    return Text(pieces, text.weights, pooled, lexical, text.words), (d, lexical), encoded
+    leaves = []
+    for row, sentences in zip(d, read, strict=True):
+        sizes = [len(one.words) for one in sentences]
+        parts = row[: sum(sizes)].split(sizes)
+        leaves.append([Encoded(part, one.words) for part, one in zip(parts, sentences, strict=True)])
+    text = pipeline.assemble(pieces, leaves, [str(k) for k in range(len(texts))])
+    text.tfidf.requires_grad_()
+    return text, (d, text.tfidf), [[one for one in sentences if one.words] for sentences in read]
 
 
 def joined(tokens: Sequence[str]) -> list[str]:
@@ -252,10 +237,9 @@ def _html(reading: Reading, by: Measure, role: str) -> str:
     values, named, spans = reading.values(by), reading.top(by), []
     largest = max(map(abs, values)) or 1.0
     for word, value in zip(reading.words, values, strict=True):
-        strong, share = to_rgb(SKY if value > 0 else ORANGE), abs(value / largest)
-        r, g, b = (1 + share * (level - 1) for level in strong)
+        color, opacity = SKY if value > 0 else ORANGE, round(255 * abs(value / largest))
         line = ";text-decoration:underline" if word in named else ""
-        spans.append(f'<span style="background:{to_hex((r, g, b))}{line}">{escape(word)}</span>')
+        spans.append(f'<span style="background:{color}{opacity:02x}{line}">{escape(word)}</span>')
     title = f"<b>{role}: {escape(reading.name)}</b> (probability {reading.probability:.1%})"
     scroll = "margin:0 0 .6em;max-height:15em;overflow:auto"  # for whole articles
     return f'<p style="{scroll}">{title}<br>{" ".join(spans)}</p>'

@@ -6,6 +6,7 @@ font lacks, and lets a long text push everything else out of the figure.
 
 import unicodedata
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -53,12 +54,10 @@ def apart(texts: Sequence[str], inches: float, size: float = 9.0, lines: int = 1
     A text that looks like another one, or of which no letter can be drawn, gets its number, from 1.
     """
     shown = [plain(text, inches, size, lines) for text in texts]
-    meant: dict[str, set[str]] = {}
-    for text, drawn in zip(texts, shown, strict=True):
-        meant.setdefault(drawn, set()).add(text)
+    meant = Counter(drawn for _, drawn in set(zip(texts, shown, strict=True)))  # different texts
     return [
         _fitted(_drawable(text), f" ({number})", inches, size, lines)
-        if len(meant[drawn]) > 1 or (MISSING in drawn and not any(map(str.isalnum, drawn)))
+        if meant[drawn] > 1 or (MISSING in drawn and not any(map(str.isalnum, drawn)))
         else drawn
         for number, (text, drawn) in enumerate(zip(texts, shown, strict=True), 1)
     ]

@@ -4,6 +4,7 @@ Every function returns a `Figure` or, for photographs and drawings, a `Picture`.
 """
 
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +42,7 @@ def style() -> None:
 
 
 def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return get_ipython() is not None
+    return "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
 
 
 @dataclass(frozen=True)

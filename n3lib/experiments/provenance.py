@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from n3lib.config import RunConfig, config_from_dict
+from n3lib.config import RunConfig, config_from_dict, flat
 from n3lib.data import GENERATED
 from n3lib.experiments.results import Table
 from n3lib.io import N3Error, read_json
@@ -112,7 +112,7 @@ def _configuration(settings: str, where: str) -> RunConfig:
 
 def small(config: RunConfig) -> dict[str, Any]:
     """The settings, by dotted name, that run a result's code within a second: its switches, small sizes."""
-    own, found = _flat(config), _flat(RunConfig())
+    own, found = (flat(dataclasses.asdict(one)) for one in (config, RunConfig()))
     name, every, steps = own["data.name"], own["train.every"], own["train.steps"]
     found |= {kept: value for kept, value in own.items() if kept.startswith(tuple(_SMALL["kept"]))}
     found |= {switch: on if own[switch] else own[switch] for switch, on in _SMALL["on"].items()}
@@ -124,10 +124,3 @@ def small(config: RunConfig) -> dict[str, Any]:
         "train.fast_lr": found["train.fast_lr"] if own["train.fast_lr"] else 0.0,
     }
     return found | _SMALL["sizes"]
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(config).items():
-        found |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-    return found

@@ -19,7 +19,7 @@ from n3lib.experiments.layer_swaps import measure_conditioning
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, write_result
 from n3lib.io import N3Error, expand, tell
-from n3lib.io.errors import Diverged, choose
+from n3lib.io.errors import Diverged, choose, choose_all
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
 from n3lib.trainer import read_metrics
@@ -34,7 +34,7 @@ def run_experiment(
     configs: Path = Path("configs"),
     overrides: Sequence[str] = (),
     variants: Iterable[str] = (),
-    seeds: Iterable[int] = (),
+    seeds: Sequence[int] = (),
     runs: Path = Path("runs"),
     log: Callable[[str], None] = tell,
 ) -> None:
@@ -52,13 +52,10 @@ def run_experiment(
         N3Error: there is no such experiment or variant, or a file in `folder` was made with other settings.
     """
     experiment = choose(name, EXPERIMENTS, "there is no study")
-    home, chosen = experiment.home(folder), list(variants) or list(experiment.variants)
-    for variant in chosen:
-        if variant not in experiment.variants:
-            known = ", ".join(experiment.variants)
-            raise N3Error(f"{name} has no variant {variant!r}", f"Use some of {known}")
+    home = experiment.home(folder)
+    chosen = choose_all(variants, experiment.variants, f"{name} has no variant")
     lacking = list[tuple[str, RunConfig, Evaluation | None, Path]]()
-    for seed, variant in itertools.product(tuple(seeds) or experiment.seeds, chosen):
+    for seed, variant in itertools.product(seeds or experiment.seeds, chosen):
         config = experiment.settings(variant, configs, overrides, seed)
         for evaluation in experiment.evaluations or (None,):
             if evaluation and evaluation.variants and variant not in evaluation.variants:

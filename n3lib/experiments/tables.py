@@ -24,8 +24,8 @@ from n3lib.experiments.results import (
     load_results,
     write_result,
 )
-from n3lib.io import N3Error, read_json, tell
-from n3lib.io.errors import choose
+from n3lib.io import read_json, tell
+from n3lib.io.errors import choose, choose_all
 
 PAPER_NUMBERS = read_json(Path(__file__).with_name("paper_numbers.json"))
 TITLES: dict[str, str] = PAPER_NUMBERS["methods"]  # in the order of the tables
@@ -80,17 +80,14 @@ def run_table(
     from n3lib.experiments.fingerprints import stamp
 
     table = choose(name, TABLES, "there is no table")
-    columns = choose(dataset, table.numbers, f"{name} has no dataset")
-    for wanted, known in ((splits, columns), (methods, TITLES)):
-        for one in wanted:
-            if one not in known:
-                raise N3Error(f"{name} of {dataset} has no {one!r}", f"Use some of {', '.join(known)}")
+    known, problem = choose(dataset, table.numbers, f"{name} has no dataset"), f"{name} of {dataset} has no"
+    columns, rows = choose_all(splits, known, problem), choose_all(methods, TITLES, problem)
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
-    for split in splits or columns:
+    for split in columns:
         settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
         classes = len(SOURCES[dataset].split(split).test)
-        forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in methods or TITLES}
+        forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in rows}
         scales = selected_scales(config, dataset, split)
         configs = {m: read_config(config, [*settings, *f, *scales.get(m, [])]) for m, f in forms.items()}
         lacking[split] = _lacking(folder, configs, seeds)

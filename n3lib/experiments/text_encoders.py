@@ -16,10 +16,10 @@ from n3lib.experiments.results import Markup, Table, accuracy_cell, load_results
 from n3lib.experiments.tables import PAPER_NUMBERS
 from n3lib.io import N3Error, expand
 from n3lib.io.files import cache_dir
+from n3lib.text.bank import TokenEncoder
 from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
-from n3lib.text.tokens import TokenEncoder
 
 # The paper's encoders, and the small one of configs/cub-ps.yaml.
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

@@ -1,7 +1,7 @@
 """The one error a user is meant to see: what is wrong, where, and how to mend it, in one printable line."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 # Embeddings, overrides and isolates: they turn around the text that follows.
@@ -47,3 +47,8 @@ def choose(name: str, known: Mapping[str, T], what: str) -> T:
     if name not in known:
         raise N3Error(f"{what} {name!r}", f"Use one of {', '.join(known)}")
     return known[name]
+
+
+def choose_all(names: Iterable[str], known: Mapping[str, T], what: str) -> dict[str, T]:
+    """Some of `known`, each as `choose` gives it; all of it where no name is given."""
+    return {name: choose(name, known, what) for name in names} or dict(known)

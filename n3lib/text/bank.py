@@ -1,13 +1,40 @@
-"""The descriptions of classes, encoded once and handed to the model in batches."""
+"""Text on its way to the model: what an encoder gives of a sentence, and descriptions in batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One sentence as L tokens, which may be 0."""
+
+    embeddings: Float[Tensor, "L e"]  # float16 as encoded
+    words: list[str]  # the tokens as text
+
+
+@runtime_checkable  # for the type checks of the tests
+class TokenEncoder(Protocol):
+    """A frozen text encoder.
+
+    Attributes:
+        name: which encoder, for people and records.
+        revision: a hash that changes whenever the embeddings may change.
+        width: numbers per token, e.
+    """
+
+    name: str
+    revision: str
+    width: int
+
+    def encode(self, sentences: Sequence[str]) -> list[Encoded]:
+        """Encode each sentence on its own and whole, however long, perhaps in windows; one `Encoded` each."""
+        ...
 
 
 @dataclass
@@ -39,11 +66,6 @@ class Text:
     def weight(self) -> Float[Tensor, "K L"]:
         """The weight of each token's sentence; 0 where padded."""
         return pad_sequence(self.weights, batch_first=True)
-
-    @property
-    def mask(self) -> Bool[Tensor, "K L"]:
-        """True where there is a token."""
-        return self.weight > 0
 
     def to(self, device: torch.device | str) -> "Text":
         """The same on another device."""
@@ -78,11 +100,8 @@ class Text:
         return len(self.pieces)
 
 
-@dataclass
 class TextBank(Text):
     """The encoded descriptions of all classes of a dataset; a batch is a choice of them."""
-
-    sentence_weights: list[np.ndarray]  # of those that have tokens, relative to a class's heaviest
 
     def similarity(self, classes: Sequence[int]) -> Float[Tensor, "C C"]:
         """How alike the descriptions are: cosines of their rows, centered on these classes.

@@ -11,7 +11,7 @@ from n3lib.data.texts import check_sentences
 from n3lib.io import N3Error, printable, writing
 from n3lib.io.files import cache_dir, sha256
 from n3lib.io.tensors import read_tensors, write_tensors
-from n3lib.text.tokens import Encoded, TokenEncoder
+from n3lib.text.bank import Encoded, TokenEncoder
 
 
 def encode_texts(

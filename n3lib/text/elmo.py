@@ -14,7 +14,7 @@ from torch import Tensor
 
 from n3lib.io import N3Error, expand, sha256_file
 from n3lib.io.files import cache_dir, read_record, sha256
-from n3lib.text.tokens import Encoded
+from n3lib.text.bank import Encoded
 
 # The official original model: 93.6 million parameters, 1,024 numbers per token.
 OFFICIAL = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/2x4096_512_2048cnn_2xhighway/"

@@ -1,7 +1,7 @@
 """The text encoders by name; each is imported when it is asked for, as most bring a large package along."""
 
 from n3lib.io import N3Error, expand
-from n3lib.text.tokens import TokenEncoder
+from n3lib.text.bank import TokenEncoder
 
 WIDEST = 4096  # numbers per word
 MOVED = "Name the place of its files: --encoder PATH, or Run.load(folder, encoder=PATH)"

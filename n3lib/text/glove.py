@@ -12,7 +12,7 @@ from jaxtyping import Float16
 
 from n3lib.io import N3Error, expand, sha256_file
 from n3lib.io.files import sha256
-from n3lib.text.tokens import Encoded
+from n3lib.text.bank import Encoded
 from n3lib.text.vectors import VectorFile
 
 # A hyphenated word is read in pieces: few such words have a vector of their own, nearly all pieces do.

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +10,9 @@ import torch
 
 from n3lib.data.texts import Sentence, check_sentences, check_text, sentence_weights
 from n3lib.io import N3Error, Range, check_ranges
-from n3lib.text.bank import TextBank
+from n3lib.text.bank import Encoded, TextBank, TokenEncoder
 from n3lib.text.cache import encode_cached, encode_texts
 from n3lib.text.tfidf import TfIdf, inverse_document_frequency, stop_words
-from n3lib.text.tokens import Encoded, TokenEncoder
 
 
 @dataclass(frozen=True)
@@ -69,13 +67,11 @@ class TextPipeline:
         idf = inverse_document_frequency([{word for one in text for word in one.words} for text in encoded])
         return cls(encoder, config, tfidf, idf, math.log(1 + len(texts)) + 1)
 
-    def bank(
-        self, texts: Sequence[Sequence[str]], cache: Path | None = None, names: Sequence[str] = ()
-    ) -> TextBank:
+    def bank(self, texts: Sequence[Sequence[str]], names: Sequence[str] = ()) -> TextBank:
         """Encode the texts of any classes, seen or not; each sentence once.
 
-        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. `cache` is that
-        of `encode_cached`; errors name the classes by `names`, or else by number.
+        A `Sentence` counts as much as its weight says, relative to the heaviest of its class. Errors name the
+        classes by `names`, or else by number.
 
         Raises:
             N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
@@ -85,14 +81,23 @@ class TextPipeline:
         for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)
         pieces = arranged(texts, self.config)
-        encoded = encode_texts(self.encoder, pieces, cache)
+        return self.assemble(pieces, encode_texts(self.encoder, pieces), names)
+
+    def assemble(
+        self, pieces: Sequence[Sequence[str]], encoded: Sequence[Sequence[Encoded]], names: Sequence[str]
+    ) -> TextBank:
+        """What the model reads of classes whose `arranged` texts are encoded; differentiable in embeddings.
+
+        Raises:
+            N3Error: a class says nothing that the encoder knows.
+        """
         read = [self._read(*one) for one in zip(names, pieces, encoded, strict=True)]
-        tokens, token_weights, words, sums, rows, weights = map(list, zip(*read, strict=True))
+        tokens, weights, words, sums, rows = map(list, zip(*read, strict=True))
         summed, tfidf = torch.stack(sums), torch.from_numpy(np.stack(rows))  # (K, e + 1), (K, V)
-        return TextBank(tokens, token_weights, summed[:, :-1] / summed[:, -1:], tfidf, words, weights)
+        return TextBank(tokens, weights, summed[:, :-1] / summed[:, -1:], tfidf, words)
 
     def _read(self, name: str, sentences: Sequence[str], encoded: Sequence[Encoded]) -> tuple[Any, ...]:
-        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row, weights of sentences."""
+        """Of one class: tokens, their weights, words, sums for the mean, TF-IDF row."""
         # Sentences without any token count nowhere.
         spoken = [pair for pair in zip(sentences, encoded, strict=True) if pair[1].words]
         if not spoken:
@@ -107,7 +112,7 @@ class TextPipeline:
             sums.append(torch.cat([idf @ one.embeddings.float(), idf.sum()[None]]))
         counts = self.tfidf.counts(sentences).T @ weights  # (V,)
         if self.config.pooling == "sentence":
-            means = (one.embeddings.float().mean(0, keepdim=True).half() for one in encoded)
+            means = (one.embeddings.float().mean(0, keepdim=True).to(one.embeddings) for one in encoded)
             encoded = [Encoded(mean, [text]) for mean, text in zip(means, sentences, strict=True)]
         most = self.config.max_tokens
         token_weights = np.repeat(weights, [len(one.words) for one in encoded])[:most]
@@ -117,7 +122,6 @@ class TextPipeline:
             [word for one in encoded for word in one.words][:most],
             torch.from_numpy(weights).float() @ torch.stack(sums),
             self.tfidf.weights(counts[None])[0],
-            weights,
         )
 
     def token_idf(self, words: Sequence[str]) -> list[float]:

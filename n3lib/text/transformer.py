@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from n3lib.io import N3Error, expand, sha256_file
 from n3lib.io.files import sha256
-from n3lib.text.tokens import Encoded
+from n3lib.text.bank import Encoded
 
 WINDOW = 512  # tokens read at once at most, special ones included
 BATCH = 32  # windows read at once

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float16
 
 from n3lib.io.files import sha256
-from n3lib.text.tokens import Encoded
+from n3lib.text.bank import Encoded
 
 # Letters and digits; apostrophes and hyphens only inside a word.
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")

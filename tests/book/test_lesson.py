@@ -1,5 +1,7 @@
 """What the notebooks share."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import torch
@@ -75,3 +77,18 @@ def test_committed_results_are_shown_or_how_to_make_them() -> None:
     assert "n3 evaluate" in str(lesson.committed("no such dataset", ["method"]))
     shown = lesson.committed("benchmark/cub-ps", ["method", "dataset"])
     assert list(shown.head)[:2] == ["method", "dataset"] and {row[1] for row in shown.rows} == {"cub"}
+
+
+@pytest.mark.parametrize("text", ["A small bird.", "$100 bill_or_$50", "日本の鳥", "x" * 999])
+def test_any_task_is_drawn(text: str) -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8))
+    task = lesson.Task({"a": (text,), "b": ("A large one.",)}, images, torch.arange(2))
+    figure = lesson.task_diagram(task, ["c", text]).figure
+    figure.draw_without_rendering()
+    assert sum(len(axis.images) for axis in figure.axes) == 2
+    assert [len(axis.texts) for axis in figure.axes[2:]] == [1, 1]
+
+
+def test_the_drawing_of_n3_names_the_parts() -> None:
+    drawing = ElementTree.parse(lesson.ROOT / "book" / "images" / "n3.svg")
+    assert {"Tokens2Label", "Labels2Adaptation", "classifier generator"} <= set(drawing.getroot().itertext())

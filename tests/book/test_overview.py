@@ -79,7 +79,7 @@ def test_a_page_for_each_class() -> None:
     images = np.zeros((2, 8, 8, 3), np.uint8)
     figure = overview.pages({"redcap": ["A red cap."], "other": ["Gray."] * 200}, images).figure
     assert [axis.texts[0].get_text() for axis in figure.axes if axis.texts] == ["redcap", "other"]
-    assert max(len(axis.texts[1].get_text()) for axis in figure.axes if axis.texts) <= 440
+    assert max(len(axis.texts[1].get_text()) for axis in figure.axes if axis.texts) <= 620
 
 
 def test_odd_names_and_texts_have_pages() -> None:

@@ -10,8 +10,10 @@ from torch import nn
 from n3lib.backbone import BackboneConfig
 from n3lib.cli.commands import main
 from n3lib.experiments import cost, cost_measures
-from n3lib.experiments.cost import MEASUREMENTS, Measurement, measure_cost
+from n3lib.experiments.cost import measure_cost
 from n3lib.experiments.cost_measures import (
+    MEASUREMENTS,
+    Measurement,
     compared,
     exponent,
     flops,

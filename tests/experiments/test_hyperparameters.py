@@ -112,7 +112,7 @@ def test_a_finished_trial_is_never_run_again(tmp_path: Path, begun: list[str]) -
     assert begun[5] == "trial-3" and longer is not None and len(longer["search"]["trials"]) == 4
 
 
-@pytest.mark.parametrize("name", ["journal.log", "run.json", "card.json"])
+@pytest.mark.parametrize("name", ["trial-0.json", "run.json", "card.json"])
 def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text("my journal, day 1")

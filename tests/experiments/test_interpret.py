@@ -17,10 +17,9 @@ from n3lib.experiments.interpret import Evidence, Reading, evidence
 from n3lib.io import N3Error
 from n3lib.model import N3, Adaptation, N3Config
 from n3lib.run import Run
-from n3lib.text.bank import Text
+from n3lib.text.bank import Encoded, Text
 from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tfidf import TfIdf
-from n3lib.text.tokens import Encoded
 
 IMAGE = torch.zeros(16, 16, 3, dtype=torch.uint8)
 
@@ -244,7 +243,7 @@ def test_a_page_is_escaped_and_readable_on_any_background() -> None:
     assert "mathjax_ignore" in page.partition(">")[0]  # JupyterLab looks for "$" in pages
     assert 'src="data:image/png;base64,' in page
     spans = dict(re.findall(r'<span style="background:(#\w+)[^"]*">(cap|x|y)</span>', page))
-    assert spans == {"#56b4e9": "y", "#e69f00": "x"}  # the largest of each description, for and against
+    assert spans == {"#56B4E9ff": "y", "#E69F00ff": "x"}  # the largest of each description, for and against
     assert "speaks against it" in page
     assert "speaks" not in Evidence(IMAGE, "a", readings(), "gradient")._repr_html_()
 

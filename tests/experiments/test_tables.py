@@ -246,7 +246,7 @@ def test_settings_that_were_overridden_are_named_in_the_command(
     [
         ("table9", "cub", "PS", "n3", "no table 'table9'. Use one of table2, sce, table6"),
         ("sce", "awa2", "SCE", "n3", "sce has no dataset 'awa2'. Use one of cub, nabirds"),
-        ("table2", "cub", "SCE", "n3", "table2 of cub has no 'SCE'. Use some of SS, PS"),
+        ("table2", "cub", "SCE", "n3", "table2 of cub has no 'SCE'. Use one of SS, PS"),
         ("table2", "cub", "PS", "n4", "table2 of cub has no 'n4'"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from n3lib.io.errors import N3Error, printable
+from n3lib.io.errors import N3Error, choose_all, printable
 
 ANY = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 
@@ -56,3 +56,11 @@ def test_errors_are_one_sentence_each_in_one_line() -> None:
     assert str(error) == "no weights: proxy refused. Connect once."
     assert str(N3Error("too large")) == "too large."
     assert error.remedy == "Connect once"
+
+
+def test_names_are_chosen_from_what_is_known() -> None:
+    known = {"a": 1, "b": 2, "c": 3}
+    assert choose_all(["c", "a"], known, "no letter") == {"c": 3, "a": 1}
+    assert choose_all([], known, "no letter") == known
+    with pytest.raises(N3Error, match="'d'.*a, b, c"):
+        choose_all(["a", "d"], known, "no letter")

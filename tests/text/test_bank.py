@@ -18,7 +18,7 @@ def bank() -> TextBank:
 def test_a_batch_is_the_words_of_its_classes_in_order(bank: TextBank) -> None:
     encoder, text = WordEncoder(8), bank.batch([1, 2])
     assert text.words == [["blue", "red", "green", "tail", "wing", "bill"], ["red", "tail"]]
-    assert text.mask.tolist() == [[True] * 6, [True] * 2 + [False] * 4]
+    assert (text.weight > 0).tolist() == [[True] * 6, [True] * 2 + [False] * 4]
     for row, words in enumerate(text.words):
         expected = torch.cat([one.embeddings for one in encoder.encode(words)]).float()
         assert torch.equal(text.tokens[row, : len(words)], expected)
@@ -32,7 +32,7 @@ def test_a_batch_of_a_batch_in_another_order(bank: TextBank) -> None:
     chosen, batch = bank.batch([0, 1, 2]).batch([2, 0]).to("cpu"), bank.batch([2, 0])
     assert chosen.words == batch.words
     assert torch.equal(chosen.pooled, batch.pooled) and torch.equal(chosen.tfidf, batch.tfidf)
-    assert torch.equal(chosen.mask, batch.mask) and torch.equal(chosen.tokens, batch.tokens)
+    assert torch.equal(chosen.weight, batch.weight) and torch.equal(chosen.tokens, batch.tokens)
 
 
 def test_parts_hold_every_description_once_and_few_tokens(bank: TextBank) -> None:

@@ -7,8 +7,8 @@ import torch
 
 from n3lib.io import N3Error
 from n3lib.io.tensors import read_tensors
+from n3lib.text.bank import Encoded
 from n3lib.text.cache import encode_cached, encode_texts
-from n3lib.text.tokens import Encoded
 from n3lib.text.words import WordEncoder
 
 TEXT = ["A blue jay.", "...", "It sings."]

@@ -9,11 +9,10 @@ import torch
 
 from n3lib.data.texts import Sentence
 from n3lib.io import N3Error
-from n3lib.text.bank import Text, TextBank
+from n3lib.text.bank import Text, TextBank, TokenEncoder
 from n3lib.text.cache import encode_texts
 from n3lib.text.pipeline import TextConfig, TextPipeline
 from n3lib.text.tfidf import TfIdf
-from n3lib.text.tokens import TokenEncoder
 from n3lib.text.words import WordEncoder
 
 TEXTS = [

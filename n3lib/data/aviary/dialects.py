@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from n3lib.data.aviary.generation import make_aviary
+from n3lib.data.aviary.guide import describe
 from n3lib.data.aviary.species import Species, make_species
-from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS, frozen
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io import read_json

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from n3lib.data.aviary.drawing import draw
-from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, WORDS, choose
-from n3lib.data.aviary.wording import describe
+from n3lib.data.aviary.guide import COLOR_ATTRIBUTES, WORDS, choose, describe
 from n3lib.data.aviary.worlds import WORLDS, World, find_world
 from n3lib.io import N3Error
 

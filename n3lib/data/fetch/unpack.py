@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
@@ -28,6 +29,7 @@ _CHUNK = 1 << 20
 _SLACK = 10**7  # what a tiny archive may hold however well it is compressed
 _UNSAFE = "Do not use it: fetch it again from its publisher"
 _TARS = (".tar", ".tar.gz", ".tgz")
+_KINDS = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "symbolic link", tarfile.LNKTYPE: "hard link"}
 # Members that say something of the next one.
 _TEXTS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
 _TEXTS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
@@ -53,9 +55,12 @@ def extract(archive_path: Path, folder: Path) -> list[str]:
             more than its size explains), or there is no space.
     """
     try:
-        with _open_members(archive_path, folder) as members:
+        with _open_members(archive_path) as members:
             files = _check(archive_path, members)
             folder.mkdir(parents=True, exist_ok=True)
+            for parent in {folder / name.parent for name in files}:  # by way of links that are there already
+                if not parent.resolve().is_relative_to(folder.resolve()):
+                    raise N3Error(f"{archive_path}: {parent} leads out of its folder", "Remove the link")
             todo = {name: file for name, file in files.items() if _size(folder / name) != file.size}
             check_space(folder, sum(file.size for file in todo.values()))
             bar = tqdm(todo.items(), printable(f"unpacking {archive_path.name}"), disable=None)
@@ -91,16 +96,30 @@ class _Member(NamedTuple):
 
 
 @contextmanager
-def _open_members(path: Path, folder: Path) -> Iterator[Iterator[_Member]]:
+def _open_members(path: Path) -> Iterator[Iterator[_Member]]:
     """The members of an archive, which can be opened as long as the context lasts."""
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
-            yield (_zip_member(path, archive, info) for info in archive.infolist())
+            files = archive.infolist()
+            if locked := next((info.filename for info in files if info.flag_bits & 1), None):
+                raise N3Error(f"{path}: {locked!r} is encrypted", "Unpack it yourself")
+            yield (_Member(i.filename, i.file_size, _zip_kind(i), partial(archive.open, i)) for i in files)
     elif path.name.lower().endswith(_TARS):
         with tarfile.open(path, tarinfo=_Header) as tar:
-            yield (_tar_member(path, folder, tar, info) for info in tar)
+            yield (_Member(i.name, i.size, _tar_kind(i), partial(tar.extractfile, i)) for i in tar)
     else:
         raise N3Error(f"{path} is no archive by its name", f"Give a .zip, {', '.join(_TARS)}")
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "symbolic link" if mode == stat.S_IFLNK else "device"
+    return "folder" if info.is_dir() else "file"
+
+
+def _tar_kind(info: tarfile.TarInfo) -> str:
+    return "file" if info.isreg() else _KINDS.get(info.type, "device")
 
 
 class _Header(tarfile.TarInfo):
@@ -112,28 +131,6 @@ class _Header(tarfile.TarInfo):
         if header.type in _TEXTS and header.size > _CHUNK:
             raise N3Error(f"the archive has a header of {header.size / 1e6:.0f} MB", _UNSAFE)
         return header
-
-
-def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    if info.flag_bits & 1:
-        raise N3Error(f"{path}: {info.filename!r} is encrypted", "Unpack it yourself")
-    mode = stat.S_IFMT(info.external_attr >> 16)
-    kind = "folder" if info.is_dir() else "file"
-    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-        kind = "symbolic link" if mode == stat.S_IFLNK else "device"
-    return _Member(info.filename, info.file_size, kind, lambda: archive.open(info))
-
-
-def _tar_member(path: Path, folder: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
-    kind = "file" if info.isreg() else "folder" if info.isdir() else "device"
-    if info.issym() or info.islnk():
-        kind = "symbolic link" if info.issym() else "hard link"
-    elif kind != "device" and hasattr(tarfile, "data_filter"):  # from Python 3.11.4
-        try:
-            tarfile.data_filter(info, str(folder))
-        except tarfile.FilterError as error:
-            raise N3Error(f"{path} is not safe to unpack: {error}", _UNSAFE) from None
-    return _Member(info.name, info.size, kind, lambda: tar.extractfile(info))
 
 
 def _check(path: Path, members: Iterator[_Member]) -> dict[PurePosixPath, _Member]:

@@ -1,16 +1,23 @@
-"""Articles of Wikipedia, found by a class name."""
+"""Articles of Wikipedia, found by a class name or by the title in `titles.json`, which has its sources."""
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import wikipediaapi
 
 from n3lib.data.names import human_name
 from n3lib.data.wikipedia.sections import pick_section
-from n3lib.io import N3Error
+from n3lib.io import N3Error, read_json
 
 LICENSE = "CC BY-SA 4.0"
+# Titles of the articles that `candidates` does not find: by dataset, then by class name as people write it.
+# Where English Wikipedia has moved an article to another common name, the title redirects to it.
+TITLES: dict[str, dict[str, str]] = {
+    dataset: entry["titles"] for dataset, entry in read_json(Path(__file__).with_name("titles.json")).items()
+}
+TITLES |= {"cub2010": TITLES["cub"], "flowers-species": TITLES["flowers"]}
 _FORBIDDEN = re.compile(r"[|#<>\[\]{}\n]")
 
 

@@ -94,6 +94,16 @@ def test_unsafe_zip(case, make_archive, names, tmp_path):
     assert names(tmp_path) == ["evil.zip"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_a_link_in_the_folder_leads_nothing_out(archive, names, tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "root" / "birds").symlink_to(tmp_path / "out")
+    with pytest.raises(N3Error, match="out of its folder"):
+        extract(archive, tmp_path / "root")
+    assert names(tmp_path / "out") == []
+
+
 @pytest.mark.parametrize("kind, name", [(stat.S_IFLNK, "symbolic link"), (stat.S_IFCHR, "device")])
 def test_links_and_devices_in_a_zip(tmp_path, make_archive, kind, name):
     info = zipfile.ZipInfo("link")

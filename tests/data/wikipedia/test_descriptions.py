@@ -8,9 +8,8 @@ from n3lib.data import SOURCES
 from n3lib.data.names import human_name
 from n3lib.data.texts import read_texts
 from n3lib.data.wikipedia import network
-from n3lib.data.wikipedia.articles import candidates
+from n3lib.data.wikipedia.articles import TITLES, candidates
 from n3lib.data.wikipedia.descriptions import describe, read_titles
-from n3lib.data.wikipedia.titles import TITLES
 from n3lib.io import N3Error
 
 JAY = """The blue jay (; Cyanocitta cristata) is a bird.[1]

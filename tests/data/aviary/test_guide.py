@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from n3lib.data.aviary import guide
-from n3lib.data.aviary.guide import words_for
+from n3lib.data.aviary.guide import describe, words_for
 from n3lib.data.aviary.species import ATTRIBUTES, make_species
-from n3lib.data.aviary.wording import describe
 from n3lib.data.aviary.worlds import WORLDS
 from n3lib.io import N3Error
 
