@@ -11,7 +11,7 @@ from scipy.stats import norm
 from n3lib.experiments import charts, tables
 from n3lib.experiments.ablation import ABLATION
 from n3lib.experiments.benchmark import N3_FORMS
-from n3lib.experiments.dialects import FROZEN_CLASSIFIERS, measure_frozen
+from n3lib.experiments.dialects import CONTROLS, measure_controls
 from n3lib.experiments.experiment import ADAPTATIONS, FROZEN, Experiment
 from n3lib.experiments.layer_swaps import CHECK, KINDS, LAYERS, conditioning_check, swapped
 from n3lib.experiments.results import Interval, Results, Table, accuracies, accuracy_cell, interval, lead
@@ -75,7 +75,7 @@ DIALECTS = Experiment(
     ways=(20,),
     tasks=20,
     swaps=(20, 20),
-    also=measure_frozen,
+    also=measure_controls,
     folder="conditioning/dialects",
 )
 
@@ -120,10 +120,9 @@ def dialect_table(folder: Path) -> Table:
     found = DIALECTS.by_variant(results)
     forms = ("frozen", "constant", "written", "all")
     rows = [[ADAPTATIONS[f], accuracy_cell(found[f]), conditioning_check(found[f])] for f in forms]
-    for name, title in FROZEN_CLASSIFIERS.items():
-        some = [r | r["classifiers"][name] for r in found["frozen"] if "classifiers" in r]
-        if some:
-            rows.insert(1, [title, accuracy_cell(some), ""])
+    for name, title in CONTROLS.items():
+        if some := [r | r["controls"][name] for r in results if name in r.get("controls", {})]:
+            rows.append([title, accuracy_cell(some), ""])
     return Table(["adaptation", "accuracy (%)", CHECK], rows, DIALECTS.note(results))
 
 

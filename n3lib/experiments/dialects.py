@@ -1,5 +1,9 @@
-"""Chapter 12: what classifiers on the frozen network make of the dialects, where no layer is moved."""
+"""Chapter 12: controls for the dialects, which know the observer and adapt no layer to the text.
 
+Two move no layer: classifiers on the frozen network. One trains a network per observer.
+"""
+
+import dataclasses
 from collections.abc import Callable
 from itertools import product
 from statistics import fmean
@@ -13,36 +17,61 @@ from torch.nn.functional import linear
 from n3lib.classifiers import fold, ridge, unit
 from n3lib.data import load_data
 from n3lib.data.aviary.dialects import OBSERVERS
-from n3lib.data.dataset import ZeroShotDataset
+from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import draw_task
-from n3lib.metrics import class_accuracies, extract
-from n3lib.run import Run
+from n3lib.metrics import class_accuracies, extract, predict
+from n3lib.run import Run, train
 
 WEIGHTS = (1.0, 10.0, 30.0, 100.0)  # of the observers' names among the other words
-# The classifiers, and what a table calls them.
-FROZEN_CLASSIFIERS = {
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # of the ridge
+# Names of the controls in results, and what a table calls them.
+CONTROLS = {
     "observer by word": "none: kernel of observer by word",
     "same observer": "none: exemplar ridge on the same observer's classes",
+    "network per observer": "constant adaptation, a network per observer",
 }
-STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # of the ridge
+
+Measured = list[dict[str, list[Any]]]  # `per_class` of a result
+
+
+def measure_controls(run: Run, ways: int = 20, tasks: int = 20) -> dict[str, Any]:
+    """Further fields of a result: the controls that belong to an untrained run or to constant adaptation.
+
+    Each has `metrics` and `per_class`, as a result has, on the tasks that `evaluate` draws.
+    """
+    data = load_data(run.config.data)
+    if not run.config.train.steps:
+        found = measure_frozen(run, data, ways, tasks)
+    elif run.config.model.adapt == "constant":
+        found = {"network per observer": measure_networks(run, data, ways, tasks)}
+    else:
+        return {}
+    accuracy = {name: fmean(fmean(one["accuracy"]) for one in told) for name, told in found.items()}
+    told = {
+        name: {"metrics": {"per_class_accuracy": accuracy[name]}, "per_class": found[name]} for name in found
+    }
+    return {"controls": told}
 
 
 @torch.no_grad()
-def measure_frozen(run: Run, ways: int = 20, tasks: int = 20) -> dict[str, Any]:
-    """Further fields of a result without training: two classifiers that take the observer into account.
+def measure_frozen(run: Run, data: ZeroShotDataset, ways: int, tasks: int) -> dict[str, Measured]:
+    """Classifiers on the frozen network that take the observer into account.
 
     `same observer` is the exemplar classifier from those support classes that the task's observer described.
     `observer by word` is told no groups: kernel ridge regression from all seen classes, with a quadratic
-    kernel of the TF-IDF features, in which products of an observer's name and a word count; weight of the
-    names and strength are chosen on validation classes. Each has `metrics` and `per_class` as a result has.
+    kernel of the TF-IDF features, in which products of an observer's name and a word count; the weight of the
+    names and the strength are chosen on validation classes.
     """
-    if run.config.train.steps:
-        return {}
-    data = load_data(run.config.data)
     bank, model, seen = run.pipeline.bank(data.texts), run.model, list(data.split.part(run.config.fit))
-    drawn = {part: _drawn(run, data, part, ways, tasks) for part in ("val", "test")}
     names = {name.lower() for name in OBSERVERS}
     named = torch.tensor([term in names for term in run.pipeline.tfidf.vocabulary])  # (V,)
+    images = dict[str, list[tuple[list[int], Tensor, Tensor]]]()
+    for part in ("val", "test"):
+        for task in _drawn(run, data, part, ways, tasks):
+            indices = data.indices(task)
+            features = extract(model.backbone, data.images, indices, mirror=run.config.mirror)
+            labels = torch.from_numpy(data.labels_among(task, indices))
+            images.setdefault(part, []).append((task, features, labels))
 
     def same_observer(task: list[int]) -> tuple[Tensor, Tensor]:
         support = np.flatnonzero(data.group_of(seen) == data.group_of(task)[0])
@@ -60,36 +89,41 @@ def measure_frozen(run: Run, ways: int = 20, tasks: int = 20) -> dict[str, Any]:
 
         return classifier
 
-    def measured(part: str, classifier: Callable[[list[int]], tuple[Tensor, Tensor]]) -> dict[str, Any]:
-        per_class = [
-            class_accuracies(task, linear(features, *classifier(task)), labels)
-            for task, features, labels in drawn[part]
-        ]
-        mean = fmean(fmean(one["accuracy"]) for one in per_class)
-        return {"metrics": {"per_class_accuracy": mean}, "per_class": per_class}
+    def measured(part: str, classifier: Callable[[list[int]], tuple[Tensor, Tensor]]) -> Measured:
+        return [class_accuracies(task, linear(x, *classifier(task)), y) for task, x, y in images[part]]
 
     def validation(one: tuple[float, float]) -> float:
-        return float(measured("val", by_word(*one))["metrics"]["per_class_accuracy"])
+        return fmean(fmean(task["accuracy"]) for task in measured("val", by_word(*one)))
 
     best = max(product(WEIGHTS, STRENGTHS), key=validation)
     return {
-        "classifiers": {
-            "same observer": measured("test", same_observer),
-            "observer by word": measured("test", by_word(*best)),
-        },
-        "kernel": {"weight": best[0], "strength": best[1]},
+        "same observer": measured("test", same_observer),
+        "observer by word": measured("test", by_word(*best)),
     }
 
 
-def _drawn(
-    run: Run, data: ZeroShotDataset, part: str, ways: int, tasks: int
-) -> list[tuple[list[int], Tensor, Tensor]]:
-    """The tasks that `evaluate` draws, with the frozen network's features of their images, and labels."""
-    classes, found = np.array(data.split.part(part)), []
-    for number in range(tasks):
-        rng = np.random.default_rng([run.config.seed, 11, number])
-        task = classes[draw_task(rng, ways, data.group_of(classes.tolist()))[0]].tolist()
-        indices = data.indices(task)
-        features = extract(run.model.backbone, data.images, indices, mirror=run.config.mirror)
-        found.append((task, features, torch.from_numpy(data.labels_among(task, indices))))
+def measure_networks(run: Run, data: ZeroShotDataset, ways: int, tasks: int) -> Measured:
+    """Constant adaptation trained for each observer by itself, on that observer's classes alone."""
+    networks = {}
+    for group in sorted(set(data.groups)):
+        own = (
+            tuple(c for c in part if data.groups[c] == group) for part in dataclasses.astuple(data.split)[1:]
+        )
+        alone = dataclasses.replace(data, split=Split(data.split.name, *own))
+        episodes = dataclasses.replace(run.config.episodes, support=0)
+        config = dataclasses.replace(run.config, episodes=episodes)
+        networks[group] = train(config, run.folder / f"observer-{group}", dataset=alone)
+    found = []
+    for task in _drawn(run, data, "test", ways, tasks):
+        network = networks[data.groups[task[0]]]
+        bank = network.pipeline.bank(data.texts)
+        found.append(class_accuracies(task, *predict(network.model, data, bank, task, network.config)))
     return found
+
+
+def _drawn(run: Run, data: ZeroShotDataset, part: str, ways: int, tasks: int) -> list[list[int]]:
+    """The tasks that `evaluate` draws."""
+    classes = np.array(data.split.part(part))
+    groups = data.group_of(classes.tolist())
+    rngs = (np.random.default_rng([run.config.seed, 11, number]) for number in range(tasks))
+    return [classes[draw_task(rng, ways, groups)[0]].tolist() for rng in rngs]

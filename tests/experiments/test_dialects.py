@@ -10,8 +10,9 @@ from sklearn.kernel_ridge import KernelRidge
 
 from n3lib.data import load_data
 from n3lib.episodes import draw_task
+from n3lib.experiments import dialects
 from n3lib.experiments.conditioning import DIALECTS
-from n3lib.experiments.dialects import measure_frozen
+from n3lib.io import read_json
 from n3lib.metrics import extract
 from n3lib.run import Run, train
 
@@ -31,18 +32,20 @@ def unit(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
-def test_the_frozen_classifiers_against_plain_computations(frozen: Run) -> None:
+def test_the_frozen_classifiers_against_plain_computations(
+    frozen: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialects, "WEIGHTS", (10.0,))
+    monkeypatch.setattr(dialects, "STRENGTHS", (0.01,))
     data = load_data(frozen.config.data)
     bank = frozen.pipeline.bank(data.texts)
-    found = measure_frozen(frozen, WAYS, TASKS)
+    found = dialects.measure_controls(frozen, WAYS, TASKS)["controls"]
     model, seen = frozen.model, np.array(data.split.part(frozen.config.fit))
     groups, test = np.array(data.groups), np.array(data.split.test)
-    words = np.array(
-        [10.0 if w in ("alder", "birch", "cedar") else 0 for w in frozen.pipeline.tfidf.vocabulary]
-    )
-    x = unit(bank.tfidf.double().numpy() * np.where(words > 0, found["kernel"]["weight"], 1))
+    named = np.isin(frozen.pipeline.tfidf.vocabulary, ["alder", "birch", "cedar"])
+    x = unit(bank.tfidf.double().numpy() * np.where(named, 10, 1))
     exemplars = model.exemplars.double().numpy()
-    poly = KernelRidge(alpha=found["kernel"]["strength"], kernel="poly", degree=2, gamma=1, coef0=0)
+    poly = KernelRidge(alpha=0.01, kernel="poly", degree=2, gamma=1, coef0=0)
     poly.fit(x[seen], exemplars - exemplars.mean(0))
     for number in range(TASKS):
         rng = np.random.default_rng([frozen.config.seed, 11, number])
@@ -59,7 +62,24 @@ def test_the_frozen_classifiers_against_plain_computations(frozen: Run) -> None:
         for name, values in logits.items():
             right = task[values.argmax(1)] == data.labels[indices]
             by_class = [right[data.labels[indices] == c].mean() for c in task]
-            assert found["classifiers"][name]["per_class"][number] == {
+            assert found[name]["per_class"][number] == {
                 "classes": task.tolist(),
                 "accuracy": pytest.approx(100 * np.array(by_class), abs=0.01),
             }
+
+
+def test_a_network_per_observer_is_trained_on_that_observers_classes_alone(tmp_path: Path) -> None:
+    small = ["--data.preset=tiny", "--train.steps=2", "--train.every=2", "--episodes.batch_size=4"]
+    config = DIALECTS.settings("constant", CONFIGS, small)
+    config = dataclasses.replace(config, episodes=dataclasses.replace(config.episodes, ways=2, support=0))
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=2, every=2))
+    run = train(config, tmp_path / "run")
+    data = load_data(config.data)
+    found = dialects.measure_controls(run, WAYS, TASKS)["controls"]["network per observer"]
+    assert [len(task["classes"]) for task in found["per_class"]] == [WAYS] * TASKS
+    for group in range(3):
+        card = read_json(run.folder / f"observer-{group}" / "run.json")
+        assert {data.groups[data.classes.index(name)] for name in card["seen_classes"]} == {group}
+    assert found["metrics"]["per_class_accuracy"] == pytest.approx(
+        np.mean([task["accuracy"] for task in found["per_class"]])
+    )
