@@ -6,7 +6,9 @@ Departures: widths of 64 (code of the text), 64 (noise) and 256 (hidden units) f
 minibatch is 8 images of each of 16 classes for 1000 images; Adam's rate is tuned, as 1e-4 is too slow for
 the few hundred steps we take; texts are lengthened, or noise would drown their first codes; the output is
 linear, as features are standardized; features are of whole images, not of a bird's parts; the number of steps
-is a hyperparameter, where the published code keeps the best one on the test classes.
+is a hyperparameter, where the published code keeps the best one on the test classes. That code also penalizes
+all weights of the generator (1e-3), halves its cross-entropy, has a slope of 0.01 and the distance to the
+pivot without its square. With all four it is no better: 15.9 % against 16.5 (CUB PS, ResNet-18, seed 0).
 """
 
 from dataclasses import dataclass
