@@ -42,7 +42,7 @@ N3_FORMS = {
     "finetune": ["--model.adapt=finetune", "--model.shared_mu=0.1"],
     # As configs/paper-cpu.yaml: the paper's own form, at the size of the others.
     "n3-paper": [
-        *("--text.context=paragraph", "--text.pooling=tokens", "--text.max_tokens=512", "--text.tfidf=false"),
+        *("--text.context=paragraph", "--text.pooling=tokens", "--text.max_tokens=256", "--text.tfidf=false"),
         *(
             "--backbone.pool=avg",
             "--model.classifier=positional",
@@ -50,7 +50,7 @@ N3_FORMS = {
             "--model.t2l_layers=2",
         ),
         *("--model.mu=absolute", "--model.initial_mu=1e-3", "--model.shared_mu=0", "--episodes.kind=paper"),
-        *("--episodes.ways={K}", "--train.steps=400", "--train.lr=1e-3", "--train.every=400"),
+        *("--episodes.ways={K}", "--train.steps=800", "--train.lr=1e-3", "--train.every=800"),
     ],
 }
 # Their text comes from an encoder, as in the paper (section 4.3); the others have TF-IDF features.
