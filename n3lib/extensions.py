@@ -121,13 +121,16 @@ class TaskStatistics(nn.Module):
 
     Of the K encoded labels h of Eq. 3 it reads the mean, the spread of every coordinate, and the covariance
     along a few learned directions (eigenvectors would do, but for their signs and their order). All are
-    standardized by their running mean and deviation over the training tasks, which every step brings up to
-    date. An average task thus reads as zero; as averages over K labels deviate by 1 / sqrt(K), deviations
-    are multiplied by sqrt(K), so that their size does not depend on K.
+    standardized by running moments over the training tasks, which every step brings up to date: an average
+    task reads as zero. Two kinds of variance add up, as in an analysis of variance: that between tasks, and
+    that of drawing K classes, which is divided by K. So what is read shrinks with K neither where tasks are
+    drawn at random nor where they differ in kind.
     """
 
     mean: Tensor
     variance: Tensor
+    sampling: Tensor
+    ways: Tensor
 
     def __init__(self, d: int) -> None:
         super().__init__()
@@ -135,33 +138,46 @@ class TaskStatistics(nn.Module):
         self.directions = nn.Parameter(torch.linalg.qr(torch.randn(d, along)).Q.T)  # (D, d)
         self.width = 2 * d + along * (along + 1) // 2
         self.register_buffer("mean", torch.zeros(self.width))
-        self.register_buffer("variance", torch.ones(self.width))  # of sqrt(K) times the deviation
+        self.register_buffer("variance", torch.ones(self.width))
+        self.register_buffer("sampling", torch.zeros(self.width))  # K times the variance of drawing K classes
+        self.register_buffer("ways", torch.tensor(2.0))  # K of the training tasks
 
-    def read(self, h: Float[Tensor, "K d"]) -> Float[Tensor, " r"]:
-        """A task's statistics as they are."""
+    def read(self, h: Float[Tensor, "K d"]) -> tuple[Float[Tensor, " r"], Float[Tensor, " r"]]:
+        """A task's statistics as they are, and K times the variance of each that comes of drawing K classes.
+
+        The latter as for normally distributed labels.
+        """
         around = h - h.mean(0)  # (K, d)
         spread = (around.square().mean(0) + 1e-6).sqrt()  # (d,)
         along = around @ self.directions.T  # (K, D)
-        rows, columns = torch.tril_indices(along.shape[1], along.shape[1])
-        covariance = (along.T @ along / len(h))[rows, columns]  # (D (D + 1) / 2,)
-        return torch.cat([h.mean(0), spread, covariance])  # (r,)
+        covariance = along.T @ along / len(h)  # (D, D)
+        rows, columns = torch.tril_indices(*covariance.shape)
+        own = covariance.diagonal()
+        of_covariance = own[rows] * own[columns] + covariance[rows, columns].square()
+        sampling = torch.cat([spread.square(), spread.square() / 2, of_covariance])
+        return torch.cat([h.mean(0), spread, covariance[rows, columns]]), sampling.detach()  # (r,), (r,)
 
     def forward(self, h: Float[Tensor, "K d"]) -> Float[Tensor, " r"]:
-        found, root = self.read(h), math.sqrt(len(h))
-        mean, variance = self.mean.clone(), self.variance.clone()  # the buffers change before `backward`
+        found, sampling = self.read(h)
+        between = (self.variance - self.sampling / self.ways).clamp_min(0)  # (r,)
+        std = (between + self.sampling / len(h)).clamp_min(1e-12).sqrt()  # (r,)
+        task = (found - self.mean.clone()) / std  # (r,); the buffers change before `backward`
         if self.training:
             with torch.no_grad():
-                self.variance.lerp_((root * (found - mean)).square(), MOMENTUM)
+                self.variance.lerp_((found - self.mean).square(), MOMENTUM)
                 self.mean.lerp_(found, MOMENTUM)
-        return root * (found - mean) / (variance + 1e-12).sqrt()  # (r,)
+                self.sampling.lerp_(sampling, MOMENTUM)
+        return task
 
     @torch.no_grad()
     def renew(self, tasks: Iterable[Float[Tensor, "K d"]]) -> None:
-        """Take mean and deviation from the encoded labels of many tasks of one K."""
-        found = [(self.read(h), len(h)) for h in tasks]
-        rows = torch.stack([row for row, _ in found])  # (tasks, r)
+        """Take the moments from the encoded labels of many tasks of one K."""
+        found = [(*self.read(h), torch.tensor(float(len(h)))) for h in tasks]
+        rows, sampling, ways = map(torch.stack, zip(*found, strict=True))  # (tasks, r), (tasks, r), (tasks,)
         self.mean.copy_(rows.mean(0))
-        self.variance.copy_(found[0][1] * rows.var(0))
+        self.variance.copy_(rows.var(0))
+        self.sampling.copy_(sampling.mean(0))
+        self.ways.copy_(ways[0])
 
 
 class DeviationDecoder(nn.Module):

@@ -74,24 +74,37 @@ def test_what_tells_tasks_apart_against_numpy() -> None:
     np.testing.assert_allclose(along @ along.T, np.eye(8), atol=1e-6)
     covariance = np.cov((x @ along.T).T, bias=True)
     expected = [*x.mean(0), *x.std(0), *covariance[np.tril_indices(8)]]
-    np.testing.assert_allclose(statistics.read(h), expected, atol=1e-5)
+    np.testing.assert_allclose(statistics.read(h)[0], expected, atol=1e-5)
     statistics.renew([h, h + 1, h - 2])
-    shift = np.sqrt(5) * (0 - -1 / 3) / np.std([0, 1, -2], ddof=1) / np.sqrt(5)
-    np.testing.assert_allclose(statistics(h)[:16], shift, atol=1e-3)
+    # The means 0, 1, -2 have the variance 7/3, of which the spread of five labels makes s^2 / 5.
+    between = np.maximum(7 / 3 - x.var(0) / 5, 0)
+    for labels in (h, h[[0, 1, 2, 3, 4] * 3]):
+        std = np.sqrt(between + x.var(0) / len(labels))
+        np.testing.assert_allclose(statistics(labels)[:16], (1 / 3) / std, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_variance_of_drawing_classes() -> None:
+    statistics, mixing = TaskStatistics(16), torch.randn(16, 16, dtype=torch.float64) / 4
+    tasks = [(torch.randn(200, 16).double() @ mixing).float() for _ in range(4000)]
+    rows, sampling = map(torch.stack, zip(*map(statistics.read, tasks), strict=True))
+    torch.testing.assert_close(200 * rows.var(0), sampling.mean(0), rtol=0.15, atol=0.0)
 
 
 @torch.no_grad()
 def test_statistics_of_tasks_are_brought_up_to_date_at_every_step() -> None:
     statistics, tasks = TaskStatistics(16), [torch.randn(5, 16) for _ in range(3)]
-    mean, variance = statistics.mean.double(), statistics.variance.double()
+    mean, variance, sampling = (getattr(statistics, n).double() for n in ("mean", "variance", "sampling"))
     for h in tasks:
-        found = statistics.read(h).double()
-        variance = (1 - MOMENTUM) * variance + MOMENTUM * 5 * (found - mean) ** 2
+        found, drawing = (one.double() for one in statistics.read(h))
+        variance = (1 - MOMENTUM) * variance + MOMENTUM * (found - mean) ** 2
         mean = (1 - MOMENTUM) * mean + MOMENTUM * found
+        sampling = (1 - MOMENTUM) * sampling + MOMENTUM * drawing
         statistics.train()(h)
         statistics.eval()(h)  # which changes nothing
     torch.testing.assert_close(statistics.mean.double(), mean)
     torch.testing.assert_close(statistics.variance.double(), variance)
+    torch.testing.assert_close(statistics.sampling.double(), sampling)
 
 
 def drawn(ways: int, count: int, seed: int) -> list[np.ndarray]:
@@ -115,6 +128,15 @@ def test_an_average_task_asks_for_nothing_and_size_does_not_depend_on_k(
     size = found.square().sum((1, 2)).mean().sqrt().item()
     assert found.mean(0).norm() < 0.05 * size
     assert written(16).square().sum((1, 2)).mean().sqrt().item() == pytest.approx(size, rel=0.35)
+
+
+@torch.no_grad()
+def test_tasks_that_differ_in_kind_read_alike_whatever_their_size() -> None:
+    statistics, kinds = TaskStatistics(16).eval(), 2 * torch.randn(3, 16)
+    statistics.renew(kinds[k % 3] + torch.randn(8, 16) for k in range(300))
+    for ways in (4, 8, 100):
+        read = torch.stack([statistics(kinds[k % 3] + torch.randn(ways, 16)) for k in range(300)])
+        assert read.square().mean().item() == pytest.approx(1, rel=0.35)
 
 
 @torch.no_grad()
