@@ -194,8 +194,10 @@ def unseen(tiny_run: Run) -> dict[str, tuple[str, ...]]:
     return {data.classes[c]: data.texts[c] for c in data.split.test[:5]}
 
 
-@pytest.fixture
-def known_code(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def known_code() -> Iterator[None]:
     """Results get their fingerprint without the seconds that computing it takes."""
     fingerprints = importlib.import_module("n3lib.experiments.fingerprints")
-    monkeypatch.setattr(fingerprints, "numbers", lambda name: fingerprints.known().get(name, [0.0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "numbers", lambda name: fingerprints.known().get(name, [0.0]))
+        yield

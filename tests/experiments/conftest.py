@@ -11,6 +11,26 @@ from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.io import write_json
 
 
+@pytest.fixture(scope="session")
+def moved() -> list[str]:
+    """The data, the text encoder and the weights are elsewhere: no other settings."""
+    return [
+        "--data.root=",
+        "--text.encoder=../elsewhere/minilm-l6-bert",
+        "--backbone.weights=../elsewhere/resnet18_imagenet_bnfolded_conv1_to_layer3.safetensors",
+    ]
+
+
+@pytest.fixture(scope="session")
+def refuse() -> Callable[..., Any]:
+    """Stands for work that no result needs any more."""
+
+    def work(*_: object, **__: object) -> Any:
+        raise AssertionError("the result is there already")
+
+    return work
+
+
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[..., Path]:
     """Writes a result, `save("mu", "absolute-1-0.001", seed, accuracy)`, and returns the folder of all."""

@@ -1,6 +1,7 @@
 """Ablations: what is run, what is kept of it, and that nothing is run twice."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ TINY = Experiment(
     alike=True,
     tasks=2,
 )
+WIDE = ["--model.d=8", "--train.lr=0.002"]
 
 
 @pytest.fixture
@@ -43,6 +45,16 @@ def run(folder: Path, **how: object) -> list[str]:
     places = {"folder": folder / "results", "configs": ROOT / "configs", "runs": folder / "runs"}
     run_experiment("tiny", **places, log=told.append, **how)  # type: ignore[arg-type]
     return told
+
+
+@pytest.fixture(scope="module")
+def wide(known_code: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of one run, `wide-seed0`, with overrides. Not to be changed."""
+    folder = tmp_path_factory.mktemp("wide")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXPERIMENTS, "tiny", TINY)
+        run(folder, seeds=[0], variants=["wide"], overrides=WIDE)
+    return folder
 
 
 @pytest.mark.usefixtures("tiny")
@@ -127,20 +139,17 @@ def test_a_study_that_swaps_layers_tells_what_hangs_on_the_task(
     assert {layer["varies"] for layer in constant["adaptation"].values()} == {0.0}
 
 
-@pytest.mark.usefixtures("tiny")
-def test_overrides_do_not_change_what_a_variant_is_about(tmp_path: Path) -> None:
-    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--model.d=8", "--train.lr=0.002"])
-    config = TINY.measured(tmp_path / "results")[0]["config"]
+def test_overrides_do_not_change_what_a_variant_is_about(wide: Path) -> None:
+    config = TINY.measured(wide / "results")[0]["config"]
     assert (config["model"]["d"], config["train"]["lr"]) == (16, 0.002)
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_result_of_other_settings_is_refused_before_anything_is_run(tmp_path: Path) -> None:
-    run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"])
-    assert run(tmp_path, seeds=[0], variants=["wide"], overrides=["--train.lr=0.002"]) == []
+def test_a_result_of_other_settings_is_refused_before_anything_is_run(wide: Path) -> None:
+    assert run(wide, seeds=[0], variants=["wide"], overrides=WIDE) == []
     with pytest.raises(N3Error, match=r"wide-seed0.json.*train.lr.*0.002.*0.001.*-o"):
-        run(tmp_path)
-    assert [path.name for path in (tmp_path / "runs" / "tiny").iterdir()] == ["wide-seed0"]
+        run(wide)
+    assert [path.name for path in (wide / "runs" / "tiny").iterdir()] == ["wide-seed0"]
 
 
 @pytest.mark.usefixtures("tiny")
@@ -151,18 +160,19 @@ def test_where_no_result_can_go_nothing_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_study_may_ask_for_the_validation_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_may_ask_for_the_validation_classes(
+    wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(EXPERIMENTS, "tiny", replace(TINY, part="val", ways=(0,), alike=False))
-    run(tmp_path, seeds=[0], variants=["wide"])
+    shutil.copytree(wide / "runs", tmp_path / "runs")
+    run(tmp_path, seeds=[0], variants=["wide"], overrides=WIDE)
     result = TINY.measured(tmp_path / "results")[0]
-    told = evaluate(Run.load(tmp_path / "runs" / "tiny" / "wide-seed0"), part="val")
+    told = evaluate(Run.load(wide / "runs" / "tiny" / "wide-seed0"), part="val")
     assert (result["part"], result["metrics"]) == ("val", told["metrics"])
 
 
-@pytest.mark.usefixtures("tiny")
-def test_the_curve_is_that_of_the_run(tmp_path: Path) -> None:
-    run(tmp_path, seeds=[0], variants=["wide"])
-    folder = tmp_path / "runs" / "tiny" / "wide-seed0"
+def test_the_curve_is_that_of_the_run(wide: Path) -> None:
+    folder = wide / "runs" / "tiny" / "wide-seed0"
     told, lines = curve(folder), read_metrics(folder)
     assert told["step"] == [1, 2, 3, 4, 5]
     assert told["loss"] == pytest.approx([line["loss"] for line in lines if "loss" in line], abs=1e-4)
@@ -185,19 +195,10 @@ def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
 # The results of the book
 
 
-MOVED = [
-    "--data.root=",
-    "--text.encoder=../elsewhere/minilm-l6-bert",
-    "--backbone.weights=../elsewhere/resnet18_imagenet_bnfolded_conv1_to_layer3.safetensors",
-]
-
-
-def refuse(*_: object, **__: object) -> Any:
-    raise AssertionError("the result is there already")
-
-
 @pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {"equivalence"}))
-def test_the_results_are_the_experiments_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_results_are_the_experiments_own(
+    name: str, moved: list[str], refuse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("n3lib.experiments.runner.train", refuse)
     experiment, there = EXPERIMENTS[name], dict[int, list[str]]()
     home = experiment.home(ROOT / "results")
@@ -208,8 +209,8 @@ def test_the_results_are_the_experiments_own(name: str, monkeypatch: pytest.Monk
     assert there
     for seed, variants in there.items():
         own = {"variants": sorted(set(variants)), "seeds": [seed], "configs": ROOT / "configs", "log": refuse}
-        moved = MOVED if experiment.config.startswith(("benchmark", "cub")) else MOVED[:1]
-        for settings in ([], moved)[: 1 if seed else 2]:
+        elsewhere = moved if experiment.config.startswith(("benchmark", "cub")) else moved[:1]
+        for settings in ([], elsewhere)[: 1 if seed else 2]:
             run_experiment(name, ROOT / "results", overrides=settings, **own)  # type: ignore[arg-type]
         with pytest.raises(N3Error, match=r"seed\d.*json.*train.clip.*1.0.*2.0"):
             run_experiment(name, ROOT / "results", overrides=["--train.clip=2"], **own)  # type: ignore[arg-type]

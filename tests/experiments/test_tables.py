@@ -260,19 +260,10 @@ def test_what_is_not_there_is_refused(
 # The results of the book
 
 
-MOVED = [
-    "--data.root=",
-    "--text.encoder=../elsewhere/minilm-l6-bert",
-    "--backbone.weights=../elsewhere/resnet18_imagenet_bnfolded_conv1_to_layer3.safetensors",
-]
-
-
-def refuse(*_: object, **__: object) -> Any:
-    raise AssertionError("the result is there already")
-
-
 @pytest.mark.parametrize("name", ["resnet18", "lite0"])
-def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_results_are_their_own(
+    name: str, moved: list[str], refuse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", refuse)
     there: dict[tuple[str, str, int], list[str]] = {}
     for path in (RESULTS / "benchmark" / name).rglob("*.json"):
@@ -283,7 +274,7 @@ def test_the_tables_results_are_their_own(name: str, monkeypatch: pytest.MonkeyP
     folder = RESULTS / "benchmark" / name
     path = ROOT / "configs" / ("benchmark.yaml" if name == "resnet18" else f"benchmark-{name}.yaml")
     for (table, split, seed), methods in there.items():
-        settings = MOVED[:2] if seed else []
+        settings = moved[:2] if seed else []
         run_table(table, "cub", folder, path, settings, [split], methods, [seed], log=refuse)
     with pytest.raises(N3Error, match=r"exem-seed\d.json.*mirror"):
         run_table("sce", "cub", folder, path, ["--mirror=false"], ["SCE"], ["exem"], log=refuse)
