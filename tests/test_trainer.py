@@ -16,12 +16,12 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from n3lib.config import RunConfig
 from n3lib.io import N3Error
 from n3lib.io.checkpoint import checkpoints, load_trained, resume, trained_state
 from n3lib.io.errors import Diverged
 from n3lib.io.files import PARTIAL
 from n3lib.io.tensors import read_tensors, write_tensors
+from n3lib.run import Run
 from n3lib.trainer import Progress, TrainConfig, fit, optimizer_for, rate, read_metrics
 
 CONFIG = TrainConfig(steps=12, lr=0.05, warmup=3, every=4)
@@ -316,27 +316,16 @@ def test_bf16_is_for_machines_that_have_it(monkeypatch: pytest.MonkeyPatch, able
     assert [TrainConfig(precision=p).bf16 for p in ("auto", "float32", "bf16")] == [True, False, True]
 
 
-def test_two_processes_give_the_loss_curve_of_one(tiny_config: RunConfig, tmp_path: Path) -> None:
+def test_two_processes_give_the_loss_curve_of_one(tiny_run: Run, tmp_path: Path) -> None:
     """Same batch, each process half of the images: what is logged and what is learned agree."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(dataclasses.asdict(tiny_config)))
-    n3 = [str(Path(sys.executable).parent / "n3"), "train", str(path), "-o"]
+    path.write_text(yaml.safe_dump(dataclasses.asdict(tiny_run.config)))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    n3 = [str(Path(sys.executable).parent / "n3"), "train", str(path), "-o", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    commands = {"one": [sys.executable, *n3], "two": [*torchrun, *n3]}
-    running = {
-        name: subprocess.Popen(
-            [*command, str(tmp_path / name)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for name, command in commands.items()
-    }
-    for name, process in running.items():
-        out = process.communicate(timeout=300)[0].decode()
-        assert process.returncode == 0, f"{name}: {out}"
-    one, two = (read_metrics(tmp_path / name) for name in commands)
+    ran = subprocess.run([*torchrun, *n3], env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    one, two = read_metrics(tiny_run.folder), read_metrics(tmp_path / "two")
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for a, b in zip(one, two, strict=True):
         told = [{k: v for k, v in line.items() if k != "images_per_second"} for line in (a, b)]

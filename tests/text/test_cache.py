@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -120,17 +118,3 @@ def test_faults(encoder, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(N3Error, match="N3_CACHE"):
         encode_cached(encoder, TEXT, tmp_path / "file")
-
-
-def test_two_processes_at_once(tmp_path):
-    code = (
-        "import sys\nfrom n3lib.text.cache import encode_texts\nfrom n3lib.text.words import WordEncoder\n"
-        "texts = [[f'bird {i} of {j}' for i in range(5)] for j in range(30)]\n"
-        "found = encode_texts(WordEncoder(8), texts, sys.argv[1])\n"
-        "print(sum(one.embeddings.double().sum().item() for text in found for one in text))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = {writer.communicate()[0] for writer in writers}
-    assert len(said) == 1 and all(writer.returncode == 0 for writer in writers)
-    assert len(files(tmp_path)) == 30

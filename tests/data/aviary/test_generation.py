@@ -28,15 +28,20 @@ def test_same_in_a_fresh_process() -> None:
 
 
 def test_tiny_dataset() -> None:
-    data = make_aviary("tiny", seed=12)
-    numbers = PRESETS["tiny"]
+    data = make_aviary("tiny")
     assert [len(data.split.part(part)) for part in ("train", "val", "test")] == [24, 8, 8]
     assert data.images.shape == (40 * 6, 32, 32, 3) and data.images.dtype == np.uint8
     assert data.labels.dtype == np.int64 and np.bincount(data.labels).tolist() == [6] * 40
     assert data.split.name == data.name == "aviary"
-    assert np.array_equal(
-        data.images[data.indices([5])[2]], picture(make_species(6, 12)[5], 5, 2, 12, numbers["size"])
-    )
+
+
+def test_pictures_are_those_of_the_species_of_the_seed() -> None:
+    data = make_aviary("tiny", seed=12, test=4, val=1, train=1)
+    species = make_species(6, 12)
+    assert data.classes == tuple(one.name for one in species)
+    for k in (0, 5):
+        drawn = picture(species[k], k, 2, 12, PRESETS["tiny"]["size"])
+        assert np.array_equal(data.images[data.indices([k])[2]], drawn)
 
 
 def test_hashes_follow_text_and_settings() -> None:
