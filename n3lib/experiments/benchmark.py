@@ -43,14 +43,10 @@ N3_FORMS = {
     # As configs/paper-cpu.yaml: the paper's own form, at the size of the others.
     "n3-paper": [
         *("--text.context=paragraph", "--text.pooling=tokens", "--text.max_tokens=256", "--text.tfidf=false"),
-        *(
-            "--backbone.pool=avg",
-            "--model.classifier=positional",
-            "--model.scale=0.1",
-            "--model.t2l_layers=2",
-        ),
-        *("--model.mu=absolute", "--model.initial_mu=1e-3", "--model.shared_mu=0", "--episodes.kind=paper"),
-        *("--episodes.ways={K}", "--train.steps=800", "--train.lr=1e-3", "--train.every=800"),
+        *("--backbone.pool=avg", "--model.classifier=positional", "--model.scale=0.1"),
+        *("--model.t2l_layers=2", "--model.mu=absolute", "--model.initial_mu=1e-3", "--model.shared_mu=0"),
+        *("--episodes.kind=paper", "--episodes.ways={K}"),
+        *("--train.steps=800", "--train.lr=1e-3", "--train.every=800"),
     ],
 }
 # Their text comes from an encoder, as in the paper (section 4.3); the others have TF-IDF features.
@@ -175,7 +171,7 @@ class Benchmark:
         return self._result(name, seed, found, started) | {
             "spread": own["spread"],
             **measure_conditioning(run, self.dataset, run.pipeline.bank(self.dataset.texts)),
-            "reader": f"words counted and {self.config.text.encoder}",
+            "reader": ("words counted and " if self.config.text.tfidf else "") + self.config.text.encoder,
             "controls": controls,
         }
 
