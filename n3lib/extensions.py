@@ -189,16 +189,20 @@ class DeviationDecoder(nn.Module):
     the pretrained column is multiplied.
     """
 
-    def __init__(self, columns: int, size: int, reads: int, config: N3Config) -> None:
+    unit: Tensor
+
+    def __init__(self, theta: Float[Tensor, "M N"], reads: int, config: N3Config) -> None:
         super().__init__()
-        rank = config.rank or config.d
+        rank, (columns, size) = config.rank or config.d, theta.shape
         self.queries = nn.Parameter(torch.randn(columns, rank))
         self.read = nn.Linear(reads, rank, bias=False)
         self.out = nn.Linear(rank, 1 if config.gains else size, bias=False)
         nn.init.zeros_(self.out.weight)
+        # In units of the layer's spread, as every relative delta.
+        self.register_buffer("unit", theta / theta.std() if config.gains else torch.ones(1), persistent=False)
 
-    def forward(self, task: Float[Tensor, " r"]) -> Float[Tensor, "M n"]:
-        return self.out(self.queries * self.read(task))  # (M, N), or gains (M, 1)
+    def forward(self, task: Float[Tensor, " r"]) -> Float[Tensor, "M N"]:
+        return self.out(self.queries * self.read(task)) * self.unit  # (M, N)
 
 
 class Memory(nn.Module):
@@ -276,7 +280,9 @@ def tfidf_branch(vocabulary: int, d: int) -> nn.Linear | None:
 
 
 def in_passes(tokens2label: nn.Module, text: Text) -> Float[Tensor, "K d"]:
-    """Eq. 2 without gradients, in passes of descriptions of like length: a long one pads no others."""
+    """Eq. 2; without gradients, in passes of descriptions of like length: a long one pads no others."""
+    if torch.is_grad_enabled():  # a task of training, or one whose words are to be explained
+        return tokens2label(text.tokens, text.weight)
     parts = text.parts(PASS_TOKENS)
     rows = [tokens2label(part.tokens, part.weight) for part in map(text.batch, parts)]
     order = torch.tensor([k for part in parts for k in part], device=rows[0].device)

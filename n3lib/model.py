@@ -120,26 +120,25 @@ class Labels2Adaptation(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder(config.d, config.heads, config.l2a_layers)  # Eq. 3
-        unknown = set(config.layers) - set(backbone.layers)
-        if unknown:
-            raise N3Error(
-                f"the backbone has no layer {min(unknown)!r}", f"It has {', '.join(backbone.layers)}"
-            )
+        if unknown := set(config.layers) - set(backbone.layers):
+            problem = f"the backbone has no layer {min(unknown)!r}"
+            raise N3Error(problem, f"It has {', '.join(backbone.layers)}")
         self.names = [] if config.adapt == "classifier" else (config.layers or backbone.layers)
-        shapes = [backbone.columns(name).shape for name in self.names]
+        layers = [backbone.columns(name) for name in self.names]  # of (M, N)
         conditioned, shared = config.adapt == "all", config.shared_mu > 0
         self.task = TaskStatistics(config.d) if config.decodes_deviations else None
         self.decoders = nn.ModuleList(
-            DeviationDecoder(m, n, self.task.width, config) if self.task else LayerDecoder(m, n, config)
-            for m, n in shapes
+            DeviationDecoder(t, self.task.width, config)
+            if self.task
+            else LayerDecoder(len(t), t.shape[1], config)
+            for t in layers
             if conditioned
         )
         # The shared offset starts at zero too; unlike the rest it needs no text to learn from.
-        self.shared = nn.ParameterList(torch.zeros(m, n) for m, n in shapes if shared)
-        self.log_shared_mu = log_scales(len(shapes), config.shared_mu) if self.shared else None
-        stds = torch.stack([backbone.columns(n).std() for n in self.names] or [torch.zeros(())])  # (layers,)
+        self.shared = nn.ParameterList(torch.zeros(t.shape) for t in layers if shared)
+        self.log_shared_mu = log_scales(len(layers), config.shared_mu) if self.shared else None
+        stds = torch.stack([theta.std() for theta in layers] or [torch.zeros(())])  # (layers,)
         self.register_buffer("std", stds, persistent=False)
-        self.columns = backbone.columns
         if conditioned and config.mu == "absolute":
             self.absolute_mu = nn.Parameter(torch.tensor(config.initial_mu))
         elif conditioned:
@@ -160,8 +159,6 @@ class Labels2Adaptation(nn.Module):
                 delta = self.decoders[i](said)  # (M, N), Eq. 4
                 if self.config.mu == "absolute":
                     deltas[name] = self.absolute_mu * functional.layer_norm(delta, delta.shape[1:])  # (M, N)
-                elif self.config.gains:
-                    deltas[name] = self.log_mu[i].exp() * delta * self.columns(name)  # (M, N)
                 else:
                     deltas[name] = self.log_mu[i].exp() * self.std[i] * delta  # (M, N)
             if self.log_shared_mu is not None:
@@ -224,20 +221,15 @@ class N3(Memory):
 
     def labels(self, text: Text) -> Float[Tensor, "K d"]:
         """Eq. 2: every description to a label embedding, each by itself."""
-        if torch.is_grad_enabled():  # a task of training, or one whose words are to be explained
-            c = self.tokens2label(text.tokens, text.weight)  # (K, d)
-        else:
-            c = in_passes(self.tokens2label, text)  # (K, d)
+        c = in_passes(self.tokens2label, text)  # (K, d)
         return c if self.lexical is None else c + self.lexical(self.weigh(text.tfidf))  # (K, d)
 
     def context(self, c: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         """Eq. 3: every label embedding in the light of the others."""
         if isinstance(self.generator, Positional):
             if len(c) > self.ways:
-                raise N3Error(
-                    f"this positional classifier was trained for {self.ways} classes, not {len(c)}",
-                    f"Train with episodes.ways={len(c)}, or with another model.classifier",
-                )
+                problem = f"this positional classifier was trained for {self.ways} classes, not {len(c)}"
+                raise N3Error(problem, f"Train with episodes.ways={len(c)}, or another model.classifier")
             c = self.generator.mark(c)  # (K, d)
         return self.labels2adaptation.encoder(c[None])[0]  # (K, d)
 
