@@ -92,9 +92,9 @@ class Tokens2Label(nn.Module):
 class LayerDecoder(nn.Module):
     """Eq. 4 for one layer: a learned query per column attends to the labels and becomes the column."""
 
-    def __init__(self, columns: int, size: int, config: N3Config) -> None:
+    def __init__(self, theta: Float[Tensor, "M N"], config: N3Config) -> None:
         super().__init__()
-        d = config.d
+        d, (columns, size) = config.d, theta.shape
         # As large as what attention adds to them: small ones made all columns of a layer alike.
         self.queries = nn.Parameter(torch.randn(columns, d))
         self.block = nn.TransformerDecoderLayer(
@@ -128,9 +128,7 @@ class Labels2Adaptation(nn.Module):
         conditioned, shared = config.adapt == "all", config.shared_mu > 0
         self.task = TaskStatistics(config.d) if config.decodes_deviations else None
         self.decoders = nn.ModuleList(
-            DeviationDecoder(t, self.task.width, config)
-            if self.task
-            else LayerDecoder(len(t), t.shape[1], config)
+            DeviationDecoder(t, self.task.width, config) if self.task else LayerDecoder(t, config)
             for t in layers
             if conditioned
         )

@@ -216,7 +216,7 @@ def test_tokens2label_equals_one_class_after_another() -> None:
 @torch.no_grad()
 def test_every_column_is_written_for_itself() -> None:
     """What all columns have in common cannot tell one filter from another."""
-    decoder = LayerDecoder(64, 289, N3Config(d=128)).eval()
+    decoder = LayerDecoder(torch.zeros(64, 289), N3Config(d=128)).eval()
     torch.nn.init.normal_(decoder.out.weight)
     delta = decoder(torch.randn(20, 128))  # (M, N)
     common = len(delta) * delta.mean(0).square().sum() / delta.square().sum()
