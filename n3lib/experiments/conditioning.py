@@ -59,7 +59,7 @@ DIALECTS = Experiment(
     {
         # A shared offset that learns faster than the text-conditioned adaptation makes the network blind to
         # color before the latter has begun.
-        "all": ["--model.shared_mu=4", "--model.initial_mu=0.3"],
+        "all": ["--model.shared_mu=4", "--model.initial_mu=0.1"],
         "constant": ["--model.adapt=constant", "--model.shared_mu=36"],
         "written": [],
         "frozen": FROZEN,
