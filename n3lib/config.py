@@ -134,10 +134,10 @@ def _parse(value: Any, overrides: Sequence[str], where: str) -> RunConfig:
     _check_plain(value, where)
     for name in overrides:
         _refuse_old(name.removeprefix("--").partition("=")[0], where)
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(RunConfig)
+    parser = _parser()
     try:
-        given = parser.parse_args(list(overrides), parser.parse_object(value))
+        given = parser.parse_object(value)
+        given = parser.parse_args(list(overrides), given) if overrides else given
         return RunConfig(**vars(parser.instantiate(given)))
     except N3Error as error:  # of the ranges
         raise N3Error(f"{where}: {error.problem}", error.remedy) from None
@@ -147,6 +147,15 @@ def _parse(value: Any, overrides: Sequence[str], where: str) -> RunConfig:
             problem = f"{found[1]} cannot be {found[2]}"
             remedy = f"Set it to {_in_words(_settings()[found[1]].kind)}"
         raise N3Error(f"{where}: {problem}", remedy) from None
+
+
+@cache
+def _parser() -> Any:
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig)
+    return parser
 
 
 class _Setting(NamedTuple):

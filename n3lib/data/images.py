@@ -125,8 +125,12 @@ def cached_images(
                 def place(index: int) -> None:
                     array[index] = make(index)
 
-                for _ in tqdm(pool.map(place, range(count)), total=count, desc=task, disable=None):
-                    pass
+                try:
+                    for _ in tqdm(pool.map(place, range(count)), total=count, desc=task, disable=None):
+                        pass
+                except BaseException:  # Ctrl-C does not wait for what is left
+                    pool.shutdown(cancel_futures=True)
+                    raise
                 array.flush()
     if (found := _open(kept, shape)) is None:
         raise N3Error(f"cached pictures {kept} cannot be read back", "Delete the file and try again")

@@ -15,12 +15,12 @@ _PACKAGES = ["n3lib", "torch", "torchvision", "transformers", "numpy", "scipy", 
 
 def environment(hashes: Mapping[str, str]) -> dict[str, Any]:
     """Packages, device, threads, code revision, and the `hashes` of the data, as JSON holds them."""
-    installed = {d.metadata["Name"]: d.version for d in distributions()}
+    found = [next(iter(distributions(name=name)), None) for name in _PACKAGES]
     command, revision = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"], ""
     with suppress(OSError):  # there is no git here
         revision = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace").stdout
     return {
-        "packages": {name: installed[name] for name in _PACKAGES if name in installed},
+        "packages": {name: one.version for name, one in zip(_PACKAGES, found, strict=True) if one},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),

@@ -64,13 +64,12 @@ class Canvas:
     def view(self, frame: Frame, u: float, v: float, radius: float) -> View:
         """The window around a circle of the frame; it has no pixels if the circle lies off the picture."""
         (x, y), reach = frame.at(u, v), radius * frame.scale + 1.5 / self.size
-
-        def pixels(middle: float) -> slice:
-            start = max(0, int((middle - reach) * self.size))
-            return slice(start, max(start, min(self.size, int((middle + reach) * self.size) + 2)))
-
-        rows, columns = pixels(y), pixels(x)
+        rows, columns = self._pixels(y, reach), self._pixels(x, reach)
         return View(frame, (rows, columns), *frame.inverse(self.axis[None, columns], self.axis[rows, None]))
+
+    def _pixels(self, middle: float, reach: float) -> slice:
+        start = max(0, int((middle - reach) * self.size))
+        return slice(start, max(start, min(self.size, int((middle + reach) * self.size) + 2)))
 
     def ramp(self, distance: Array, frame: Frame, blur: float = 0.0, opacity: float = 1.0) -> Array:
         """Coverage: `opacity` inside, 0 outside, one pixel (or `blur` units, if more) in between."""
