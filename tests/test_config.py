@@ -97,8 +97,8 @@ def test_every_number_has_a_range_wherever_it_is_set(name: str, write, tmp_path:
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     zero = [
         "train.steps", "train.warmup", "train.lr", "train.fast_lr", "train.weight_decay", "train.clip",
-        "model.shared_mu", "model.ridge", "model.word_penalty", "model.micro_batch", "episodes.support",
-        "episodes.crop", "episodes.alike", "data.species", "data.size", "seed",
+        "model.shared_mu", "model.rank", "model.ridge", "model.word_penalty", "model.micro_batch",
+        "episodes.support", "episodes.crop", "episodes.alike", "data.species", "data.size", "seed",
     ]  # fmt: skip
     one = {"train.every", "model.d", "model.heads", "model.t2l_layers", "model.l2a_layers"}
     one |= {"episodes.batch_size", "text.max_tokens", "text.ngrams"}
