@@ -97,13 +97,16 @@ results-cub: setup
 results-text: setup
 	$(BIN)/n3 study text-encoders --data-root "$(DATA)" $(CUB_ARGS)
 
-# Every method, three seeds, on the splits of Table 2 and Figure 5.
+# The scales of N3 and its controls, chosen per split; then every method, three seeds, on the splits of Table 2 and Figure 5.
 # Then what N3's settings are worth, and N3 on another network (LITE0_ARGS: as CUB_ARGS, with that one's weights).
 results-benchmark: setup
+	$(BIN)/n3 study selection --data-root "$(DATA)" $(CUB_ARGS)
+	$(BIN)/python -m n3lib.experiments.selection
 	$(BIN)/n3 table table2 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
 	$(BIN)/n3 table sce --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
 	$(BIN)/n3 table table6 --dataset cub --data-root "$(DATA)" $(CUB_ARGS)
 	$(BIN)/n3 study ablation --data-root "$(DATA)" $(CUB_ARGS)
+	$(BIN)/n3 study equivalence --data-root "$(DATA)" $(CUB_ARGS)
 	for table in table2 sce; do \
 	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark/lite0 \
 	    --method exem --method n3 --method n3-constant --method finetune --data-root "$(DATA)" $(LITE0_ARGS) || exit 1; \
