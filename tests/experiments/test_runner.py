@@ -195,7 +195,7 @@ def test_what_there_is_not_is_refused(tmp_path: Path) -> None:
 # The results of the book
 
 
-@pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {"equivalence", "selection"}))
+@pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {"equivalence"}))
 def test_the_results_are_the_experiments_own(
     name: str, moved: list[str], refuse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
