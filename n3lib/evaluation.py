@@ -3,11 +3,12 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
@@ -63,9 +64,8 @@ def evaluate(
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
     scores, tables, per_class, described = [], [], [], []
-    for p in range(1 if same else permutations):
-        rng = np.random.default_rng([config.seed, 11, p])
-        order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
+    count = 1 if same else permutations
+    for rng, order, others in drawn_tasks(config.seed, classes, groups, ways, count, similarity):
         texts = order
         if control == "shuffled":
             texts = others if len(others) == ways else order[derangement(rng, ways)]
@@ -86,6 +86,21 @@ def evaluate(
         hashes=dataset.hashes,
         started=started,
     )
+
+
+def drawn_tasks(
+    seed: int,
+    classes: Int[np.ndarray, " N"],
+    groups: Int[np.ndarray, " N"],
+    ways: int,
+    count: int,
+    similarity: Float[Tensor, "N N"] | None = None,
+) -> Iterator[tuple[np.random.Generator, Int[np.ndarray, " K"], Int[np.ndarray, " R"]]]:
+    """The tasks of the protocol: generator, K query classes, and up to K of the others, in random order."""
+    for number in range(count):
+        rng = np.random.default_rng([seed, 11, number])
+        order, others = (classes[part[:ways]] for part in draw_task(rng, ways, groups, similarity))
+        yield rng, order, others
 
 
 def derangement(rng: np.random.Generator, count: int) -> Int[np.ndarray, " K"]:

@@ -161,7 +161,7 @@ class TaskStatistics(nn.Module):
         found, sampling = self.read(h)
         between = (self.variance - self.sampling / self.ways).clamp_min(0)  # (r,)
         std = (between + self.sampling / len(h)).clamp_min(1e-12).sqrt()  # (r,)
-        task = (found - self.mean.clone()) / std  # (r,); the buffers change before `backward`
+        task = (found - self.mean) / std  # (r,)
         if self.training:
             with torch.no_grad():
                 self.variance.lerp_((found - self.mean).square(), MOMENTUM)
@@ -172,12 +172,14 @@ class TaskStatistics(nn.Module):
     @torch.no_grad()
     def renew(self, tasks: Iterable[Float[Tensor, "K d"]]) -> None:
         """Take the moments from the encoded labels of many tasks of one K."""
-        found = [(*self.read(h), torch.tensor(float(len(h)))) for h in tasks]
-        rows, sampling, ways = map(torch.stack, zip(*found, strict=True))  # (tasks, r), (tasks, r), (tasks,)
+        found = []
+        for h in tasks:
+            self.ways.fill_(len(h))
+            found.append(self.read(h))
+        rows, sampling = map(torch.stack, zip(*found, strict=True))  # (tasks, r), (tasks, r)
         self.mean.copy_(rows.mean(0))
         self.variance.copy_(rows.var(0))
         self.sampling.copy_(sampling.mean(0))
-        self.ways.copy_(ways[0])
 
 
 class DeviationDecoder(nn.Module):

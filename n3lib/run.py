@@ -157,7 +157,8 @@ def train(
     images = sum(map(len, pick_images(dataset, seen, config))) if config.episodes.kind == "zero-shot" else 0
     model = N3(backbone, *sizes, config.model, config.episodes.ways, images)
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
-    tasks = [episodes.classes(np.random.default_rng([config.seed, 29, t]))[0] for t in range(TASKS)]
+    rngs = (np.random.default_rng([config.seed, 29, t]) for t in range(TASKS))
+    tasks = [episodes.classes(rng)[0] for rng in rngs] if config.model.decodes_deviations else []
     renew = partial(renew_memory, model, dataset, bank, seen, config, tasks)
 
     def begin() -> None:

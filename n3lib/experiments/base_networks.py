@@ -22,7 +22,7 @@ NETWORKS = {
 _PAPER = {"googlenet": (21.3, 69.78), "resnet18": (17.6, 69.76), "squeezenet1_1": (17.7, 58.19)}
 
 
-def pretraining(run: Run) -> dict[str, float | None]:
+def pretraining(run: Run, *_: object) -> dict[str, float | None]:
     """The network's accuracy on held-out images of its pretraining, in percent; None where unknown."""
     config = run.config.backbone
     path = expand(config.weights or (AVIARY_WEIGHTS if config.name == "aviary" else ""))

@@ -6,7 +6,6 @@ Two move no layer: classifiers on the frozen network. One trains a network per o
 import dataclasses
 from collections.abc import Callable
 from itertools import product
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from n3lib.classifiers import fold, ridge, unit
-from n3lib.data import load_data
 from n3lib.data.aviary.dialects import OBSERVERS
 from n3lib.data.dataset import Split, ZeroShotDataset
-from n3lib.episodes import draw_task
+from n3lib.evaluation import drawn_tasks
+from n3lib.experiments.results import summary
 from n3lib.metrics import class_accuracies, extract, predict
 from n3lib.run import Run, train
 
@@ -34,23 +33,18 @@ CONTROLS = {
 Measured = list[dict[str, list[Any]]]  # `per_class` of a result
 
 
-def measure_controls(run: Run, ways: int = 20, tasks: int = 20) -> dict[str, Any]:
+def measure_controls(run: Run, data: ZeroShotDataset, ways: int = 20, tasks: int = 20) -> dict[str, Any]:
     """Further fields of a result: the controls that belong to an untrained run or to constant adaptation.
 
     Each has `metrics` and `per_class`, as a result has, on the tasks that `evaluate` draws.
     """
-    data = load_data(run.config.data)
     if not run.config.train.steps:
         found = measure_frozen(run, data, ways, tasks)
     elif run.config.model.adapt == "constant":
         found = {"network per observer": measure_networks(run, data, ways, tasks)}
     else:
         return {}
-    accuracy = {name: fmean(fmean(one["accuracy"]) for one in told) for name, told in found.items()}
-    told = {
-        name: {"metrics": {"per_class_accuracy": accuracy[name]}, "per_class": found[name]} for name in found
-    }
-    return {"controls": told}
+    return {"controls": {name: summary(per_class) for name, per_class in found.items()}}
 
 
 @torch.no_grad()
@@ -93,7 +87,7 @@ def measure_frozen(run: Run, data: ZeroShotDataset, ways: int, tasks: int) -> di
         return [class_accuracies(task, linear(x, *classifier(task)), y) for task, x, y in images[part]]
 
     def validation(one: tuple[float, float]) -> float:
-        return fmean(fmean(task["accuracy"]) for task in measured("val", by_word(*one)))
+        return float(summary(measured("val", by_word(*one)))["metrics"]["per_class_accuracy"])
 
     best = max(product(WEIGHTS, STRENGTHS), key=validation)
     return {
@@ -104,26 +98,23 @@ def measure_frozen(run: Run, data: ZeroShotDataset, ways: int, tasks: int) -> di
 
 def measure_networks(run: Run, data: ZeroShotDataset, ways: int, tasks: int) -> Measured:
     """Constant adaptation trained for each observer by itself, on that observer's classes alone."""
-    networks = {}
+    episodes = dataclasses.replace(run.config.episodes, support=0)
+    config, networks = dataclasses.replace(run.config, episodes=episodes), {}
     for group in sorted(set(data.groups)):
         own = (
             tuple(c for c in part if data.groups[c] == group) for part in dataclasses.astuple(data.split)[1:]
         )
         alone = dataclasses.replace(data, split=Split(data.split.name, *own))
-        episodes = dataclasses.replace(run.config.episodes, support=0)
-        config = dataclasses.replace(run.config, episodes=episodes)
-        networks[group] = train(config, run.folder / f"observer-{group}", dataset=alone)
+        network = train(config, run.folder / f"observer-{group}", dataset=alone)
+        networks[group] = network.model, network.pipeline.bank(data.texts)
     found = []
     for task in _drawn(run, data, "test", ways, tasks):
-        network = networks[data.groups[task[0]]]
-        bank = network.pipeline.bank(data.texts)
-        found.append(class_accuracies(task, *predict(network.model, data, bank, task, network.config)))
+        model, bank = networks[data.groups[task[0]]]
+        found.append(class_accuracies(task, *predict(model, data, bank, task, config)))
     return found
 
 
 def _drawn(run: Run, data: ZeroShotDataset, part: str, ways: int, tasks: int) -> list[list[int]]:
-    """The tasks that `evaluate` draws."""
     classes = np.array(data.split.part(part))
-    groups = data.group_of(classes.tolist())
-    rngs = (np.random.default_rng([run.config.seed, 11, number]) for number in range(tasks))
-    return [classes[draw_task(rng, ways, groups)[0]].tolist() for rng in rngs]
+    drawn = drawn_tasks(run.config.seed, classes, data.group_of(classes.tolist()), ways, tasks)
+    return [task.tolist() for _, task, _ in drawn]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from n3lib.config import RunConfig, read_config
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import TextControl
 from n3lib.experiments import provenance
 from n3lib.experiments.results import Results, load_results
@@ -25,6 +26,10 @@ ADAPTATIONS = {
     "written": "N3, text-conditioned alone",
     "all": "N3, shared offset and text-conditioned",
 }
+
+
+# Finished run and its data, to further fields of the run's result.
+Measurement = Callable[[Run, ZeroShotDataset], dict[str, Any]]
 
 
 def selected_scales(config: str | Path, dataset: str, split: str) -> dict[str, list[str]]:
@@ -55,17 +60,12 @@ class Experiment:
     alike: bool = False  # whether tasks of look-alikes are measured too, beside random ones
     tasks: int = 10  # drawn of each kind
     part: str = "test"  # of the split that the query classes are from, or `val`
-    swaps: tuple[int, int] = (
-        10,
-        8,
-    )  # classes of the tasks whose layers are exchanged, and tasks of each kind
+    swaps: tuple[int, int] = (10, 8)  # classes of the tasks whose layers are exchanged, tasks of each kind
     seeds: tuple[int, ...] = SEEDS
-    also: Callable[[Run], dict[str, Any]] | None = None  # further fields of every result
+    also: Measurement | None = None  # further fields of every result
     folder: str = ""  # of its results in `results/`; the name where it is empty
     configs: dict[str, str] = dataclasses.field(default_factory=dict)  # variants that start from another file
-    selected: dict[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # to the form of N3 whose scales they have
+    selected: dict[str, str] = dataclasses.field(default_factory=dict)  # to the form whose scales they have
     evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike` and `tasks`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:

@@ -11,7 +11,7 @@ import torch
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, of_another_group
 from n3lib.evaluation import magnitude_over_halves
-from n3lib.experiments.results import Results, lead
+from n3lib.experiments.results import Results, lead, summary
 from n3lib.io import N3Error
 from n3lib.metrics import class_accuracies, score
 from n3lib.run import Run
@@ -70,16 +70,14 @@ def swap_layers(
             others.append(classes[other].tolist())
         adapted = [model.adapt(bank.batch(task)) for task in drawn]
         elsewhere = [model.adapt(bank.batch(task)).deltas for task in others]
-        found[kind], per_class = {}, {name: list[dict[str, Any]]() for name in LAYERS}
+        per_class = {name: list[dict[str, Any]]() for name in LAYERS}
         for i, (task, own) in enumerate(zip(drawn, adapted, strict=True)):
             rest = [one.deltas for j, one in enumerate(adapted) if j != i]
             average = {name: torch.stack([deltas[name] for deltas in rest]).mean(0) for name in own.deltas}
             for name, deltas in zip(LAYERS, (own.deltas, elsewhere[i], average), strict=True):
                 logits, labels = score(model, data, task, own._replace(deltas=deltas), run.config)
                 per_class[name].append(class_accuracies(task, logits, labels))
-        for name, told in per_class.items():
-            mean = float(np.mean([task["accuracy"] for task in told]))
-            found[kind][name] = {"metrics": {"per_class_accuracy": mean}, "per_class": told}
+        found[kind] = {name: summary(told) for name, told in per_class.items()}
     return found
 
 

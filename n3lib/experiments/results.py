@@ -220,6 +220,12 @@ def deterministic(result: Mapping[str, Any]) -> bool:
     return not result.get("config", {}).get("train", {}).get("steps", 1)
 
 
+def summary(per_class: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The `metrics` and `per_class` of a result, from the accuracies of tasks of one size."""
+    mean = float(np.mean([task["accuracy"] for task in per_class]))
+    return {"metrics": {METRICS[0]: mean}, "per_class": per_class}
+
+
 def accuracy_cell(results: Results, metric: str = METRICS[0]) -> str:
     """The mean of a metric over seeds, of accuracy its `interval`, and the number of diverged trainings."""
     found = [r["metrics"][metric] for r in results if r["metrics"]]

@@ -119,7 +119,7 @@ def _measure(experiment: Experiment, run: Run, data: ZeroShotDataset, bank: Text
         for alike in ((False, True) if experiment.alike else (False,))
         for ways in sizes
     ]
-    more = experiment.also(run) if experiment.also else {}
+    more = experiment.also(run, data) if experiment.also else {}
     kept = ("tasks", "ways", "metrics", "per_class", "spread", "orders_measured")
     return results[0] | more | {"measured": [{name: one[name] for name in kept} for one in results]}
 

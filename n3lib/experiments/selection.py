@@ -7,6 +7,7 @@ Each form has one scale that matters most, and five values of it to try: as many
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from n3lib.experiments.benchmark import N3_FORMS
@@ -32,12 +33,8 @@ SELECTION = Experiment(
         for form, (setting, values) in SCALES.items()
         for value in values
     },
-    common=[
-        "--fit=train",
-        "--data.size=112",
-        "--episodes.crop=88",
-        "--train.precision=bf16",
-    ],  # for less time
+    # Small images and bf16 take less time.
+    common=["--fit=train", "--data.size=112", "--episodes.crop=88", "--train.precision=bf16"],
     part="val",
     swaps=(10, 4),
     seeds=(0,),
@@ -52,18 +49,19 @@ def validation(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], di
         form, _, value = result["variant"].partition("/")[2].rpartition("-")
         by_value = sums.setdefault((result["split"], form), {})
         by_value.setdefault(float(value), []).append(result["metrics"].get("per_class_accuracy", 0.0))
-    return {
-        key: {value: sum(all_of) / len(all_of) for value, all_of in by_value.items()}
-        for key, by_value in sums.items()
-    }
+    return {key: {value: fmean(some) for value, some in found.items()} for key, found in sums.items()}
+
+
+def best(by_value: Mapping[float, float]) -> float:
+    """The value with the highest accuracy."""
+    return max(by_value, key=lambda value: by_value[value])
 
 
 def chosen(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Split and form of N3 to the settings that are best on validation classes."""
     found: dict[str, dict[str, list[str]]] = {}
     for (split, form), by_value in validation(SELECTION.measured(folder)).items():
-        best = max(by_value, key=lambda value: by_value[value])
-        found.setdefault(split, {})[form] = [f"{SCALES[form][0]}={best:g}"]
+        found.setdefault(split, {})[form] = [f"{SCALES[form][0]}={best(by_value):g}"]
     return found
 
 
@@ -72,8 +70,7 @@ def selection_table(folder: Path) -> Table:
     results, rows = SELECTION.measured(folder), []
     for (split, form), by_value in validation(results).items():
         tried = ", ".join(f"{value:g}: {accuracy:.1f}" for value, accuracy in sorted(by_value.items()))
-        best = max(by_value, key=lambda value: by_value[value])
-        rows.append([split, form, SCALES[form][0].removeprefix("--"), tried, f"{best:g}"])
+        rows.append([split, form, SCALES[form][0].removeprefix("--"), tried, f"{best(by_value):g}"])
     head = ["split", "form", "setting", "accuracy by value (%)", "chosen"]
     return Table(head, rows, SELECTION.note(results))
 

@@ -42,13 +42,9 @@ def test_features_are_the_backbones_and_are_kept(
 
 
 def test_cells_of_the_mirror_image_are_in_register(
-    make_backbone: Callable[..., Backbone],
-    small_world: ZeroShotDataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    make_backbone: Callable[..., Backbone], small_world: ZeroShotDataset
 ) -> None:
     """Mirrored images have mirrored maps; a network that sees one pixel at a time is not blurred."""
-    monkeypatch.setenv("N3_CACHE", str(tmp_path))
     images = small_world.images[:, :, ::-1].copy()
     mirrored = dataclasses.replace(small_world, images=images, hashes={"text": "1" * 64})
     backbone = make_backbone()

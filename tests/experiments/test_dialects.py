@@ -39,7 +39,7 @@ def test_the_frozen_classifiers_against_plain_computations(
     monkeypatch.setattr(dialects, "STRENGTHS", (0.01,))
     data = load_data(frozen.config.data)
     bank = frozen.pipeline.bank(data.texts)
-    found = dialects.measure_controls(frozen, WAYS, TASKS)["controls"]
+    found = dialects.measure_controls(frozen, data, WAYS, TASKS)["controls"]
     model, seen = frozen.model, np.array(data.split.part(frozen.config.fit))
     groups, test = np.array(data.groups), np.array(data.split.test)
     named = np.isin(frozen.pipeline.tfidf.vocabulary, ["alder", "birch", "cedar"])
@@ -75,7 +75,7 @@ def test_a_network_per_observer_is_trained_on_that_observers_classes_alone(tmp_p
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=2, every=2))
     run = train(config, tmp_path / "run")
     data = load_data(config.data)
-    found = dialects.measure_controls(run, WAYS, TASKS)["controls"]["network per observer"]
+    found = dialects.measure_controls(run, data, WAYS, TASKS)["controls"]["network per observer"]
     assert [len(task["classes"]) for task in found["per_class"]] == [WAYS] * TASKS
     for group in range(3):
         card = read_json(run.folder / f"observer-{group}" / "run.json")
