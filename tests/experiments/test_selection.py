@@ -9,6 +9,7 @@ import pytest
 
 from n3lib.config import read_config
 from n3lib.data import find_source
+from n3lib.experiments.experiment import selected_scales
 from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.selection import SCALES, SELECTION, SPLITS, chosen, selection_table
 from n3lib.io import read_json, write_json
@@ -49,7 +50,8 @@ def test_the_selected_scales_are_those_of_tables_and_of_other_studies(tmp_path: 
         assert study.settings("all", tmp_path, ["--model.initial_mu=0.2"]).model.initial_mu == 0.2
         assert study.settings("constant", tmp_path).model.shared_mu == 9
         assert study.settings("classifier", tmp_path).model.initial_mu == 0.1
-        assert study.settings("all", tmp_path, ["--data.split=SS"]).data.split == "SS"
+    assert EXPERIMENTS["text-encoders"].settings("tfidf", tmp_path).model.initial_mu == 0.7
+    assert EXPERIMENTS["text-encoders"].settings("SS/tfidf", tmp_path).model.initial_mu == 0.1
     assert EXPERIMENTS["ablation"].settings("written", tmp_path).model.shared_mu == 0
 
 
@@ -75,6 +77,11 @@ def test_the_best_on_validation_classes_is_chosen_per_split(save: Save) -> None:
 def test_the_settings_of_the_tables_follow_from_the_results() -> None:
     (adopted,) = read_json(CONFIGS / "benchmark.selected.json").values()
     assert adopted.items() <= chosen(CONFIGS.parent / "results").items()
+
+
+def test_the_configuration_to_start_from_is_n3_of_the_table() -> None:
+    scales = selected_scales(CONFIGS / "benchmark.yaml", "cub", "PS")["n3"]
+    assert read_config(CONFIGS / "cub-ps.yaml") == read_config(CONFIGS / "benchmark.yaml", scales)
 
 
 @pytest.mark.parametrize("name", ["cub"])
