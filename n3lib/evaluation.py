@@ -63,7 +63,7 @@ def evaluate(
     same = run.model.equivariant and ways == len(classes) and control == "own"
     groups = dataset.group_of(classes.tolist())
     similarity = bank.similarity(classes.tolist()) if alike else None
-    scores, tables, per_class, described = [], [], [], []
+    scores, table, per_class, described = [], dict[str, Any](), [], []
     count = 1 if same else permutations
     known = shared_features(run.model, dataset, bank, classes.tolist(), config)
     for rng, order, others in drawn_tasks(config.seed, classes, groups, ways, count, similarity):
@@ -72,7 +72,7 @@ def evaluate(
             texts = others if len(others) == ways else order[derangement(rng, ways)]
         logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist(), known)
         scores.append(class_metrics(logits, labels))
-        tables.append({"classes": order.tolist(), "counts": confusion(logits, labels).tolist()})
+        table = table or {"classes": order.tolist(), "counts": confusion(logits, labels).tolist()}
         per_class.append(class_accuracies(order.tolist(), logits, labels))
         described.append(texts.tolist())
     return result(
@@ -83,7 +83,7 @@ def evaluate(
         orders_measured=len(scores),
         adaptation=magnitude(run.model, map(bank.batch, described)),
         per_class=per_class,
-        confusion=tables[0],
+        confusion=table,
         hashes=dataset.hashes,
         started=started,
     )

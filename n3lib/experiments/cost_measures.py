@@ -4,7 +4,7 @@ A measurement is a function of the problem's size and of the number of rounds. W
 process, in turns, so that whatever else the machine does affects all alike.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import timer  # waits for the GPU
 from torch.utils.flop_counter import FlopCounterMode
@@ -220,22 +220,6 @@ def growth(size: Size, repeats: int, letter: str) -> dict[str, Any]:
     return {"x": letter, "curves": found}
 
 
-def batched(size: Size, repeats: int) -> dict[str, Any]:
-    """All decoders, forward and backward: batched by width over one after another, as in the library."""
-    l2a = setup.make_n3(size, setup.make_backbone(size)).labels2adaptation
-    h = torch.randn(size.ways, size.model.d, device=DEVICE)
-
-    def run(write: Callable[[], Iterable[Tensor]]) -> None:
-        l2a.zero_grad()
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=CONFIG.bf16):
-            total = torch.stack([delta.sum() for delta in write()]).sum()
-        total.backward()
-
-    together = partial(run, partial(setup.batched_deltas, l2a, h))
-    loop = partial(run, lambda: (decoder(h) for decoder in l2a.decoders))
-    return compared({"batched": together, "loop": loop}, repeats)
-
-
 def profiled(size: Size, repeats: int) -> dict[str, Any]:
     """Where the time of a paper-size step goes, and the least it could take: FLOPs over the matrix rate."""
     rate = matrix_rate()
@@ -264,20 +248,22 @@ class Measurement(NamedTuple):
 _IN_PARTS = partial(memory, parts=4)
 MEASUREMENTS = {
     "step-paper": Measurement(step, "paper", "training step, the paper's size", (2.5, 1.6)),
+    "step-rank-4": Measurement(step, "rank-4", "the same, text-conditioned part of rank 4", (2.5, 1.6)),
     "step-small": Measurement(step, "small", "training step, d = 128", (1.15, None)),
     "step-aviary": Measurement(step, "aviary", "training step, the aviary's network at 48 pixels"),
     "two-stage": Measurement(accumulate, "paper", "training step, 256 images in 4 micro-batches", (1.3, 1.3)),
+    "two-stage-rank-4": Measurement(accumulate, "rank-4", "the same, rank 4", (1.3, 1.3)),
     "memory-paper": Measurement(memory, "paper", "memory of a step, the paper's size", (1.5, 1.5)),
     "memory-paper-two-stage": Measurement(_IN_PARTS, "paper", "the same, in 4 micro-batches", (1.5, 1.5)),
+    "memory-rank-4": Measurement(memory, "rank-4", "memory of a step, rank 4", (1.5, 1.5)),
     "memory-small": Measurement(memory, "small", "memory of a step, d = 128", (1.5, 1.5)),
     "memory-small-two-stage": Measurement(_IN_PARTS, "small", "the same, in 4 micro-batches", (1.5, 1.5)),
     "synthesis": Measurement(synthesis, "paper", goals=(1.0, 0.03)),
+    "synthesis-rank-4": Measurement(synthesis, "rank-4", goals=(1.0, 0.03)),
     "inference": Measurement(inference, "paper", "a synthesized network over torchvision's", (1.0, 1.0)),
     "loader": Measurement(loader, "small", "step with its loader over one without", (1.05, 1.05)),
     "growth-K": Measurement(partial(growth, letter="K"), "small"),
     "growth-L": Measurement(partial(growth, letter="L"), "small"),
     "growth-layers": Measurement(partial(growth, letter="layers"), "small"),
-    "batched-paper": Measurement(batched, "paper", "decoders batched over one by one, paper's size"),
-    "batched-aviary": Measurement(batched, "aviary", "decoders batched over one by one, aviary"),
     "profile": Measurement(profiled, "paper"),
 }

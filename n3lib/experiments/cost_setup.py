@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from n3lib.backbone import Backbone, BackboneConfig
 from n3lib.data.dataset import Split, ZeroShotDataset
 from n3lib.episodes import EpisodeConfig, Episodes
-from n3lib.model import N3, Batch, Labels2Adaptation, N3Config
+from n3lib.model import N3, Batch, N3Config
 from n3lib.pretrained.networks import load_backbone
 from n3lib.text.bank import Text
 from n3lib.text.encoders import make_encoder
@@ -26,10 +23,6 @@ from n3lib.trainer import TrainConfig, move, optimizer_for
 
 CONFIG = TrainConfig()
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-# vmap has no rule for the CPU's fused attention and would run one layer after another.
-_ATTENTION = [SDPBackend.MATH]
-if DEVICE.type == "cuda":
-    _ATTENTION += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
 
 
 @dataclass(frozen=True)
@@ -49,8 +42,11 @@ class Size:
 
 # The paper's form (sections 3 and 4, Table 7), and the library's.
 _PAPER = N3Config(d=768, heads=12, t2l_layers=2, classifier="positional", mu="absolute", initial_mu=1e-3)
+_RESNET = BackboneConfig("resnet18", pool="avg")
 SIZES = {
-    "paper": Size(_PAPER, BackboneConfig("resnet18", pool="avg")),
+    "paper": Size(_PAPER, _RESNET),
+    # The same width, with what all tasks share beside a text-conditioned part of low rank.
+    "rank-4": Size(replace(_PAPER, mu="relative", initial_mu=0.1, shared_mu=1.0, rank=4), _RESNET),
     "small": Size(N3Config(), BackboneConfig("resnet18"), vocabulary=5000),
     "aviary": Size(N3Config(), BackboneConfig(), ways=40, length=64, pixels=48, e=64, vocabulary=500),
 }
@@ -68,25 +64,6 @@ class Plain(nn.Module):
         """Loss of a batch; its text is not used."""
         logits = self.fc(self.backbone(self.backbone.preprocess(batch.images)))
         return {"loss": functional.cross_entropy(logits, batch.labels)}
-
-
-def batched_deltas(l2a: Labels2Adaptation, h: Float[Tensor, "K d"]) -> list[Tensor]:
-    """The unscaled adaptation of each layer, `(M, N)`, with decoders of equally many columns batched."""
-    everyone: list[Any] = list(l2a.decoders)
-    out: list[Tensor] = [h] * len(everyone)
-    for columns in {len(decoder.queries) for decoder in everyone}:
-        indices = [i for i, decoder in enumerate(everyone) if len(decoder.queries) == columns]
-        decoders = [everyone[i] for i in indices]
-        # Not `stack_module_state`, which detaches: in training, gradients must reach every decoder.
-        own = [dict(decoder.block.named_parameters()) for decoder in decoders]
-        stacked = {name: torch.stack([parameters[name] for parameters in own]) for name in own[0]}
-        queries = torch.stack([decoder.queries for decoder in decoders])  # (G layers, M, d)
-        block = partial(functional_call, decoders[0].block)
-        with sdpa_kernel(_ATTENTION):
-            z = vmap(lambda p, q, block=block: block(p, (q[None], h[None]))[0])(stacked, queries)
-        for i, decoder, one in zip(indices, decoders, z, strict=True):
-            out[i] = decoder.out(decoder.norm(one))
-    return out
 
 
 def make_backbone(size: Size) -> Backbone:

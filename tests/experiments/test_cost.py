@@ -26,11 +26,9 @@ from n3lib.experiments.cost_measures import (
 from n3lib.experiments.cost_setup import (
     Plain,
     Size,
-    batched_deltas,
     make_backbone,
     make_batch,
     make_episodes,
-    make_n3,
     trained_numbers,
 )
 from n3lib.io import N3Error, read_json, write_json
@@ -42,7 +40,8 @@ ONE = Size(
     ways=3, length=4, batch=4, pixels=14, e=6, seen=5,
 )  # fmt: skip
 OTHER = replace(ONE, model=N3Config(d=8, heads=2), vocabulary=10)
-SIZES = {"paper": ONE, "small": OTHER, "aviary": OTHER}
+RANK = replace(ONE, model=replace(ONE.model, mu="relative", shared_mu=1.0, rank=2))
+SIZES = {"paper": ONE, "rank-4": RANK, "small": OTHER, "aviary": OTHER}
 NAMES = [name for name in MEASUREMENTS if name != "inference"]  # torchvision's network needs its pixels
 
 
@@ -154,20 +153,6 @@ def test_the_loader_gives_batches_of_the_size_asked() -> None:
     batch = make_episodes(OTHER)(0)
     assert batch.images.shape == (4, 14, 14, 3)
     assert batch.text.tokens.shape == (3, 4, 6)
-
-
-@pytest.mark.parametrize("size", [ONE, OTHER], ids=["positional", "exemplar"])
-def test_batched_decoders_give_what_single_ones_give_and_train_them(size: Size) -> None:
-    l2a, h = make_n3(size, make_backbone(size)).labels2adaptation, torch.randn(3, 8)
-    for decoder in l2a.decoders:
-        nn.init.normal_(decoder.out.weight, std=0.1)
-    found = []
-    for write in (lambda: [decoder(h) for decoder in l2a.decoders], lambda: batched_deltas(l2a, h)):
-        l2a.zero_grad()
-        deltas = write()
-        torch.stack([delta.square().sum() for delta in deltas]).sum().backward()
-        found.append((deltas, [p.grad for p in l2a.decoders.parameters()]))
-    torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-3)
 
 
 def test_plain_fine_tuning_trains_every_parameter() -> None:
