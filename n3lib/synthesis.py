@@ -2,11 +2,12 @@
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeGuard, get_args
+from typing import Any, NamedTuple, TypeGuard, get_args
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from n3lib.pretrained.networks import load_backbone
 from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
+BATCH = 32  # images in one pass
 NETWORK_FILES = ("network.safetensors", "network.onnx")
 _AGAIN = "Synthesize the network again"
 
@@ -34,12 +36,13 @@ class SynthesizedNetwork(Network):
     Attributes:
         labels: the K class names, in the order of the logits.
         card: what it was written from, and how to feed it.
+        views: 2 where the logits of an image and of its mirror image are averaged, else 1.
     """
 
     def __init__(self, backbone: Backbone, card: dict[str, Any]) -> None:
         classes = card["classes"]
         super().__init__(backbone.features, backbone.config.pool, nn.Linear(backbone.width, len(classes)))
-        self.labels, self.card = tuple(classes), card
+        self.labels, self.card, self.views = tuple(classes), card, card["preprocessing"].get("views", 1)
         self.requires_grad_(False).eval()
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
@@ -48,6 +51,11 @@ class SynthesizedNetwork(Network):
         how = self.card["preprocessing"]
         mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
         return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
+        """Logits of normalized images."""
+        logits = super().forward(images)
+        return logits if self.views == 1 else (logits + super().forward(images.flip(3))) / 2
 
     @torch.no_grad()
     def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
@@ -89,6 +97,7 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
         "preprocessing": {
             "size": run.image_size,
             "resize": "shorter side to size, then the central square",
+            "views": 2 if config.mirror else 1,
             "mean": backbone.mean.flatten().tolist(),
             "std": backbone.std.flatten().tolist(),
         },
@@ -211,6 +220,7 @@ def _card(path: Path) -> dict[str, Any]:
     def is_preprocessing(how: Any) -> bool:
         sound = isinstance(how, dict) and type(how.get("size")) is int and 0 < how["size"] <= MAX_SIDE
         sound = sound and all(is_list(how.get(key), float) and len(how[key]) == 3 for key in ("mean", "std"))
+        sound = sound and how.get("views", 1) in (1, 2)
         return sound and 0 not in how["std"]
 
     return read_record(
@@ -225,6 +235,46 @@ def _card(path: Path) -> dict[str, Any]:
     )
 
 
+class Answer(NamedTuple):
+    """What a network says of an image file: classes and their probabilities, or why it could not be read."""
+
+    path: Path
+    best: list[tuple[str, float]]
+    problem: N3Error | None = None
+
+
+def answers(network: SynthesizedNetwork, paths: Iterable[str | Path], top: int = 5) -> Iterator[Answer]:
+    """The `top` most probable classes of image files as they come, computed in batches, best first.
+
+    Raises:
+        N3Error: `top` is less than 1.
+    """
+    if top < 1:
+        raise N3Error(f"top {top} is not a number of classes", "Use 1 or more")
+    left, side = map(Path, paths), network.card["preprocessing"]["size"]
+    while some := list(islice(left, BATCH)):
+        read = [_pixels(path, side) for path in some]
+        pixels = [one for one in read if isinstance(one, Tensor)]
+        shares = iter(network.probabilities(torch.stack(pixels)) if pixels else ())
+        for path, one in zip(some, read, strict=True):
+            if isinstance(one, N3Error):
+                yield Answer(path, [], one)
+            else:
+                best = next(shares).topk(min(top, len(network.labels)))
+                names = [network.labels[k] for k in best.indices.tolist()]
+                yield Answer(path, list(zip(names, best.values.tolist(), strict=True)))
+
+
+def _pixels(path: Path, side: int) -> UInt8[Tensor, "H W 3"] | N3Error:
+    """An image as the network reads it, or why it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # one line for each bad image, and only ours
+            return torch.from_numpy(load_image(path, side))
+    except N3Error as error:
+        return error
+
+
 def classify(
     network: SynthesizedNetwork, paths: str | Path | Sequence[str | Path], top: int = 5
 ) -> list[list[tuple[str, float]]]:
@@ -233,17 +283,11 @@ def classify(
     Raises:
         N3Error: an image that cannot be read, named by its path, or `top` is less than 1.
     """
-    if top < 1:
-        raise N3Error(f"top {top} is not a number of classes", "Use 1 or more")
-    if isinstance(paths, str | Path):
-        paths = [paths]
     results = []
-    for path in paths:
-        image = np.ascontiguousarray(load_image(path, network.card["preprocessing"]["size"]))
-        shares = network.probabilities(torch.from_numpy(image)[None])[0]
-        best = shares.topk(min(top, len(network.labels)))
-        names = [network.labels[k] for k in best.indices.tolist()]
-        results.append(list(zip(names, best.values.tolist(), strict=True)))
+    for answer in answers(network, [paths] if isinstance(paths, str | Path) else paths, top):
+        if answer.problem:
+            raise answer.problem
+        results.append(answer.best)
     return results
 
 

@@ -1,5 +1,6 @@
 """Text in, ordinary network out: what is saved is what N3 computes, and damage is refused."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -112,9 +113,22 @@ def test_a_saved_network_comes_back_the_same(
     assert str(tiny_run.folder) not in json.dumps(card)
 
 
-def test_onnx_gives_the_same_logits(network: SynthesizedNetwork, tmp_path: Path) -> None:
+@torch.no_grad()
+def test_a_network_of_two_views_averages_an_image_and_its_mirror_image(
+    tiny_run: Run, unseen: Classes, tmp_path: Path
+) -> None:
+    mirrored = dataclasses.replace(tiny_run, config=dataclasses.replace(tiny_run.config, mirror=True))
+    one, two = synthesize(tiny_run, unseen), load(save(synthesize(mirrored, unseen), tmp_path / "two"))
+    assert (one.card["preprocessing"]["views"], two.card["preprocessing"]["views"]) == (1, 2)
+    x = one.preprocess(IMAGES)
+    torch.testing.assert_close(two(x), (one(x) + one(x.flip(3))) / 2)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_onnx_gives_the_same_logits(views: int, network: SynthesizedNetwork, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
+    network.views = views
     save(network, tmp_path, onnx=True)
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     images = network.preprocess(IMAGES)

@@ -6,7 +6,6 @@ the library. What they need is imported within them: `n3 --help` waits for no Py
 
 import signal
 import sys
-import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ def _run(arguments: Sequence[str] | None, errors: Any) -> int:
     with noted(signal.SIGINT, raised=True) as caught:
         try:
             try:
-                _call(arguments, options)
+                return _call(arguments, options)
             finally:
                 sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
@@ -45,10 +44,9 @@ def _run(arguments: Sequence[str] | None, errors: Any) -> int:
                 raise
             print(f"n3: {printable(error)}", file=errors)
             return 2
-    return 0
 
 
-def _call(arguments: Sequence[str] | None, options: Namespace) -> None:
+def _call(arguments: Sequence[str] | None, options: Namespace) -> int:
     parser = build_parser()
     _, rest = parser.parse_known_args(arguments, options)
     from pkgutil import resolve_name  # not for help, which has ended above
@@ -61,7 +59,8 @@ def _call(arguments: Sequence[str] | None, options: Namespace) -> None:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for name in ("command", "action", "call", "resumes", "debug"):
         given.pop(name, None)
-    resolve_name(f"n3lib.{options.call}")(**given)
+    code = resolve_name(f"n3lib.{options.call}")(**given)
+    return code if isinstance(code, int) else 0
 
 
 def _train(config: str, output: Path, overrides: list[str]) -> None:
@@ -155,27 +154,49 @@ def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool
     tell(f"a network for {len(descriptions)} classes: {output}")
 
 
-def _classify(network: Path, images: list[Path], top: int) -> None:
-    from n3lib.synthesis import classify, load
+def _classify(
+    network: Path, images: list[str], top: int, views: int, csv: Path | None, json: Path | None
+) -> int:
+    from itertools import chain
 
-    loaded, problems = load(network), []
-    classify(loaded, [], top)  # a wrong --top is refused here, not once for each image
-    for path in images:
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module="PIL")  # one line for each bad image, and only ours
-                (best,) = classify(loaded, path, top)
-        except N3Error as error:
-            problems.append(error)
+    from tqdm import tqdm
+
+    from n3lib.cli.answers import as_csv, as_json
+    from n3lib.data.images import find_images
+    from n3lib.io import check_writable
+    from n3lib.io.files import write_text
+    from n3lib.synthesis import Answer, answers, load
+
+    loaded, found, problems = load(network), list[Answer](), list[N3Error]()
+    loaded.views = views or loaded.views
+    files = {path: form for path, form in ((csv, as_csv), (json, as_json)) if path}
+    for path in files:
+        check_writable(path)
+    lines = (line.rstrip("\r\n") for line in sys.stdin)
+    named = chain.from_iterable(filter(None, lines) if one == "-" else [one] for one in images)
+    for answer in tqdm(answers(loaded, find_images(named), top), unit="image", disable=not files or None):
+        if answer.problem:
+            problems.append(answer.problem)
             continue
-        tell(path)
-        for label, share in best:
-            tell(f"  {100 * share:5.1f} %  {label}")
-    # After the answers, among which they would be lost; `main` reports the last one.
-    for problem in problems[:-1]:
+        found.append(answer)
+        if not files:
+            tell(answer.path)
+            for label, share in answer.best:
+                tell(f"  {100 * share:5.1f} %  {label}")
+    for path, form in files.items():
+        write_text(path, form(found))
+        tell(f"{len(found)} images classified: {path}")
+    if not found and len(problems) == 1:
+        raise problems[0]
+    for problem in problems:  # after the answers, among which they would be lost
         warn(problem)
+    if not found:
+        raise N3Error(
+            f"none of {len(problems)} images was classified", "Name image files, or folders of them"
+        )
     if problems:
-        raise problems[-1]
+        warn(f"{len(problems)} of {len(problems) + len(found)} images were skipped")
+    return int(bool(problems))
 
 
 def _data_info(dataset: str, root: str, split: str, text: str) -> None:

@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,22 @@ def load_image(path: Path | str, size: int | None = None) -> UInt8[np.ndarray, "
         if isinstance(error, OSError) and error.errno:  # not from a decoder
             remedy = "Check the path and the disk"
         raise N3Error(f"image {path} cannot be read: {error}", remedy) from None
+
+
+def find_images(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """The files that paths name: a folder's and those below, hidden ones aside; those that a pattern matches.
+
+    What is not there is passed on: reading it says so.
+    """
+    for path in map(expand, paths):
+        found = list[Path]()
+        if os.path.isdir(path):  # unlike Path's, it takes whatever is typed
+            for folder, below, names in os.walk(path):
+                below[:] = sorted(name for name in below if not name.startswith("."))
+                found += (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+        elif has_magic(str(path)) and not os.path.exists(path):
+            found += sorted(map(Path, glob(str(path), recursive=True)))
+        yield from found or [path]
 
 
 def check_pixels(images: Any, kind: type[Any], rank: int = 4, what: str = "images") -> None:

@@ -1,5 +1,6 @@
 """`n3`: each command does its work and says so; bad input costs one line and exit code 2."""
 
+import csv
 import dataclasses
 import importlib.metadata
 import io
@@ -30,7 +31,7 @@ from n3lib.experiments.cost_measures import Measurement
 from n3lib.experiments.saliency import question
 from n3lib.io import N3Error, read_json, write_json
 from n3lib.run import Run
-from n3lib.synthesis import load
+from n3lib.synthesis import classify, load
 
 pytestmark = pytest.mark.usefixtures("known_code")
 
@@ -474,13 +475,80 @@ def test_unreadable_images_are_named_and_the_others_classified(
     good = [str(tmp_path / name) for name in ("a.png", "b.png")]
     for path in good:
         Image.new("RGB", (40, 40)).save(path)
-    bad = [str(classes), str(tmp_path / "none.png"), str(tmp_path)]
-    assert main(["classify", net, "--top", "1", bad[0], good[0], bad[1], bad[2], good[1]]) == 2
+    (tmp_path / "nothing").mkdir()
+    bad = [str(classes), str(tmp_path / "none.png"), str(tmp_path / "nothing")]
+    assert main(["classify", net, "--top", "1", bad[0], good[0], bad[1], bad[2], good[1]]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[::2] == good
-    lines = err.splitlines()
-    assert len(lines) == 3
+    *lines, count = err.splitlines()
     assert all(line.startswith("n3: ") and path in line for line, path in zip(lines, bad, strict=True))
+    assert "3 of 5" in count
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with a picture, another two folders below, a hidden one, and a file that is no picture."""
+    folder = tmp_path / "album"
+    (folder / "two" / "three").mkdir(parents=True)
+    for number, name in enumerate(("one.png", "two/three/four.jpg", ".hidden.png")):
+        Image.new("RGB", (40, 40), (90 * number, 9, 9)).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_folder_stands_for_all_in_it_and_a_pattern_for_what_it_matches(
+    net: str, album: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*images: str) -> tuple[int, list[str], int]:
+        code = main(["classify", net, "--top", "1", *images])
+        out, err = capsys.readouterr()
+        return code, out.splitlines()[::2], len(err.splitlines())
+
+    one, four = str(album / "one.png"), str(album / "two" / "three" / "four.jpg")
+    assert told(str(album)) == (1, [one, four], 2)
+    assert told(str(album / "**" / "*.jpg")) == (0, [four], 0)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{four}\n\n{one}\n"))
+    assert told("-") == (0, [four, one], 0)
+    assert told(str(album / "*.txt")) == (2, [], 1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert told("-") == (2, [], 1)
+
+
+def test_answers_go_to_files(net: str, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    table, listed = tmp_path / "answers.csv", tmp_path / "answers.json"
+    arguments = ["classify", net, str(album), "--top", "2", "--csv", str(table), "--json", str(listed)]
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "one.png" not in out and str(table) in out
+    images = json.loads(listed.read_text())
+    assert [Path(image["path"]).name for image in images] == ["one.png", "four.jpg"]
+    expected = classify(load(net), [image["path"] for image in images], top=2)
+    for image, best in zip(images, expected, strict=True):
+        assert [one["label"] for one in image["classes"]] == [label for label, _ in best]
+        assert [one["probability"] for one in image["classes"]] == pytest.approx(
+            [p for _, p in best], abs=1e-5
+        )
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    flat = [(i["path"], str(k), one["label"]) for i in images for k, one in enumerate(i["classes"], 1)]
+    assert [(row["path"], row["rank"], row["label"]) for row in rows] == flat
+    assert main([*arguments[:-1], str(album / "one.png" / "a.json")]) == 2
+
+
+def test_two_views_are_the_mean_of_an_image_and_its_mirror_image(
+    net: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    names = ("one.png", "mirrored.png")
+    for name, image in zip(names, (pixels, pixels[:, ::-1]), strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+
+    def shares(views: str) -> list[str]:
+        assert main(["classify", net, *(str(tmp_path / name) for name in names), "--views", views]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if "%" in line]
+
+    assert shares("2")[:3] == shares("2")[3:]
+    assert shares("1")[:3] != shares("1")[3:]
 
 
 def test_pillow_adds_no_line_of_its_own(net: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
