@@ -26,6 +26,7 @@ from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
 BATCH = 32  # images in one pass
+LISTED = 10  # unknown words of a class
 NETWORK_FILES = ("network.safetensors", "network.onnx")
 _AGAIN = "Synthesize the network again"
 
@@ -110,18 +111,28 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     return network
 
 
-def remarks(run: Run, classes: Mapping[str, Any]) -> list[str]:
-    """What to know before relying on a network: equal descriptions, and those without a word of training."""
+def remarks(run: Run, classes: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What to know before relying on a network, and the classes about which its answers mean nothing.
+
+    Lines tell equal descriptions, and per class the words that no text the run was trained on has, with the
+    nearest that are in one. The classes are those without any known word.
+    """
     classes = parse_classes(classes)
     alike: dict[str, list[str]] = {}
     for name, sentences in classes.items():
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
     same = "the same description: no image tells these classes apart"
-    found = [(names, same) for names in alike.values() if len(names) > 1]
-    strange = [name for name, text in classes.items() if not any(run.pipeline.met(text).values())]
-    if strange:
-        found.append((strange, "no word of the training texts: answers about these classes mean nothing"))
-    return [f"{', '.join(names)}: {what}" for names, what in found]
+    lines, strange = [f"{', '.join(names)}: {same}" for names in alike.values() if len(names) > 1], []
+    for name, sentences in classes.items():
+        met = run.pipeline.met(sentences)
+        if unknown := [word for word, known in met.items() if not known]:
+            near = ((word, run.pipeline.nearest(word)) for word in unknown[:LISTED])
+            told = ", ".join(f"{word} ({other}?)" if other else word for word, other in near)
+            more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+            lines.append(f"{name}: {len(met) - len(unknown)} of {len(met)} words known; not {told}{more}")
+        if not any(met.values()):
+            strange.append(name)
+    return lines, strange
 
 
 def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:

@@ -418,13 +418,15 @@ def test_the_card_keeps_the_weights_and_gives_the_same_network_again(tiny_run: R
     assert again.card == other.card
 
 
-def test_remarks_name_equal_descriptions_and_those_without_a_known_word(tiny_run: Run) -> None:
+def test_remarks_name_equal_descriptions_and_unknown_words(tiny_run: Run) -> None:
     fine = {"a": "A red crown.", "b": "A blue crown."}
-    assert remarks(tiny_run, fine) == []
-    (alike,) = remarks(tiny_run, {**fine, "c": ["A red crown."]})
-    assert alike.startswith("a, c: ")
-    (strange,) = remarks(tiny_run, {**fine, "c": "Zyx qwv."})
-    assert strange.startswith("c: ")
+    assert remarks(tiny_run, fine) == ([], [])
+    ((alike,), strange) = remarks(tiny_run, {**fine, "c": ["A red crown."]})
+    assert alike.startswith("a, c: ") and not strange
+    ((line,), strange) = remarks(tiny_run, {**fine, "c": "A redd crown, qwv."})
+    assert line.startswith("c: 1 of 3 ") and "redd (red?), qwv" in line and not strange
+    ((line,), strange) = remarks(tiny_run, {**fine, "c": " ".join(f"zyx{chr(97 + k)}" for k in range(14))})
+    assert line.startswith("c: 0 of 14 ") and line.endswith("4 more") and strange == ["c"]
 
 
 def test_words_that_training_never_met_make_a_network_too(tiny_run: Run) -> None:

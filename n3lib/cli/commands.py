@@ -139,7 +139,7 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
         tell(line)
 
 
-def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool) -> None:
+def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool, force: bool) -> None:
     from n3lib.data.texts import read_classes
     from n3lib.io import check_writable
     from n3lib.run import Run
@@ -148,8 +148,14 @@ def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool
     descriptions = read_classes(classes)
     check_writable(output, folder=True)
     opened = Run.load(run, encoder)
-    for line in remarks(opened, descriptions):
+    lines, strange = remarks(opened, descriptions)
+    for line in lines:
         warn(line)
+    if strange and not force:
+        problem = (
+            f"no text of the run has a word of {', '.join(strange)}: answers about it would mean nothing"
+        )
+        raise N3Error(problem, "Reword it, or use --force")
     save(synthesize(opened, descriptions), output, onnx)
     tell(f"a network for {len(descriptions)} classes: {output}")
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from os.path import commonprefix
 from typing import Any, Literal
 
 import numpy as np
@@ -138,6 +140,16 @@ class TextPipeline:
         passed_over = stop_words()
         tokens = (word for one in encode_cached(self.encoder, text) for word in one.words)
         return {word: word in self.idf for word in tokens if word not in passed_over}
+
+    def nearest(self, word: str) -> str:
+        """The word of the seen classes' texts that is spelled most like this one; empty if none is near.
+
+        Near is a small edit, or else the same beginning, of five letters or more: an ending differs.
+        """
+        if close := get_close_matches(word, self.idf, 1, 0.75):
+            return close[0]
+        begins = max(self.idf, key=lambda one: len(commonprefix([one, word])), default="")
+        return begins if len(commonprefix([begins, word])) >= 5 else ""
 
     def to_dict(self) -> dict[str, Any]:
         """What was fitted, as plain values."""

@@ -462,6 +462,24 @@ def test_bad_input_is_one_line_and_exit_code_2(
         main(["--debug", *arguments])
 
 
+def test_a_class_of_unknown_words_alone_is_refused(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_json(tmp_path / "classes.json", {"a": "A red crown.", "b": "Zyx qwv."})
+    arguments = [
+        "synthesize",
+        str(tiny_run.folder),
+        str(tmp_path / "classes.json"),
+        "-o",
+        str(tmp_path / "new"),
+    ]
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "b: 0 of 2" in err and "--force" in err and not (tmp_path / "new" / "card.json").exists()
+    assert main([*arguments, "--force"]) == 0
+    assert load(tmp_path / "new").labels == ("a", "b")
+
+
 @pytest.fixture
 def net(tiny_run: Run, classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> str:
     main(["synthesize", str(tiny_run.folder), str(classes), "-o", str(tmp_path / "net")])

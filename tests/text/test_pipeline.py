@@ -130,6 +130,15 @@ def test_words_that_the_seen_classes_have() -> None:
     assert fit().met(["The heron has a RED bill."]) == {"heron": False, "red": True, "bill": True}
 
 
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("bil", "bill"), ("gray", "grey"), ("streaky", "streaked"), ("xylophone", ""), ("re", "red")],
+)
+def test_the_known_word_that_is_nearest(word: str, near: str) -> None:
+    texts = [["Its bill is red, its grey back streaked."], ["A red bird with a bill."]]
+    assert TextPipeline.fit(WordEncoder(8), texts, TextConfig()).nearest(word) == near
+
+
 class Deaf(WordEncoder):
     """Finds no word in anything."""
 
