@@ -1,6 +1,6 @@
-"""Class descriptions from JSON files.
+"""Class descriptions from files.
 
-Three forms are read, and may be mixed in one file:
+Of JSON, three forms are read, and may be mixed in one file:
 
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
@@ -8,6 +8,7 @@ Three forms are read, and may be mixed in one file:
   others of its class (0: not at all). Weights may be left out; other keys are ignored.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from n3lib.data.class_files import MARKDOWN, TABLES, read_listed
 from n3lib.data.names import ClassNames, class_name
 from n3lib.io import N3Error, expand, read_json
 
@@ -122,9 +124,10 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
 
 
 def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
-    """A user's own classes from a JSON file, see `parse_classes`."""
+    """A user's own classes, see `parse_classes`: JSON in the forms above, or what `read_listed` reads."""
     path = expand(path)
-    return parse_classes(_read_object(path), str(path))
+    listed = os.path.isdir(path) or path.suffix.lower() in (*TABLES, *MARKDOWN)
+    return parse_classes(read_listed(path) if listed else _read_object(path), str(path))
 
 
 def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
