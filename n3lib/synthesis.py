@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeGuard, get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from n3lib.data.texts import Sentence, parse_classes, sentence_weights
 from n3lib.io import N3Error, expand, read_json, sha256_file, write_json, writing
 from n3lib.io.checkpoint import check_size
 from n3lib.io.files import read_record, sha256
+from n3lib.io.onnx import OPSET, export_onnx
 from n3lib.io.tensors import check_finite, read_tensors, write_tensors
 from n3lib.pretrained.networks import load_backbone
 from n3lib.run import MAX_CLASSES, Run
@@ -143,8 +143,8 @@ def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
     return {"sentences": plain, "weights": sentence_weights(sentences)}
 
 
-def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) -> Path:
-    """Write `network.safetensors`, `card.json` and, if asked, `network.onnx`.
+def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False, pixels: bool = False) -> Path:
+    """Write `network.safetensors`, `card.json` and, if asked, `network.onnx`: with `pixels`, it takes uint8.
 
     A network that was saved in the folder is replaced once all of the new one is on the disk; its card names
     the files that belong to it. No other file is touched.
@@ -166,8 +166,9 @@ def save(network: SynthesizedNetwork, folder: str | Path, onnx: bool = False) ->
         with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             new = Path(temporary)
             write_tensors(new / names[0], network.state_dict())
+            network.card.pop("onnx", None)
             if onnx:
-                _export(network, new / names[1])
+                _export(network, new / names[1], pixels)
             network.card["files"] = {name: sha256_file(new / name) for name in names}
             write_json(new / "card.json", network.card)
             # The card first: should the process be killed here, its hashes tell that the rest is another's.
@@ -302,21 +303,29 @@ def classify(
     return results
 
 
-def _export(network: SynthesizedNetwork, path: Path) -> None:
-    """ONNX with a free batch size, checked against this network with onnxruntime."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  (the exporter needs it)
-    except ImportError:
-        raise N3Error("ONNX export is not installed", "pip install 'n3lib[onnx]'") from None
-    size = network.card["preprocessing"]["size"]
-    example = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    sizes = {"images": {0: torch.export.Dim("batch", min=1)}}
-    names: Any = {"input_names": ["images"], "output_names": ["logits"], "dynamic_shapes": sizes}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
-        torch.onnx.export(network, (example,), path, **names, external_data=False, verbose=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    got = session.run(None, {"images": example[:1].numpy()})[0]
-    if not np.allclose(got, network(example[:1]).numpy(), atol=1e-3, rtol=1e-3):
-        raise N3Error("the exported ONNX network gives other logits", "Report this with the card")
+class _Pixels(nn.Module):
+    """A network that takes pixels as stored, with its preprocessing inside."""
+
+    def __init__(self, network: SynthesizedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
+        return self.network(self.network.preprocess(images))
+
+
+def _export(network: SynthesizedNetwork, path: Path, pixels: bool) -> None:
+    """Write `network.onnx` and say in the card what it takes."""
+    how, size = network.card["preprocessing"], network.card["preprocessing"]["size"]
+    example = torch.randint(0, 256, (5, size, size, 3), generator=torch.Generator().manual_seed(0)).byte()
+    network.card["onnx"] = {
+        "opset": OPSET,
+        "input": f"images, uint8 (B, {size}, {size}, 3), values 0 to 255"
+        if pixels
+        else f"images, float32 (B, 3, {size}, {size}), values divided by 255 and normalized by mean and std",
+        "output": "logits, float32 (B, K)",
+    }
+    labels = json.dumps(network.labels, ensure_ascii=False)
+    told = {"labels": labels, "preprocessing": json.dumps(how), **network.card["onnx"]}
+    module, given = (_Pixels(network).eval(), example) if pixels else (network, network.preprocess(example))
+    export_onnx(module, given, path, {name: str(value) for name, value in told.items()})

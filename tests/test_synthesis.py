@@ -135,6 +135,14 @@ def test_onnx_gives_the_same_logits(views: int, network: SynthesizedNetwork, tmp
     for count in (1, 3):
         (got,) = session.run(["logits"], {"images": images[:count].numpy()})
         np.testing.assert_allclose(got, network(images[:count]), atol=1e-4)
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["labels"]) == list(network.labels)
+    assert json.loads(told["preprocessing"]) == load(tmp_path).card["preprocessing"]
+    save(network, tmp_path, onnx=True, pixels=True)
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    (got,) = session.run(["logits"], {"images": IMAGES.numpy()})
+    np.testing.assert_allclose(got, network(images), atol=1e-4)
+    assert "uint8" in load(tmp_path).card["onnx"]["input"]
 
 
 def no_card(folder: Path) -> None:

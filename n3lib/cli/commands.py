@@ -139,7 +139,9 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
         tell(line)
 
 
-def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool, force: bool) -> None:
+def _synthesize(
+    run: Path, classes: Path, output: Path, encoder: str, onnx: bool, pixels: bool, force: bool
+) -> None:
     from n3lib.data.texts import read_classes
     from n3lib.io import check_writable
     from n3lib.run import Run
@@ -156,7 +158,7 @@ def _synthesize(run: Path, classes: Path, output: Path, encoder: str, onnx: bool
             f"no text of the run has a word of {', '.join(strange)}: answers about it would mean nothing"
         )
         raise N3Error(problem, "Reword it, or use --force")
-    save(synthesize(opened, descriptions), output, onnx)
+    save(synthesize(opened, descriptions), output, onnx or pixels, pixels)
     tell(f"a network for {len(descriptions)} classes: {output}")
 
 
