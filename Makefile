@@ -9,7 +9,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup fingerprints book book-full links test lint faults clean elmo
-.PHONY: results-aviary results-cub results-text results-benchmark results-studies
+.PHONY: results-aviary results-text results-benchmark results-studies
 .DELETE_ON_ERROR:
 
 help:
@@ -22,7 +22,6 @@ help:
 	@echo "make fingerprints   what today's code gives, after a change of results that is meant (CONTRIBUTING.md)"
 	@echo "make setup   install everything into .venv (the others do it when needed)"
 	@echo "make results-aviary            train and measure what results/training holds (about an hour)"
-	@echo "make results-cub DATA=DIR      the same for results/benchmark/cub-ps (about 80 minutes; CUB and its texts in DIR)"
 	@echo "make results-text DATA=DIR     text encoders on CUB: results/text_encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
 	@echo "make results-studies           the experiments on the aviary: results/gamma_mu, conditioning, ... (a day)"
@@ -64,7 +63,7 @@ book-full: setup
 	  echo "NABirds, AwA2 and Oxford Flowers are run by n3 table table2 --dataset NAME. It takes a day or two on two"; \
 	  echo "processor cores, a few hours with a GPU, and goes on where it was stopped."; exit 1; }
 	$(MAKE) results-aviary results-studies
-	$(MAKE) results-cub results-text results-benchmark
+	$(MAKE) results-benchmark results-text
 	$(BIN)/n3 bench
 	N3_DATA_ROOT="$(DATA)" $(MAKE) book
 
@@ -91,9 +90,6 @@ results-aviary: setup
 	$(BIN)/n3 study training
 
 # CUB_ARGS=... passes settings on, such as --text.encoder=FOLDER --backbone.weights=FILE for local files.
-results-cub: setup
-	$(BIN)/n3 study photographs --data-root "$(DATA)" $(CUB_ARGS)
-
 results-text: setup
 	$(BIN)/n3 study text-encoders --data-root "$(DATA)" $(CUB_ARGS)
 

@@ -64,20 +64,16 @@ class Experiment:
     seeds: tuple[int, ...] = SEEDS
     also: Measurement | None = None  # further fields of every result
     folder: str = ""  # of its results in `results/`; the name where it is empty
-    configs: dict[str, str] = dataclasses.field(default_factory=dict)  # variants that start from another file
     selected: dict[str, str] = dataclasses.field(default_factory=dict)  # to the form whose scales they have
     evaluations: tuple[Evaluation, ...] = ()  # instead of `ways`, `alike` and `tasks`
 
     def settings(self, variant: str, folder: Path, overrides: Sequence[str] = (), seed: int = 0) -> RunConfig:
         """The configuration of a variant; `overrides` do not change what the variant is about."""
-        path = folder / f"{self.configs.get(variant, self.config)}.yaml"
-        scales = list[str]()
+        path, own, scales = folder / f"{self.config}.yaml", self.variants[variant], list[str]()
         if form := self.selected.get(variant):
-            data = read_config(path, self.common).data
+            data = read_config(path, [*self.common, *own]).data
             scales = selected_scales(path, data.name, data.split).get(form, [])
-        return read_config(
-            path, [*self.common, *scales, *overrides, *self.variants[variant], f"--seed={seed}"]
-        )
+        return read_config(path, [*self.common, *scales, *overrides, *own, f"--seed={seed}"])
 
     def home(self, folder: Path) -> Path:
         """The folder of its own results in the folder of all."""

@@ -24,6 +24,7 @@ from n3lib.experiments.layer_swaps import swap_layers
 from n3lib.experiments.provenance import FINGERPRINTS, committed, fingerprint, instances, known, small
 from n3lib.experiments.results import METRICS
 from n3lib.experiments.saliency import saliency_maps
+from n3lib.io import N3Error, write_json
 from n3lib.io.files import write_text
 from n3lib.metrics import class_metrics, predict
 from n3lib.pretrained.networks import load_backbone
@@ -65,11 +66,15 @@ def renew(folder: Path) -> None:
     """Write `fingerprints.json` anew: every instance that the results in a folder need, and every method.
 
     Known numbers with which today's code agrees stay as they are.
+
+    Raises:
+        N3Error: the folder holds no results.
     """
+    if not (results := committed(folder)):
+        raise N3Error(f"{folder} holds no results", "Name the folder of results")
     names = {f"method {name}" for name in baselines()} | {"benchmark"}
-    names |= {name for result in committed(folder).values() for name in instances(result)}
-    lines = [f"{json.dumps(name)}: {json.dumps(_settled(name))}" for name in sorted(names)]
-    write_text(FINGERPRINTS, "{\n" + ",\n".join(lines) + "\n}\n")
+    names |= {name for result in results.values() for name in instances(result)}
+    write_json(FINGERPRINTS, {name: _settled(name) for name in sorted(names)}, by_field=True)
 
 
 def _settled(instance: str) -> list[float]:

@@ -6,7 +6,7 @@ from n3lib.experiments.conditioning import CONDITIONING, DIALECTS, EQUIVALENCE
 from n3lib.experiments.gamma_mu import GAMMA_MU
 from n3lib.experiments.selection import SELECTION
 from n3lib.experiments.text_encoders import TEXT_ENCODERS
-from n3lib.experiments.training import PHOTOGRAPHS, TRAINING
+from n3lib.experiments.training import TRAINING
 
-_ALL = (TRAINING, PHOTOGRAPHS, SELECTION, ABLATION, TEXT_ENCODERS, GAMMA_MU, BASE_NETWORKS)
+_ALL = (TRAINING, SELECTION, ABLATION, TEXT_ENCODERS, GAMMA_MU, BASE_NETWORKS)
 EXPERIMENTS = {one.name: one for one in (*_ALL, CONDITIONING, DIALECTS, EQUIVALENCE)}

@@ -84,7 +84,7 @@ def write_result(path: Path, result: Any) -> None:
         N3Error: it cannot be written, such as on a full disk, or a number in it is not finite.
     """
     try:
-        write_json(path, result)
+        write_json(path, result, by_field=True)  # numbers of many classes, on few lines
     except (OSError, N3Error) as error:
         tell(json.dumps(result))
         problem = getattr(error, "problem", f"{path} cannot be written: {getattr(error, 'strerror', '')}")

@@ -16,6 +16,8 @@ from n3lib.experiments.results import Table
 from n3lib.io import write_json
 
 SPLITS = {"PS": "PS", "SS": "SS", "SCE": "SCE", "160-40": "160/40"}  # by their folders
+LARGE = "PS-144px"  # asks whether small images keep the order of the scales, of the forms in LARGE_FORMS
+LARGE_FORMS = ("n3", "n3-constant")
 # Form of N3 to the setting that is searched, and its values.
 SCALES: dict[str, tuple[str, tuple[float, ...]]] = {
     "n3": ("--model.initial_mu", (0.1, 0.2, 0.5, 1, 3)),
@@ -23,14 +25,18 @@ SCALES: dict[str, tuple[str, tuple[float, ...]]] = {
     "finetune": ("--model.shared_mu", (0.03, 0.05, 0.1, 0.2, 0.4)),
     "n3-classifier": ("--train.fast_lr", (0.001, 0.003, 0.01, 0.03, 0.1)),
 }
+_PLACES = {folder: [f"--data.split={split}"] for folder, split in SPLITS.items()} | {
+    LARGE: ["--data.split=PS", "--data.size=144", "--episodes.crop=112"]
+}
 SELECTION = Experiment(
     "selection",
     "Which scale of N3 and of each control is best on the validation classes of a split?",
     "benchmark",
     {
-        f"{folder}/{form}-{value:g}": [f"--data.split={split}", *N3_FORMS[form], f"{setting}={value:g}"]
-        for folder, split in SPLITS.items()
+        f"{folder}/{form}-{value:g}": [*place, *N3_FORMS[form], f"{setting}={value:g}"]
+        for folder, place in _PLACES.items()
         for form, (setting, values) in SCALES.items()
+        if folder != LARGE or form in LARGE_FORMS
         for value in values
     },
     # Small images and bf16 take less time.
@@ -43,11 +49,12 @@ SELECTION = Experiment(
 
 
 def validation(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[float, float]]:
-    """Split and form to the accuracy on validation classes by value, in percent, mean over seeds."""
+    """Folder and form to the accuracy on validation classes by value, in percent, mean over seeds."""
     sums = dict[tuple[str, str], dict[float, list[float]]]()
     for result in results:
-        form, _, value = result["variant"].partition("/")[2].rpartition("-")
-        by_value = sums.setdefault((result["split"], form), {})
+        folder, _, trial = result["variant"].partition("/")
+        form, _, value = trial.rpartition("-")
+        by_value = sums.setdefault((folder, form), {})
         by_value.setdefault(float(value), []).append(result["metrics"].get("per_class_accuracy", 0.0))
     return {key: {value: fmean(some) for value, some in found.items()} for key, found in sums.items()}
 
@@ -60,18 +67,20 @@ def best(by_value: Mapping[float, float]) -> float:
 def chosen(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Split and form of N3 to the settings that are best on validation classes."""
     found: dict[str, dict[str, list[str]]] = {}
-    for (split, form), by_value in validation(SELECTION.measured(folder)).items():
-        found.setdefault(split, {})[form] = [f"{SCALES[form][0]}={best(by_value):g}"]
+    for (place, form), by_value in validation(SELECTION.measured(folder)).items():
+        if place in SPLITS:
+            found.setdefault(SPLITS[place], {})[form] = [f"{SCALES[form][0]}={best(by_value):g}"]
     return found
 
 
 def selection_table(folder: Path) -> Table:
-    """A row per split and form of N3: the accuracy on validation classes by value, and the value chosen."""
+    """A row per split and form of N3: the accuracy on validation classes by value, and the best value."""
     results, rows = SELECTION.measured(folder), []
-    for (split, form), by_value in validation(results).items():
+    for (place, form), by_value in validation(results).items():
         tried = ", ".join(f"{value:g}: {accuracy:.1f}" for value, accuracy in sorted(by_value.items()))
+        split = SPLITS.get(place, "PS, at 144 pixels")
         rows.append([split, form, SCALES[form][0].removeprefix("--"), tried, f"{best(by_value):g}"])
-    head = ["split", "form", "setting", "accuracy by value (%)", "chosen"]
+    head = ["split", "form", "setting", "accuracy by value (%)", "best"]
     return Table(head, rows, SELECTION.note(results))
 
 

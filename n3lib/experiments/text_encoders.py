@@ -21,7 +21,7 @@ from n3lib.text.cache import encode_cached
 from n3lib.text.elmo import FILES
 from n3lib.text.encoders import make_encoder
 
-# The paper's encoders, and the small one of configs/cub-ps.yaml.
+# The paper's encoders, and the small one of configs/benchmark.yaml.
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODERS = ("words", "glove:glove-wiki-gigaword-300", MINILM, "bert", "elmo")
 
@@ -30,14 +30,14 @@ _NEAREST: dict[str, str] = PAPER_NUMBERS["table4"]
 
 # Each encoder alone, in closed form and trained; the ridges were chosen on validation classes.
 _TEXTS = {
-    "minilm": ["--text.tfidf=false", "--model.ridge=0.3"],  # the encoder of configs/cub-ps.yaml
+    "minilm": ["--text.tfidf=false", "--model.ridge=0.3"],  # the encoder of configs/benchmark.yaml
     "glove": ["--text.encoder=glove:glove-wiki-gigaword-50", "--text.tfidf=false", "--model.ridge=1.0"],
     "tfidf": ["--text.encoder=words"],
 }
 TEXT_ENCODERS = Experiment(
     "text-encoders",
     "How does accuracy depend on the text encoder? (section 5.5, Table 4)",
-    "cub-ps",
+    "benchmark",
     {
         f"{folder}{name}": [f"--data.split={split}", *settings]
         for folder, split in {"": "PS", "SS/": "SS"}.items()
@@ -47,6 +47,7 @@ TEXT_ENCODERS = Experiment(
             "frozen-names": ["--text.encoder=words", "--data.text=names", *FROZEN],
         }.items()
     },
+    selected={f"{folder}{name}": "n3" for folder in ("", "SS/") for name in _TEXTS},
     evaluations=(Evaluation(),),
     folder="text_encoders",
 )

@@ -1,6 +1,6 @@
-"""Chapter 3: N3 trained on the aviary and on photographs of birds, measured on classes never seen."""
+"""Chapter 3: N3 trained on the aviary, measured on classes never seen."""
 
-from n3lib.experiments.experiment import FROZEN, Evaluation, Experiment
+from n3lib.experiments.experiment import Evaluation, Experiment
 
 _SHARED = ["--model.shared_mu=36", "--model.initial_mu=0.1"]
 
@@ -20,14 +20,4 @@ TRAINING = Experiment(
         Evaluation("-40way", 40),
         Evaluation("-40way-shuffled", 40, "shuffled", variants=("aviary/all",)),
     ),
-)
-
-PHOTOGRAPHS = Experiment(
-    "photographs",
-    "How well does N3 classify unseen species on photographs? (CUB, proposed split)",
-    "cub-ps",
-    {"all-exemplar": [], "frozen-ridge": FROZEN, "paper": []},
-    configs={"paper": "cub-ps-paper"},
-    evaluations=(Evaluation(),),
-    folder="benchmark/cub-ps",
 )

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,18 @@ def write_text(path: Path, text: str) -> None:
         raise N3Error(f"{path} cannot hold {part}, which is not UTF-8", "Rename what is called so") from None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON; an `N3Error` if a number in it is not finite."""
+def write_json(path: Path, value: Any, by_field: bool = False) -> None:
+    """Write `value` atomically as indented JSON; a dict `by_field` with a line for each of its fields.
+
+    Raises:
+        N3Error: a number in it is not finite.
+    """
+    dumps = partial(json.dumps, ensure_ascii=False, allow_nan=False)
     try:
-        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        if by_field:
+            text = "{\n" + ",\n".join(f"{dumps(name)}: {dumps(one)}" for name, one in value.items()) + "\n}"
+        else:
+            text = dumps(value, indent=1)
     except ValueError as error:
         raise N3Error(f"{path} is not written: {error}", "See where the number comes from") from None
     write_text(path, text + "\n")

@@ -75,8 +75,8 @@ def test_an_untrained_model_is_the_pretrained_network(
 
 def test_committed_results_are_shown_or_how_to_make_them() -> None:
     assert "n3 evaluate" in str(lesson.committed("no such dataset", ["method"]))
-    shown = lesson.committed("benchmark/cub-ps", ["method", "dataset"])
-    assert list(shown.head)[:2] == ["method", "dataset"] and {row[1] for row in shown.rows} == {"cub"}
+    shown = lesson.committed("training/aviary", ["method", "dataset"])
+    assert list(shown.head)[:2] == ["method", "dataset"] and {row[1] for row in shown.rows} == {"aviary"}
 
 
 @pytest.mark.parametrize("text", ["A small bird.", "$100 bill_or_$50", "日本の鳥", "x" * 999])

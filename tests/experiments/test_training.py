@@ -5,15 +5,9 @@ from pathlib import Path
 import pytest
 
 from n3lib.experiments.results import load_results
-from n3lib.experiments.training import PHOTOGRAPHS, TRAINING
+from n3lib.experiments.training import TRAINING
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_the_papers_form_starts_from_settings_of_its_own() -> None:
-    configs = {variant: PHOTOGRAPHS.settings(variant, ROOT / "configs") for variant in PHOTOGRAPHS.variants}
-    assert configs["all-exemplar"].episodes.kind == "zero-shot" and configs["paper"].episodes.kind == "paper"
-    assert configs["frozen-ridge"].train.steps == 0 < configs["paper"].train.steps
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
