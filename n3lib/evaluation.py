@@ -15,7 +15,7 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.episodes import draw_task, random_halves
 from n3lib.io import N3Error
 from n3lib.io.environment import environment
-from n3lib.metrics import class_accuracies, class_metrics, confusion, magnitude, predict
+from n3lib.metrics import class_accuracies, class_metrics, confusion, magnitude, predict, shared_features
 from n3lib.run import Run
 from n3lib.text.bank import TextBank
 
@@ -65,11 +65,12 @@ def evaluate(
     similarity = bank.similarity(classes.tolist()) if alike else None
     scores, tables, per_class, described = [], [], [], []
     count = 1 if same else permutations
+    known = shared_features(run.model, dataset, bank, classes.tolist(), config)
     for rng, order, others in drawn_tasks(config.seed, classes, groups, ways, count, similarity):
         texts = order
         if control == "shuffled":
             texts = others if len(others) == ways else order[derangement(rng, ways)]
-        logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist())
+        logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist(), known)
         scores.append(class_metrics(logits, labels))
         tables.append({"classes": order.tolist(), "counts": confusion(logits, labels).tolist()})
         per_class.append(class_accuracies(order.tolist(), logits, labels))

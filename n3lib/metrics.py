@@ -99,26 +99,53 @@ def predict(
     classes: Sequence[int],
     config: RunConfig,
     texts: Sequence[int] | None = None,
+    features: Float[Tensor, "N f"] | None = None,
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
     """Logits of all images of these K classes under the network adapted to them, and their labels.
 
     `bank` holds the encoded descriptions of the dataset's classes; `texts` are the classes whose descriptions
-    are used instead of their own (a control).
+    are used instead of their own (a control); `features` are those of `shared_features`.
     """
     adaptation = model.adapt(bank.batch(texts or classes).to(model.center.device))
-    return score(model, dataset, classes, adaptation, config)
+    return score(model, dataset, classes, adaptation, config, features)
+
+
+@torch.no_grad()
+def shared_features(
+    model: N3, dataset: ZeroShotDataset, bank: TextBank, classes: Sequence[int], config: RunConfig
+) -> Float[Tensor, "N f"] | None:
+    """The features of all images of these classes, where the layers are the same in every task; else None.
+
+    N is the number of all images of the dataset; rows of other classes are 0.
+    """
+    if model.config.adapt == "all":
+        return None
+    indices = dataset.indices(classes)
+    columns = model.columns(model.adapt(bank.batch(classes[:2]).to(model.center.device)).deltas)
+    found = extract(model.backbone, dataset.images, indices, columns, config.mirror, config.train.bf16)
+    return found.new_zeros(len(dataset.images), found.shape[1]).index_copy_(
+        0, torch.from_numpy(indices).to(found.device), found
+    )
 
 
 @torch.no_grad()
 def score(
-    model: N3, dataset: ZeroShotDataset, classes: Sequence[int], adaptation: Adaptation, config: RunConfig
+    model: N3,
+    dataset: ZeroShotDataset,
+    classes: Sequence[int],
+    adaptation: Adaptation,
+    config: RunConfig,
+    features: Float[Tensor, "N f"] | None = None,
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
     """As `predict`, under an adaptation that is there already."""
     indices = dataset.indices(classes)
-    columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
-    features = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)
+    if features is None:
+        columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
+        own = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)
+    else:
+        own = features[torch.from_numpy(indices).to(features.device)]
     labels = torch.from_numpy(dataset.labels_among(classes, indices))
-    return linear(features, adaptation.weight, adaptation.bias).cpu(), labels
+    return linear(own, adaptation.weight, adaptation.bias).cpu(), labels
 
 
 def class_metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:

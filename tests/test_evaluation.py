@@ -5,16 +5,20 @@ import dataclasses
 import importlib
 import json
 import time
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
+from n3lib.config import RunConfig
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import derangement, evaluate, result
 from n3lib.io import N3Error
-from n3lib.run import Run
+from n3lib.metrics import class_accuracies, predict
+from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
 
 
@@ -67,6 +71,24 @@ def test_the_result_has_the_fields_of_a_result(tiny_run: Run, tiny_data: ZeroSho
     assert result["metrics"]["top5"] == 100
 
 
+@pytest.mark.parametrize("adapt", ["constant", "all"])
+def test_images_pass_once_through_layers_that_all_tasks_share(
+    adapt: Literal["constant", "all"], tiny_config: RunConfig, tmp_path: Path, tiny_data: ZeroShotDataset
+) -> None:
+    model = dataclasses.replace(tiny_config.model, adapt=adapt, shared_mu=1.0)
+    run = train(dataclasses.replace(tiny_config, model=model), tmp_path / "run", dataset=tiny_data)
+    bank, passes = run.pipeline.bank(tiny_data.texts), []
+    hook = run.model.backbone.features.register_forward_hook(
+        lambda _, images, __: passes.append(len(*images))
+    )
+    tasks = evaluate(run, tiny_data, ways=3, permutations=5)["per_class"]
+    hook.remove()
+    assert sum(passes) == 6 * (len(tiny_data.split.test) if adapt == "constant" else 5 * 3)  # six each
+    for task in tasks:
+        alone = predict(run.model, tiny_data, bank, task["classes"], run.config)
+        assert task == class_accuracies(task["classes"], *alone)
+
+
 def test_mean_and_spread_are_over_the_tasks(
     tiny_run: Run, tiny_data: ZeroShotDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,9 +132,9 @@ def test_shuffled_texts_of_all_classes_are_deranged(
     module = importlib.import_module("n3lib.evaluation")
     predict = module.predict
 
-    def spy(model, dataset, bank, classes, config, texts):  # type: ignore[no-untyped-def]
+    def spy(model, dataset, bank, classes, config, texts, *more):  # type: ignore[no-untyped-def]
         asked.append((classes, texts))
-        return predict(model, dataset, bank, classes, config, texts)
+        return predict(model, dataset, bank, classes, config, texts, *more)
 
     monkeypatch.setattr(module, "predict", spy)
     evaluate(tiny_run, tiny_data, control="shuffled", permutations=4)

@@ -46,7 +46,7 @@ N3_FORMS = {
         *("--backbone.pool=avg", "--model.classifier=positional", "--model.scale=0.1"),
         *("--model.t2l_layers=2", "--model.mu=absolute", "--model.initial_mu=1e-3", "--model.shared_mu=0"),
         *("--episodes.kind=paper", "--episodes.ways={K}"),
-        *("--train.steps=800", "--train.lr=1e-3", "--train.every=800"),
+        *("--train.lr=1e-3", "--mirror=false"),
     ],
 }
 # Their text comes from an encoder, as in the paper (section 4.3); the others have TF-IDF features.
