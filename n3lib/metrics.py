@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import cross_entropy, linear, normalize
 
 from n3lib.backbone import Backbone
 from n3lib.config import RunConfig
@@ -168,6 +169,22 @@ def class_metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> di
         "average_precision": measures.multiclass_average_precision(shares, labels, ways),
     }
     return {name: 100 * value.item() for name, value in found.items()}
+
+
+def fit_temperature(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> float:
+    """The T from 0.01 to 100 by which logits are divided for the least cross entropy (Guo et al., 2017)."""
+
+    def loss(log_t: float) -> float:
+        return cross_entropy(logits.double() / math.exp(log_t), labels).item()
+
+    most = math.log(100)
+    return math.exp(minimize_scalar(loss, bounds=(-most, most), method="bounded").x)
+
+
+def calibration_error(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> float:
+    """The expected calibration error: how far confidence is from accuracy, over 15 bins, in percent."""
+    error = _classification().multiclass_calibration_error(logits.softmax(1), labels, logits.shape[1])
+    return 100 * error.item()
 
 
 def class_accuracies(

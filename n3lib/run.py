@@ -17,16 +17,24 @@ from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
 from n3lib.data.texts import parse_classes, sentence_weights
-from n3lib.episodes import Episodes
+from n3lib.episodes import Episodes, draw_task
 from n3lib.io import N3Error, check_writable, expand, read_json, write_json, writing
 from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_state
 from n3lib.io.environment import environment
 from n3lib.io.files import read_record
 from n3lib.io.tensors import read_shapes, write_tensors
-from n3lib.metrics import class_metrics, magnitude, pick_images, predict, renew_memory
+from n3lib.metrics import (
+    calibration_error,
+    class_metrics,
+    fit_temperature,
+    magnitude,
+    pick_images,
+    predict,
+    renew_memory,
+)
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
-from n3lib.text.bank import Text
+from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import MOVED, at_place, find_encoder, make_encoder
 from n3lib.text.pipeline import TextPipeline
 from n3lib.trainer import Progress, fit
@@ -48,6 +56,7 @@ class Run:
     model: N3
     pipeline: TextPipeline
     image_size: int
+    temperature: float = 1.0  # by which logits are divided for probabilities, see `calibrated`
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -73,6 +82,7 @@ class Run:
             image_size=lambda value: type(value) is int and 0 < value <= MAX_SIDE,
             encoder_revision=lambda value: isinstance(value, str),
             encoder_place=lambda value: value is ... or isinstance(value, str),  # of earlier runs
+            temperature=lambda value: value is ... or type(value) is float and 0 < value < 1e3,
         )
         config = config_from_dict(read_json(settings), str(settings))
         spec = find_encoder(config.text.encoder, saved.get("encoder_place", ""), str(encoder))
@@ -99,7 +109,8 @@ class Run:
         model = N3(backbone, *sizes, config.model, slots)
         model.ways = config.episodes.ways
         load_trained(model, trained)
-        return cls(folder, config, model.eval(), pipeline, saved["image_size"])
+        known = saved["image_size"], saved.get("temperature", 1.0)
+        return cls(folder, config, model.eval(), pipeline, *known)
 
     def text(self, classes: Mapping[str, Any]) -> Text:
         """The descriptions of new classes, in any form of `parse_classes`, ready for the model."""
@@ -188,12 +199,36 @@ def train(
         "encoder_place": place,
         "mu": model.labels2adaptation.mu(),
     }
+    if config.fit == "train" and len(dataset.split.val) > 1:
+        card |= calibrated(model, dataset, bank, config)
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
         write_tensors(folder / "model.safetensors", trained_state(model))
         write_json(folder / "reader.json", pipeline.to_dict())
         write_json(folder / "run.json", card)  # last: its presence says that the run is whole
     return Run.load(folder)
+
+
+@torch.no_grad()
+def calibrated(model: N3, dataset: ZeroShotDataset, bank: TextBank, config: RunConfig) -> dict[str, Any]:
+    """The temperature that makes probabilities honest, from random tasks of validation classes.
+
+    Returns:
+        `temperature`, and `calibration`: `ways` of the tasks, and the expected `error` in percent without and
+        with it. For the errors, it is fitted on every other image and they are measured on the rest.
+    """
+    classes, found = np.array(dataset.split.val), []
+    groups = dataset.group_of(classes.tolist())
+    most = 10 if model.equivariant else model.ways
+    ways = min(most, *map(len, dataset.by_group(dataset.split.val)))
+    for task in range(5):
+        order, _ = draw_task(np.random.default_rng([config.seed, 31, task]), ways, groups)
+        found.append(predict(model, dataset, bank, classes[order].tolist(), config))
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+    half = fit_temperature(logits[::2], labels[::2])
+    errors = [calibration_error(logits[1::2] / t, labels[1::2]) for t in (1.0, half)]
+    temperature = fit_temperature(logits, labels)
+    return {"temperature": temperature, "calibration": {"ways": ways, "error": errors}}
 
 
 def _refuse_another(folder: Path, config: RunConfig) -> None:

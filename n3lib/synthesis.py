@@ -94,6 +94,7 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
         "adapted": config.model.adapt,
         "classifier": config.model.classifier,
         "mu": model.labels2adaptation.mu(),
+        "temperature": run.temperature,
         "trained_on": {"dataset": config.data.name, "split": config.data.split, "seed": config.seed},
         "preprocessing": {
             "size": run.image_size,
@@ -106,7 +107,8 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     network = SynthesizedNetwork(load_backbone(backbone.config, pretrained=False), card)
     columns = from_columns(model.columns(adaptation.deltas), backbone.features)
     network.features.load_state_dict(backbone.features.state_dict() | columns)
-    network.fc.load_state_dict({"weight": adaptation.weight, "bias": adaptation.bias})
+    row = {"weight": adaptation.weight, "bias": adaptation.bias}
+    network.fc.load_state_dict({name: value / run.temperature for name, value in row.items()})
     check_finite(network.state_dict(), "the network of these descriptions")
     return network
 

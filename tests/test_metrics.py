@@ -13,10 +13,12 @@ from n3lib.classifiers import feature_statistics
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.metrics import (
+    calibration_error,
     class_accuracies,
     class_metrics,
     confusion,
     extract,
+    fit_temperature,
     magnitude,
     predict,
     renew_memory,
@@ -78,6 +80,21 @@ def test_average_precision_of_two_classes_is_what_the_guesses_say() -> None:
     logits = torch.tensor([[30.0, 0.0], [40.0, 0.0], [0.0, 1.0]])
     got = class_metrics(logits, torch.tensor([1, 0, 1]))["average_precision"]
     assert got == pytest.approx(100 * (1 / 2 + (1 + 2 / 3) / 2) / 2)
+
+
+def test_the_temperature_is_the_one_that_the_labels_were_drawn_with() -> None:
+    logits = torch.randn(4000, 5, generator=torch.Generator().manual_seed(1))
+    labels = torch.multinomial(
+        (2 * logits).softmax(1), 1, generator=torch.Generator().manual_seed(2)
+    ).flatten()
+    assert fit_temperature(10 * logits, labels) == pytest.approx(5, rel=0.05)
+    assert calibration_error(10 * logits, labels) > 5 * calibration_error(2 * logits, labels)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    shares = torch.tensor([[0.8, 0.2], [0.8, 0.2], [0.3, 0.7], [0.3, 0.7]])
+    labels = torch.tensor([0, 1, 1, 1])  # at 80 %, half are right; at 70 %, all are
+    assert calibration_error(shares.log(), labels) == pytest.approx(100 * (0.5 * 0.3 + 0.5 * 0.3))
 
 
 def test_accuracy_of_every_class() -> None:

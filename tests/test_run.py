@@ -17,6 +17,7 @@ from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.checkpoint import trained_state
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.run import Run, train
+from n3lib.synthesis import synthesize
 from n3lib.trainer import Progress, read_metrics
 
 
@@ -86,6 +87,25 @@ def test_the_best_state_on_the_validation_classes_is_what_is_kept(
     for name, parameter in run.model.named_parameters():
         if parameter.requires_grad:
             assert torch.equal(parameter, states[f"model.{name}"])
+
+
+def test_probabilities_are_calibrated_on_validation_classes(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    run = train(small_config, tmp_path / "run", dataset=small_world)
+    told = read_json(tmp_path / "run" / "run.json")
+    assert run.temperature == told["temperature"] != 1
+    assert told["calibration"]["ways"] == 3 and len(told["calibration"]["error"]) == 2
+    classes = {small_world.classes[c]: small_world.texts[c] for c in small_world.split.test}
+    network = synthesize(run, classes)
+    x = network.preprocess(torch.from_numpy(small_world.images[:3]))
+    logits = run.model.logits(x, run.model.adapt(run.text(classes)))
+    torch.testing.assert_close(network(x) * run.temperature, logits, atol=1e-4, rtol=1e-4)
+    assert network.card["temperature"] == run.temperature
+    everything = train(
+        dataclasses.replace(small_config, fit="trainval"), tmp_path / "all", dataset=small_world
+    )
+    assert everything.temperature == 1  # no class is left to fit it on
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny_config: RunConfig) -> None:
