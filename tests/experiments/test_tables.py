@@ -186,6 +186,24 @@ def test_the_papers_form_has_as_many_places_as_test_classes_and_changes_no_other
             assert result["training"]["episodes"]["ways"] == (ways if own else 30)
 
 
+def test_a_selected_scale_is_used_unless_another_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("n3lib.experiments.benchmark.Benchmark", FakeBenchmark)
+    (tmp_path / "one.yaml").write_text("fit: trainval\n")
+    selected = {"awa2": {"PS": {"finetune": ["--model.shared_mu=0.7"]}}}
+    write_json(tmp_path / "one.selected.json", selected)
+
+    def scale(folder: str, *overrides: str) -> float:
+        asked = tmp_path / folder, tmp_path / "one.yaml", overrides, ["PS"], ["finetune"]
+        run_table("table2", "awa2", *asked, seeds=[1])
+        result = read_json(tmp_path / folder / "awa2-PS" / "finetune-seed1.json")
+        return result["training"]["model"]["shared_mu"]
+
+    assert scale("selected") == 0.7
+    assert scale("asked", "--model.shared_mu=0.2") == 0.2
+
+
 def test_results_of_other_settings_are_refused_before_anything_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
