@@ -85,11 +85,12 @@ def run_table(
     ways = [f"--episodes.ways={table.ways[dataset]}"] if dataset in table.ways else []
     lacking: dict[str, list[tuple[str, RunConfig, Path]]] = {}
     for split in columns:
-        settings = [*ways, *overrides, f"--data.name={dataset}", f"--data.split={split}"]
+        settings = [*overrides, f"--data.name={dataset}", f"--data.split={split}"]
         classes = len(SOURCES[dataset].split(split).test)
         forms = {m: [one.format(K=classes) for one in N3_FORMS.get(m, [])] for m in rows}
         scales = selected_scales(config, dataset, split)
-        configs = {m: read_config(config, [*settings, *f, *scales.get(m, [])]) for m, f in forms.items()}
+        chosen = {m: [*ways, *form, *scales.get(m, [])] for m, form in forms.items()}
+        configs = {m: read_config(config, [*own, *settings]) for m, own in chosen.items()}
         lacking[split] = _lacking(folder, configs, seeds)
     given = [setting for setting in overrides if not setting.startswith("--data.root=")]
     if Path(config).name != "benchmark.yaml":
