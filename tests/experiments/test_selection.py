@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def test_every_form_gets_as_many_trials_on_every_split() -> None:
     trials = Counter(variant.rpartition("-")[0] for variant in SELECTION.variants)
-    assert {f"{folder}/{form}" for folder in SPLITS for form in SCALES} < trials.keys()
+    assert len(trials) == len(SPLITS) * len(SCALES)
     assert set(trials.values()) == {5}
 
 
@@ -32,12 +32,6 @@ def test_trials_differ_in_split_form_and_scale_alone() -> None:
         assert config.data.split == SPLITS[variant.partition("/")[0]]
         assert (config.fit, config.train, config.episodes) == (plain.fit, plain.train, plain.episodes)
     assert SELECTION.settings("PS/n3-constant-8", CONFIGS).model.shared_mu == 8
-
-
-def test_large_trials_have_the_images_of_the_tables() -> None:
-    config, tables = SELECTION.settings("PS-144px/n3-0.5", CONFIGS), read_config(CONFIGS / "benchmark.yaml")
-    assert (config.data, config.episodes) == (tables.data, tables.episodes)
-    assert (config.model.initial_mu, config.fit) == (0.5, "train")
 
 
 def test_the_selected_scales_are_those_of_tables_and_of_other_studies(tmp_path: Path) -> None:
@@ -63,7 +57,6 @@ def test_the_best_on_validation_classes_is_chosen_per_split(save: Save) -> None:
         ("PS/n3-3", 1, 25.0),
         ("PS/n3-classifier-0.03", 0, 28.0),
         ("SS/n3-3", 0, 25.0),
-        ("PS-144px/n3-3", 0, 40.0),  # decides nothing
     ):
         folder = save("selection", variant, seed, accuracy)
     assert chosen(folder) == {
