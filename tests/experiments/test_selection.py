@@ -37,12 +37,14 @@ def test_trials_differ_in_split_form_and_scale_alone() -> None:
 def test_the_selected_scales_are_those_of_tables_and_of_other_studies(tmp_path: Path) -> None:
     shutil.copy(CONFIGS / "benchmark.yaml", tmp_path)
     scales = {"n3": ["--model.initial_mu=0.7"], "n3-constant": ["--model.shared_mu=9"]}
+    scales["finetune"] = ["--model.shared_mu=0.6"]
     write_json(tmp_path / "benchmark.selected.json", {"cub": {"PS": scales}})
     for name in ("equivalence", "ablation"):
         study = EXPERIMENTS[name]
         assert study.settings("all", tmp_path).model.initial_mu == 0.7
         assert study.settings("all", tmp_path, ["--model.initial_mu=0.2"]).model.initial_mu == 0.2
         assert study.settings("constant", tmp_path).model.shared_mu == 9
+        assert study.settings("finetune", tmp_path).model.shared_mu == 0.6
         assert study.settings("classifier", tmp_path).model.initial_mu == 0.1
     assert EXPERIMENTS["text-encoders"].settings("tfidf", tmp_path).model.initial_mu == 0.7
     assert EXPERIMENTS["text-encoders"].settings("SS/tfidf", tmp_path).model.initial_mu == 0.1
