@@ -73,7 +73,9 @@ class Experiment:
         if form := self.selected.get(variant):
             data = read_config(path, [*self.common, *own]).data
             scales = selected_scales(path, data.name, data.split).get(form, [])
-        return read_config(path, [*self.common, *scales, *overrides, *own, f"--seed={seed}"])
+        searched = {setting.partition("=")[0] for setting in scales}  # in place of a form's own value
+        kept = [setting for setting in own if setting.partition("=")[0] not in searched]
+        return read_config(path, [*self.common, *scales, *overrides, *kept, f"--seed={seed}"])
 
     def home(self, folder: Path) -> Path:
         """The folder of its own results in the folder of all."""
