@@ -461,4 +461,5 @@ def test_the_results_of_saliency_are_their_own() -> None:
         changes = N3_FORMS[{"n3-all": "n3", "n3-finetune": "finetune"}.get(form, form)]
         changed = [f"--data.split={result['split']}", f"--seed={result['seed']}", *changes]
         config = read_config(ROOT / "configs" / "benchmark.yaml", changed)
-        assert answered(path, {"study": "saliency", "seed": result["seed"], "config": dataclasses.asdict(config)})
+        question = {"study": "saliency", "seed": result["seed"], "config": dataclasses.asdict(config)}
+        assert answered(path, question)
