@@ -52,9 +52,7 @@ def test_every_direct_dependency_has_a_range() -> None:
     assert [r.name for r in DIRECT if not r.specifier] == []
 
 
-@pytest.mark.parametrize(
-    ("target", "count"), [("results-text", 1), ("results-benchmark", 7), ("elmo", 1)]
-)
+@pytest.mark.parametrize(("target", "count"), [("results-text", 1), ("results-benchmark", 7), ("elmo", 1)])
 def test_make_passes_a_folder_with_spaces_on_as_one(target: str, count: int) -> None:
     command = [
         "make",
