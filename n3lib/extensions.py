@@ -217,16 +217,18 @@ class Memory(nn.Module):
     center: Tensor
     transform: Tensor
     exemplars: Tensor
+    seen_labels: Tensor
     seen_pooled: Tensor
     seen_lexical: Tensor
     image_features: Tensor
     image_labels: Tensor
 
-    def __init__(self, seen: int, e: int, vocabulary: int, features: int, images: int) -> None:
+    def __init__(self, seen: int, d: int, e: int, vocabulary: int, features: int, images: int) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("transform", torch.eye(features))
         self.register_buffer("exemplars", torch.zeros(seen, features))
+        self.register_buffer("seen_labels", torch.zeros(seen, d))
         self.register_buffer("seen_pooled", torch.zeros(seen, e))
         self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
         if images:
@@ -235,10 +237,16 @@ class Memory(nn.Module):
         self._images: SeenFeatures | None = None  # what follows from these two
 
     @torch.no_grad()
-    def remember_text(self, text: Text) -> None:
-        """Store what the seen classes' texts say."""
+    def remember_text(self, text: Text, c: Float[Tensor, "C d"]) -> None:
+        """Store what the seen classes' texts say, and their label embeddings `c`."""
+        self.seen_labels.copy_(c)
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.tfidf)
+
+    def stored_text(self) -> Text:
+        """What is stored of the seen classes' texts; of their tokens, nothing is."""
+        seen, none = len(self.seen_pooled), self.seen_pooled[:0]
+        return Text([none] * seen, [none[:, 0]] * seen, self.seen_pooled, self.seen_lexical, [[]] * seen)
 
     @torch.no_grad()
     def remember(self, features: Float[Tensor, "N f"], labels: Int[Tensor, " N"], whiten: bool) -> None:

@@ -70,7 +70,7 @@ def renew_memory(
     device, exemplar = model.center.device, model.config.classifier == "exemplar"
     text = bank.batch(seen).to(device)
     c = model.labels(text)  # (C, d)
-    model.remember_text(text)
+    model.remember_text(text, c)
     if model.labels2adaptation.task:
         model.labels2adaptation.task.renew(model.context(c[task]) for task in tasks)
     # Only exemplars gain from every image; the other classifiers' standardization must not move.

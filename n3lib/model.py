@@ -194,7 +194,7 @@ class N3(Memory):
         images: int = 0,
     ) -> None:
         d, f = config.d, backbone.width
-        super().__init__(seen, e, vocabulary, f, images)
+        super().__init__(seen, d, e, vocabulary, f, images)
         self.backbone, self.config, self.ways = backbone, config, ways
         self.tokens2label = Tokens2Label(e, config)
         self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))

@@ -16,6 +16,7 @@ from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.data.images import MAX_SIDE
+from n3lib.data.names import ClassNames, human_name
 from n3lib.data.texts import parse_classes, sentence_weights
 from n3lib.episodes import Episodes, draw_task
 from n3lib.io import N3Error, check_writable, expand, read_json, write_json, writing
@@ -34,6 +35,7 @@ from n3lib.metrics import (
 )
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
+from n3lib.pretrained.runs import open_run
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import MOVED, at_place, find_encoder, make_encoder
 from n3lib.text.pipeline import TextPipeline
@@ -56,29 +58,35 @@ class Run:
     model: N3
     pipeline: TextPipeline
     image_size: int
+    seen: tuple[str, ...] = ()  # names of the classes that it was trained on
     temperature: float = 1.0  # by which logits are divided for probabilities, see `calibrated`
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def load(cls, folder: str | Path, encoder: str | Path = "") -> "Run":
-        """Open a finished run; `encoder` is the file or folder of its text encoder, where that has moved.
+        """Open a finished run: its folder, a packed one (`n3 pack`), or the name of one (`n3 runs`).
+
+        `encoder` is the file or folder of its text encoder, where that has moved.
 
         Raises:
             N3Error: there is none, it is not finished, its files are damaged or claim more than they hold, or
                 its text encoder is no longer there or another.
         """
-        folder = expand(folder)
+        folder = open_run(folder)
         settings, card = folder / "config.json", folder / "run.json"
         if not card.exists():
             if settings.exists():
                 remedy = "Go on with the n3 train command that began it"
                 raise N3Error(f"the run {folder} is not finished", remedy)
-            raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
+            raise N3Error(
+                f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN, or see n3 runs"
+            )
         saved = read_record(
             card,
             "Train again",
             schema=lambda value: value in (..., SCHEMA),  # the first runs had none
             seen=lambda value: type(value) is int and 0 < value <= MAX_CLASSES,
+            seen_classes=lambda value: isinstance(value, list) and {type(name) for name in value} == {str},
             image_size=lambda value: type(value) is int and 0 < value <= MAX_SIDE,
             encoder_revision=lambda value: isinstance(value, str),
             encoder_place=lambda value: value is ... or isinstance(value, str),  # of earlier runs
@@ -93,9 +101,10 @@ class Run:
         sizes = (reads.width, len(pipeline.tfidf.vocabulary), saved["seen"])
         weights, trained = folder / "backbone.safetensors", folder / "model.safetensors"
         shapes = read_shapes(trained)
-        if "label_mean" in shapes:
-            problem = f"{folder} was trained by an earlier version, whose decoders read other statistics"
-            raise N3Error(problem, "Train again")
+        if "label_mean" in shapes or "seen_labels" not in shapes:
+            raise N3Error(
+                f"{folder} was trained by an earlier version, which kept other numbers", "Train again"
+            )
         if config.model.t2l_layers + config.model.l2a_layers > len(shapes):
             raise N3Error(f"{settings} asks for more layers than there are", "Train again")
         # Earlier versions kept more slots of a positional classifier than they trained.
@@ -109,7 +118,10 @@ class Run:
         model = N3(backbone, *sizes, config.model, slots)
         model.ways = config.episodes.ways
         load_trained(model, trained)
-        known = saved["image_size"], saved.get("temperature", 1.0)
+        seen = tuple(map(human_name, saved["seen_classes"]))
+        if len(seen) != saved["seen"]:
+            raise N3Error(f"{card} is damaged: see its 'seen_classes'", "Train again")
+        known = saved["image_size"], seen, saved.get("temperature", 1.0)
         return cls(folder, config, model.eval(), pipeline, *known)
 
     def text(self, classes: Mapping[str, Any]) -> Text:
@@ -121,12 +133,14 @@ class Run:
         """The adaptation for descriptions as `parse_classes` gives them; an `N3Error` if one says nothing.
 
         Eq. 2 is most of the work of a large model: label embeddings of the last descriptions are kept, so
-        that whoever edits one waits for that one only.
+        that whoever edits one waits for that one only. Of a seen class with `()` for a description, what
+        training has kept is read.
         """
         text = self._encoded(classes)
-        keys = [tuple(zip(lines, sentence_weights(lines), strict=True)) for lines in classes.values()]
-        new = [k for k, key in enumerate(keys) if key not in self._labels]
-        known = dict(self._labels)
+        keys = [tuple(zip(a, sentence_weights(a), strict=True)) or name for name, a in classes.items()]
+        stored = {name: self.model.seen_labels[self._place(name)] for name, a in classes.items() if not a}
+        known = self._labels | stored
+        new = [k for k, key in enumerate(keys) if key not in known]
         if new:
             labels = self.model.labels(text.batch(new))  # (K', d)
             known |= {keys[k]: c for k, c in zip(new, labels, strict=True)}
@@ -134,7 +148,19 @@ class Run:
         return self.model.adapt(text, c=torch.stack([known[key] for key in keys]))
 
     def _encoded(self, classes: Mapping[str, Sequence[str]]) -> Text:
-        return self.pipeline.bank(list(classes.values()), names=list(classes)).batch(range(len(classes)))
+        told = [name for name, lines in classes.items() if lines]
+        text = self.model.stored_text()
+        if told:
+            text = text.joined(self.pipeline.bank([classes[name] for name in told], names=told))
+        at = {name: place for place, name in enumerate(told, len(self.seen))}
+        return text.batch([at[name] if name in at else self._place(name) for name in classes])
+
+    def _place(self, name: str) -> int:
+        """The index of a seen class, by any spelling of its name."""
+        place = ClassNames(self.seen).find(name)
+        if place is None:
+            raise N3Error(f"class {name!r} has no text, and the run was not trained on it", "Describe it")
+        return place
 
 
 def train(

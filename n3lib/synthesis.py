@@ -72,7 +72,8 @@ class SynthesizedNetwork(Network):
 def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     """Write a network that tells 2 to `MAX_CLASSES` classes apart.
 
-    `classes` are their descriptions by name, in any form that `n3lib.data.texts.parse_classes` reads.
+    `classes` are their descriptions by name, in any form that `n3lib.data.texts.parse_classes` reads; a class
+    that the run was trained on needs none (`None`).
 
     Raises:
         N3Error: fewer classes or more, a class whose text is missing or empty, or a network whose numbers are
@@ -80,10 +81,10 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     """
     if len(classes) > MAX_CLASSES:
         raise N3Error(f"{len(classes):,} classes are too many to be read together", f"Give {MAX_CLASSES:,}")
-    classes = parse_classes(classes)
+    classes = parse_classes(classes, known=run.seen)
     model, config, backbone = run.model, run.config, run.model.backbone
     adaptation = run.adapt(classes)
-    text = {name: _as_given(sentences) for name, sentences in classes.items()}
+    text = {name: _as_given(sentences) if sentences else None for name, sentences in classes.items()}
     card = {
         "schema": SCHEMA,
         "classes": list(classes),
@@ -119,7 +120,7 @@ def remarks(run: Run, classes: Mapping[str, Any]) -> tuple[list[str], list[str]]
     Lines tell equal descriptions, and per class the words that no text the run was trained on has, with the
     nearest that are in one. The classes are those without any known word.
     """
-    classes = parse_classes(classes)
+    classes = {name: text for name, text in parse_classes(classes, known=run.seen).items() if text}
     alike: dict[str, list[str]] = {}
     for name, sentences in classes.items():
         alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)

@@ -173,7 +173,7 @@ def test_rank_and_gains_belong_to_a_deviation(settings: dict[str, Any]) -> None:
 def test_remembered_texts_and_images_come_back(make_n3: MakeN3, small_bank: TextBank) -> None:
     model, text = make_n3(images=16), small_bank.batch(range(6, 14))
     features, labels = torch.randn(16, model.backbone.width), torch.arange(8).repeat(2)
-    model.remember_text(text)
+    model.remember_text(text, model.labels(text))
     model.remember(features, labels, whiten=True)
     expected = feature_statistics(features, labels, 8, whiten=True)
     for got in (model.statistics(None, True), model.statistics(torch.tensor([], dtype=torch.int64), True)):

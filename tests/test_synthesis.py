@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from n3lib.data import load_data
 from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import write_tensors
 from n3lib.run import Run
@@ -424,6 +425,28 @@ def test_the_card_keeps_the_weights_and_gives_the_same_network_again(tiny_run: R
     again = synthesize(tiny_run, json.loads(json.dumps(other.card["text"])))
     assert torch.equal(again.probabilities(IMAGES), other.probabilities(IMAGES))
     assert again.card == other.card
+
+
+def test_a_seen_class_needs_no_description(tiny_run: Run, unseen: Classes) -> None:
+    data = load_data(tiny_run.config.data)
+    first, second = (data.classes[c] for c in data.split.train[:2])
+    texts = {first: data.texts[data.split.train[0]], **unseen, second: data.texts[data.split.train[1]]}
+    expected = synthesize(tiny_run, texts).state_dict()
+    asked = {first.upper(): None, **unseen, second: None}
+    network = synthesize(tiny_run, asked)
+    assert network.labels == tuple(asked) and network.card["text"][second] is None
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
+    assert remarks(tiny_run, {first: None, second: None}) == ([], [])
+    two = synthesize(tiny_run, {first: None, second: None})
+    assert two.probabilities(IMAGES).isfinite().all()
+    for wrong in ({first: None, "Roc": None}, {first: None, first.upper(): None}, {first: "", second: None}):
+        with pytest.raises(N3Error):
+            synthesize(tiny_run, wrong)
+    with pytest.raises(N3Error):
+        tiny_run.adapt({first: (), "Roc": ()})
+    with pytest.raises(N3Error):
+        tiny_run.text({first: None, second: None})  # no tokens are kept
 
 
 def test_remarks_name_equal_descriptions_and_unknown_words(tiny_run: Run) -> None:

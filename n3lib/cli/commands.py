@@ -139,17 +139,46 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
         tell(line)
 
 
+def _pack(folder: Path, path: Path) -> None:
+    from n3lib.pretrained.runs import pack
+
+    tell(f"{pack(folder, path).stat().st_size / 1e6:.1f} MB: {path}")
+
+
+def _runs(url: str, sha256: str, name: str) -> None:
+    from n3lib.pretrained.runs import about, add_run, known_runs
+
+    if url:
+        tell(f"added: {add_run(url, sha256, name).stem}")
+        return
+    for path in (runs := known_runs()):
+        told = "{classes} classes of {data}, {backbone} at {size} px, {megabytes:.1f} MB"
+        tell(f"{path.stem}: {told.format(**about(path))}")
+    if not runs:
+        tell("no run has a name; fetch one: n3 runs --add URL --sha256 DIGITS")
+
+
 def _synthesize(
-    run: Path, classes: Path, output: Path, encoder: str, onnx: bool, pixels: bool, force: bool
+    run: Path,
+    classes: Path | None,
+    names: list[str],
+    output: Path,
+    encoder: str,
+    onnx: bool,
+    pixels: bool,
+    force: bool,
 ) -> None:
-    from n3lib.data.texts import read_classes
+    from n3lib.data.texts import parse_classes, read_classes
     from n3lib.io import check_writable
     from n3lib.run import Run
     from n3lib.synthesis import remarks, save, synthesize
 
-    descriptions = read_classes(classes)
     check_writable(output, folder=True)
     opened = Run.load(run, encoder)
+    described = read_classes(classes, opened.seen) if classes else {}
+    if again := described.keys() & {*names}:
+        raise N3Error(f"{min(again)} is in {classes} too", "Name it once")
+    descriptions = parse_classes({**described, **dict.fromkeys(names)}, known=opened.seen)
     lines, strange = remarks(opened, descriptions)
     for line in lines:
         warn(line)

@@ -45,7 +45,7 @@ class ClassNames:
         """The class id of a name, or None."""
         return self._exact.get(name, self._normal.get(normal_name(name)))
 
-    def match(self, names: Iterable[str], path: Path) -> dict[str, int]:
+    def match(self, names: Iterable[str], path: Path | str) -> dict[str, int]:
         """The class id of each of the names that stand in a file.
 
         Raises:

@@ -5,7 +5,8 @@ Of JSON, three forms are read, and may be mixed in one file:
 - `{"Blue Jay": "A blue bird with a crest. It is noisy."}`: running text, cut into sentences here;
 - `{"Blue Jay": ["A blue bird with a crest.", "It is noisy."]}`: one string per sentence;
 - `{"Blue Jay": {"sentences": [...], "weights": [1, 0.5]}}`: sentences, and how much each counts beside the
-  others of its class (0: not at all). Weights may be left out; other keys are ignored.
+  others of its class (0: not at all). Weights may be left out; other keys are ignored;
+- `{"Blue Jay": null}`: a class that a run was trained on, of which it has kept what it read.
 """
 
 import os
@@ -123,18 +124,20 @@ def read_some_texts(path: Path | str, classes: Sequence[str]) -> dict[str, tuple
     return texts
 
 
-def read_classes(path: Path | str) -> dict[str, tuple[str, ...]]:
+def read_classes(path: Path | str, known: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
     """A user's own classes, see `parse_classes`: JSON in the forms above, or what `read_listed` reads."""
     path = expand(path)
     listed = os.path.isdir(path) or path.suffix.lower() in (*TABLES, *MARKDOWN)
-    return parse_classes(read_listed(path) if listed else _read_object(path), str(path))
+    return parse_classes(read_listed(path) if listed else _read_object(path), str(path), known)
 
 
-def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[str, tuple[str, ...]]:
+def parse_classes(
+    value: Mapping[str, Any], where: str = "the classes", known: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
     """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
 
     White space in names is tidied, and Unicode composed (NFC): what looks the same is the same. Errors name
-    `where`, such as the file.
+    `where`, such as the file. A class that is `known`, in any spelling, needs no description: none is `()`.
 
     Raises:
         N3Error: fewer than two classes, or a name or description that cannot be used.
@@ -142,6 +145,7 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise N3Error(f"{where}: not descriptions by class name", _FORMS)
     classes: dict[str, tuple[str, ...]] = {}
+    names_alone = list[str]()
     for key, description in value.items():
         name = class_name(key)
         if not name:
@@ -150,10 +154,15 @@ def parse_classes(value: Mapping[str, Any], where: str = "the classes") -> dict[
             raise N3Error(f"{where}: the class name {name!r} holds a control character", "Remove it")
         if name in classes:
             raise N3Error(f"{where}: class {name!r} is described twice", "Keep one of them")
-        classes[name] = _description(where, name, description)
+        if known and (description is None or description == ()):
+            names_alone.append(name)
+            classes[name] = ()
+        else:
+            classes[name] = _description(where, name, () if description is None else description)
+    ClassNames(known).match(names_alone, where)
     if len(classes) < 2:
         raise N3Error(f"{where}: a classifier needs at least two classes", "Describe another class")
-    _refuse_silent(where, classes.items())
+    _refuse_silent(where, ((name, text) for name, text in classes.items() if name not in names_alone))
     return classes
 
 

@@ -66,6 +66,12 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, none of its tensors read."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:

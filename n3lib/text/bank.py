@@ -78,6 +78,12 @@ class Text:
         pieces, weights = ([some[i] for i in indices] for some in (self.pieces, self.weights))
         return Text(pieces, weights, self.pooled[at], self.tfidf[at], [self.words[i] for i in indices])
 
+    def joined(self, other: "Text") -> "Text":
+        """These texts, then the other ones."""
+        pooled, tfidf = torch.cat([self.pooled, other.pooled]), torch.cat([self.tfidf, other.tfidf])
+        words = [*self.words, *other.words]
+        return Text([*self.pieces, *other.pieces], [*self.weights, *other.weights], pooled, tfidf, words)
+
     def parts(self, most: int) -> list[list[int]]:
         """The indices of the K descriptions in groups of like length, each of at most `most` padded tokens.
 

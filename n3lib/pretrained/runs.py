@@ -1,0 +1,153 @@
+"""Runs as single files: packed, shipped with the package, or fetched; `Run.load` opens each by its name."""
+
+import json
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor
+
+from n3lib.io import N3Error, expand, sha256_file, writing
+from n3lib.io.files import cache_dir, check_writable, read_json, write_text
+from n3lib.io.tensors import read_metadata, read_tensors, write_tensors
+
+SHIPPED = Path(__file__).parent / "packed"
+SUFFIX = ".safetensors"
+TENSORS = ("backbone.safetensors", "model.safetensors")
+RECORDS = ("config.json", "reader.json", "run.json")  # the last says that a run is whole
+FORM = "n3 run 1"
+_NAME = re.compile(r"\w[\w.\-]*")
+
+
+def pack(folder: str | Path, path: str | Path) -> Path:
+    """Write a finished run as one safetensors file, without local paths.
+
+    Numbers are kept in half precision, and are float32 again when the run is opened.
+
+    Raises:
+        N3Error: the folder holds no finished run, or the file cannot be written.
+    """
+    folder, path = expand(folder), expand(path)
+    if not (folder / RECORDS[-1]).is_file():
+        raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
+    if path.suffix != SUFFIX:
+        raise N3Error(f"{path} is no name of a packed run", f"Let it end in {SUFFIX}")
+    check_writable(path)
+    tensors = {}
+    for name in TENSORS:
+        for key, value in read_tensors(folder / name)[0].items():
+            tensors[f"{name}/{key}"] = _halved(value)
+    records = {name: read_json(folder / name) for name in RECORDS}
+    config = records["config.json"]
+    config["data"]["root"] = config["backbone"]["weights"] = ""
+    metadata = {name: json.dumps(record, ensure_ascii=False) for name, record in records.items()}
+    with writing(path, "Make room there, or choose another file"):
+        write_tensors(path, tensors, {"form": FORM, **metadata})
+    return path
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """Half precision, unless numbers are beyond its range: then more than its rounding is lost."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if (half.float() - tensor).norm() <= 1e-3 * tensor.norm() else tensor
+
+
+def open_run(place: str | Path) -> Path:
+    """The run folder at a place: itself; of a packed run, or of the name of one, what is unpacked from it.
+
+    What is nothing of these is given back as it is. A packed run is unpacked into the cache once.
+
+    Raises:
+        N3Error: the file is damaged or no packed run, or the cache cannot be written.
+    """
+    path = expand(place)
+    if not path.exists():
+        path = next((file for file in known_runs() if file.stem == str(place)), path)
+    if not path.is_file():
+        return path
+    home = cache_dir() / "runs" / f"{path.stem}-{sha256_file(path)[:16]}"
+    if not home.is_dir():
+        _unpack(path, home)
+    return home
+
+
+def _unpack(path: Path, home: Path) -> None:
+    records, (tensors, _) = _records(path), read_tensors(path)
+    check_writable(home.parent, True, "Set N3_CACHE to a writable folder")
+    with writing(home, "Make room there"), TemporaryDirectory(dir=home.parent, prefix=".new-") as temporary:
+        new = Path(temporary) / "run"
+        for name in TENSORS:
+            own = {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")}
+            write_tensors(new / name, {k: t.float() if t.dtype == torch.half else t for k, t in own.items()})
+        for name in RECORDS:
+            write_text(new / name, records[name])
+        try:
+            new.rename(home)
+        except OSError:
+            if not home.is_dir():  # else another process was faster
+                raise
+
+
+def _records(path: Path) -> dict[str, str]:
+    metadata = read_metadata(path)
+    if metadata.get("form") != FORM or not metadata.keys() >= {*RECORDS}:
+        raise N3Error(f"{path} is no packed run of this version", "Make one: n3 pack RUN -o FILE")
+    return metadata
+
+
+def known_runs() -> list[Path]:
+    """The packed runs that have a name: those of the package, then those that `add_run` fetched."""
+    places = SHIPPED, cache_dir() / "runs"
+    return [path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))]
+
+
+def add_run(url: str, sha256: str, name: str = "") -> Path:
+    """Fetch a packed run, which `Run.load` opens by its name from then on: by default, that of its file.
+
+    Raises:
+        N3Error: no such address, another hash, a name that is taken or no name, or no packed run.
+    """
+    from n3lib.data.fetch.download import download_file
+
+    name = name or Path(urlsplit(url).path).stem
+    if not _NAME.fullmatch(name):
+        raise N3Error(f"{name!r} is no name of a run", "Name it with --name, in letters and digits")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise N3Error(f"{sha256!r} is no SHA-256", "Give the 64 digits that stand beside the address")
+    path = cache_dir() / "runs" / f"{name}{SUFFIX}"
+    if taken := next((one for one in known_runs() if one.stem == name), None):
+        if sha256_file(taken) == sha256.lower():
+            return taken
+        raise N3Error(f"{name} is a run already: {taken}", "Choose another --name")
+    fetched = path.with_suffix(".fetched")
+    download_file(url, fetched)
+    if (found := sha256_file(fetched)) != sha256.lower():
+        fetched.unlink()
+        raise N3Error(
+            f"{url} has SHA-256 {found}", "It is another file than the one you expect; do not use it"
+        )
+    fetched.replace(path)
+    try:
+        open_run(path)
+    except N3Error:
+        path.unlink()
+        raise
+    return path
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a packed run says of itself: `data`, `classes`, `backbone`, `size` of images, `megabytes`."""
+    records = _records(path)
+    config, card = (json.loads(records[name]) for name in ("config.json", "run.json"))
+    return {
+        "data": f"{config['data']['name']} {config['data']['split']}",
+        "classes": card["seen"],
+        "backbone": config["backbone"]["name"],
+        "size": card["image_size"],
+        "megabytes": path.stat().st_size / 1e6,
+    }

@@ -1,0 +1,115 @@
+"""Runs as single files: the same networks, opened by path or by name."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from n3lib.cli.commands import main
+from n3lib.io import N3Error, read_json, sha256_file
+from n3lib.io.tensors import read_tensors, write_tensors
+from n3lib.pretrained import runs
+from n3lib.run import Run
+from n3lib.synthesis import synthesize
+
+
+@pytest.fixture
+def packed(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
+    return runs.pack(tiny_run.folder, tmp_path / "tiny.safetensors")
+
+
+def test_a_packed_run_writes_the_same_networks_in_half_the_bytes(
+    packed: Path, tiny_run: Run, unseen: dict
+) -> None:
+    run = Run.load(packed)
+    assert packed.stat().st_size < 0.6 * sum((tiny_run.folder / name).stat().st_size for name in runs.TENSORS)
+    assert run.seen == tiny_run.seen and run.temperature == tiny_run.temperature
+    first, second = (synthesize(one, unseen) for one in (tiny_run, run))
+    images = torch.randint(0, 256, (8, 32, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    assert all(value.dtype == torch.float32 for value in second.state_dict().values())
+    # Half precision has eleven binary digits.
+    torch.testing.assert_close(second.probabilities(images), first.probabilities(images), atol=0.02, rtol=0)
+    assert Run.load(packed).folder == run.folder  # unpacked once
+
+
+def test_a_packed_run_names_no_local_path(packed: Path, tiny_run: Run) -> None:
+    config = read_json(Run.load(packed).folder / "config.json")
+    assert config["data"]["root"] == config["backbone"]["weights"] == ""
+
+
+def test_what_is_no_packed_run_is_refused(packed: Path, tiny_run: Run, tmp_path: Path) -> None:
+    raw = bytearray(packed.read_bytes())
+    raw[-100] ^= 1
+    damaged, other, text = (
+        tmp_path / "damaged.safetensors",
+        tmp_path / "other.safetensors",
+        tmp_path / "a.txt",
+    )
+    damaged.write_bytes(raw)
+    write_tensors(other, {"a": torch.zeros(2)})
+    text.write_text("no run")
+    for path in (damaged, other, text, tmp_path / "absent.safetensors", tmp_path):
+        with pytest.raises(N3Error):
+            Run.load(path)
+    assert not list((tmp_path / "cache").rglob("run.json"))
+    for folder, path in ((tmp_path, packed), (tiny_run.folder, tmp_path / "a.bin"), (packed, packed)):
+        with pytest.raises(N3Error):
+            runs.pack(folder, path)
+
+
+def test_numbers_beyond_half_precision_stay_as_they_are(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    tensors, _ = read_tensors(tmp_path / "run" / "model.safetensors")
+    write_tensors(tmp_path / "run" / "model.safetensors", tensors | {"center": tensors["center"] + 1e6})
+    packed = Run.load(runs.pack(tmp_path / "run", tmp_path / "run.safetensors"))
+    torch.testing.assert_close(packed.model.center, tensors["center"] + 1e6)
+
+
+def test_a_run_is_fetched_by_address_and_hash_and_opened_by_name(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    calls = list[str]()
+
+    def fetch(url: str, target: Path) -> None:
+        calls.append(url)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(packed, target)
+
+    monkeypatch.setattr("n3lib.data.fetch.download.download_file", fetch)
+    url, right = "https://example.org/runs/moths.safetensors", sha256_file(packed)
+    assert main(["runs"]) == 0
+    for wrong in (["--sha256", "0" * 64], ["--sha256", "abc"], [], ["--sha256", right, "--name", "../moths"]):
+        assert main(["runs", "--add", url, *wrong]) == 2
+    with pytest.raises(N3Error):
+        Run.load("moths")
+    assert main(["runs", "--add", url, "--sha256", right.upper()]) == 0
+    assert main(["runs", "--add", url, "--sha256", right]) == 0  # it is there
+    assert main(["runs", "--add", url, "--sha256", "1" * 64]) == 2
+    assert len(calls) == 2
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    assert "moths" in capsys.readouterr().out
+    first, second = Run.load("moths").seen[:2]
+    net = tmp_path / "net"
+    assert main(["synthesize", "moths", "--classes", first, second.lower(), "-o", str(net)]) == 0
+    assert read_json(net / "card.json")["classes"] == [first, second.lower()]
+
+
+def test_what_is_fetched_and_is_no_run_does_not_stay(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tensors(tmp_path / "other.safetensors", {"a": torch.zeros(2)})
+
+    def copied(_: str, target: Path) -> None:
+        shutil.copy(tmp_path / "other.safetensors", target)
+
+    (tmp_path / "cache" / "runs").mkdir(parents=True)
+    monkeypatch.setattr("n3lib.data.fetch.download.download_file", copied)
+    with pytest.raises(N3Error):
+        runs.add_run("https://example.org/b.safetensors", sha256_file(tmp_path / "other.safetensors"))
+    assert not runs.known_runs()
