@@ -4,6 +4,7 @@ Each generator turns K encoded labels into the rows of one linear layer over sta
 `z = transform (f - center)`; `fold` makes of them an ordinary `fc` over the raw features f.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -89,6 +90,30 @@ def fold(
     """Rows over standardized features to weight and bias over raw ones."""
     weight = rows @ transform
     return weight, -(weight @ center)
+
+
+def within_variance(transform: Float[Tensor, "f f"]) -> Float[Tensor, " f"]:
+    """The variance of each feature within classes, from what whitens them (or standardizes them alone)."""
+    wide = transform.double()
+    return torch.linalg.inv(wide.T @ wide).diagonal().to(transform)
+
+
+def familiarity(
+    logits: Float[Tensor, "B K"],
+    features: Float[Tensor, "B f"],
+    center: Float[Tensor, " f"],
+    variance: Float[Tensor, " f"],
+) -> Float[Tensor, " B"]:
+    """How much an image is like one of the K classes, and like the images of training at all.
+
+    `ln mean_k exp(logits_k) - 2 mean_j (f_j - center_j)^2 / variance_j`. The first term is the energy score
+    (Liu et al., 2020, NeurIPS) less ln K, so that one threshold holds for every K. It tells other classes,
+    and little of pictures of another kind; the second one tells these. AUROC of the two alone and together on
+    CUB's proposed split (constant adaptation, seed 0, tasks of 10 unseen classes): other birds 65, 49, 66;
+    flowers 70, 91, 91; noise 65, 100, 100.
+    """
+    surprise = ((features - center).square() / variance).mean(1)  # (B,)
+    return logits.logsumexp(1) - math.log(logits.shape[1]) - 2 * surprise
 
 
 class Positional(nn.Module):

@@ -139,14 +139,27 @@ def score(
     features: Float[Tensor, "N f"] | None = None,
 ) -> tuple[Float[Tensor, "B K"], Int[Tensor, " B"]]:
     """As `predict`, under an adaptation that is there already."""
+    own, labels = task_features(model, dataset, classes, adaptation, config, features)
+    return linear(own, adaptation.weight, adaptation.bias).cpu(), labels
+
+
+@torch.no_grad()
+def task_features(
+    model: N3,
+    dataset: ZeroShotDataset,
+    classes: Sequence[int],
+    adaptation: Adaptation,
+    config: RunConfig,
+    features: Float[Tensor, "N f"] | None = None,
+) -> tuple[Float[Tensor, "B f"], Int[Tensor, " B"]]:
+    """The features under an adaptation, of all images of these classes, and their labels; see `predict`."""
     indices = dataset.indices(classes)
     if features is None:
         columns, bf16 = model.columns(adaptation.deltas), config.train.bf16
         own = extract(model.backbone, dataset.images, indices, columns, config.mirror, bf16)
     else:
         own = features[torch.from_numpy(indices).to(features.device)]
-    labels = torch.from_numpy(dataset.labels_among(classes, indices))
-    return linear(own, adaptation.weight, adaptation.bias).cpu(), labels
+    return own, torch.from_numpy(dataset.labels_among(classes, indices))
 
 
 def class_metrics(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"]) -> dict[str, float]:

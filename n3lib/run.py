@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from n3lib.classifiers import familiarity, within_variance
 from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
 from n3lib.data.dataset import ZeroShotDataset
@@ -32,6 +34,8 @@ from n3lib.metrics import (
     pick_images,
     predict,
     renew_memory,
+    shared_features,
+    task_features,
 )
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
@@ -46,6 +50,7 @@ SCHEMA = 1  # of run.json
 FILES = ["environment.json", "metrics.jsonl", "best.safetensors"]
 FILES += ["backbone.safetensors", "model.safetensors", "reader.json", "run.json"]
 TASKS = 2_000  # of training, over which the statistics of a task are standardized at a checkpoint
+FAMILIAR = 0.95  # share of the images of the classes that count as such
 MAX_CLASSES = 10_000  # each is read in the light of all others: memory grows with the square
 
 
@@ -60,6 +65,7 @@ class Run:
     image_size: int
     seen: tuple[str, ...] = ()  # names of the classes that it was trained on
     temperature: float = 1.0  # by which logits are divided for probabilities, see `calibrated`
+    familiar: float | None = None  # the least familiarity of what is taken for one of the classes
     _labels: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -91,6 +97,7 @@ class Run:
             encoder_revision=lambda value: isinstance(value, str),
             encoder_place=lambda value: value is ... or isinstance(value, str),  # of earlier runs
             temperature=lambda value: value is ... or type(value) is float and 0 < value < 1e3,
+            familiar=lambda value: value is ... or type(value) is float,
         )
         config = config_from_dict(read_json(settings), str(settings))
         spec = find_encoder(config.text.encoder, saved.get("encoder_place", ""), str(encoder))
@@ -121,7 +128,7 @@ class Run:
         seen = tuple(map(human_name, saved["seen_classes"]))
         if len(seen) != saved["seen"]:
             raise N3Error(f"{card} is damaged: see its 'seen_classes'", "Train again")
-        known = saved["image_size"], seen, saved.get("temperature", 1.0)
+        known = saved["image_size"], seen, saved.get("temperature", 1.0), saved.get("familiar")
         return cls(folder, config, model.eval(), pipeline, *known)
 
     def text(self, classes: Mapping[str, Any]) -> Text:
@@ -240,21 +247,30 @@ def calibrated(model: N3, dataset: ZeroShotDataset, bank: TextBank, config: RunC
     """The temperature that makes probabilities honest, from random tasks of validation classes.
 
     Returns:
-        `temperature`, and `calibration`: `ways` of the tasks, and the expected `error` in percent without and
-        with it. For the errors, it is fitted on every other image and they are measured on the rest.
+        `temperature`; `familiar`, the familiarity below which one in twenty images of the classes is; and
+        `calibration`: `ways` of the tasks, and the expected `error` in percent without and with the
+        temperature. For the errors, it is fitted on every other image and they are measured on the rest.
     """
     classes, found = np.array(dataset.split.val), []
+    center, variance = model.center.cpu(), within_variance(model.transform).cpu()
+    shared = shared_features(model, dataset, bank, dataset.split.val, config)
     groups = dataset.group_of(classes.tolist())
     most = 10 if model.equivariant else model.ways
     ways = min(most, *map(len, dataset.by_group(dataset.split.val)))
     for task in range(5):
         order, _ = draw_task(np.random.default_rng([config.seed, 31, task]), ways, groups)
-        found.append(predict(model, dataset, bank, classes[order].tolist(), config))
-    logits, labels = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        asked = classes[order].tolist()
+        adaptation = model.adapt(bank.batch(asked).to(model.center.device))
+        features, labels = task_features(model, dataset, asked, adaptation, config, shared)
+        logits = functional.linear(features, adaptation.weight, adaptation.bias)
+        found.append((features.cpu(), logits.cpu(), labels))
+    features, logits, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
     half = fit_temperature(logits[::2], labels[::2])
     errors = [calibration_error(logits[1::2] / t, labels[1::2]) for t in (1.0, half)]
     temperature = fit_temperature(logits, labels)
-    return {"temperature": temperature, "calibration": {"ways": ways, "error": errors}}
+    familiar = familiarity(logits / temperature, features, center, variance).quantile(1 - FAMILIAR).item()
+    known = {"temperature": temperature, "familiar": familiar}
+    return known | {"calibration": {"ways": ways, "error": errors}}
 
 
 def _refuse_another(folder: Path, config: RunConfig) -> None:

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns
+from n3lib.backbone import Backbone, BackboneConfig, Network, Pool, from_columns, pool
+from n3lib.classifiers import familiarity, within_variance
 from n3lib.data.images import MAX_SIDE, check_pixels, load_image
 from n3lib.data.texts import Sentence, parse_classes, sentence_weights
 from n3lib.io import N3Error, expand, read_json, sha256_file, write_json, writing
@@ -26,7 +27,6 @@ from n3lib.run import MAX_CLASSES, Run
 
 SCHEMA = 1
 BATCH = 32  # images in one pass
-LISTED = 10  # unknown words of a class
 NETWORK_FILES = ("network.safetensors", "network.onnx")
 _AGAIN = "Synthesize the network again"
 
@@ -37,13 +37,22 @@ class SynthesizedNetwork(Network):
     Attributes:
         labels: the K class names, in the order of the logits.
         card: what it was written from, and how to feed it.
-        views: 2 where the logits of an image and of its mirror image are averaged, else 1.
+        views: 2 where the features of an image and of its mirror image are averaged, else 1.
+        familiar: the least `familiarity` of what is taken for one of the classes; None where the run had no
+            classes to measure it on.
     """
+
+    center: Tensor
+    variance: Tensor
 
     def __init__(self, backbone: Backbone, card: dict[str, Any]) -> None:
         classes = card["classes"]
         super().__init__(backbone.features, backbone.config.pool, nn.Linear(backbone.width, len(classes)))
         self.labels, self.card, self.views = tuple(classes), card, card["preprocessing"].get("views", 1)
+        self.familiar: float | None = card.get("familiar")
+        if self.familiar is not None:
+            self.register_buffer("center", torch.zeros(backbone.width))
+            self.register_buffer("variance", torch.ones(backbone.width))
         self.requires_grad_(False).eval()
 
     def preprocess(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
@@ -55,17 +64,30 @@ class SynthesizedNetwork(Network):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
         """Logits of normalized images."""
-        logits = super().forward(images)
-        return logits if self.views == 1 else (logits + super().forward(images.flip(3))) / 2
+        return self.read(images)[0]
 
-    @torch.no_grad()
+    def read(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B K"], Tensor | None]:
+        """Logits of normalized images, and their `familiarity` (B,), which is None where `familiar` is."""
+        features = pool(self.features(images), self.pooling)  # (B, f)
+        if self.views == 2:
+            features = (features + pool(self.features(images.flip(3)), self.pooling)) / 2  # (B, f)
+        logits = self.fc(features)  # (B, K)
+        known = self.familiar is not None
+        return logits, familiarity(logits, features, self.center, self.variance) if known else None
+
     def probabilities(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
         """Class probabilities of stored images; an `N3Error` unless they are squares of the card's size."""
+        return self.judge(images)[0]
+
+    @torch.no_grad()
+    def judge(self, images: UInt8[Tensor, "B H W 3"]) -> tuple[Float[Tensor, "B K"], Tensor | None]:
+        """`probabilities`, and whether each image is familiar (B,), or None where that is unknown."""
         ready, side = self.preprocess(images), self.card["preprocessing"]["size"]
         if images.shape[1:3] != (side, side):  # it would compute, and answer nonsense
             problem = f"images of {'x'.join(map(str, images.shape[1:3]))} pixels"
             raise N3Error(problem, f"Give squares of {side}, as load_image(path, {side}) does")
-        return self(ready).softmax(1)
+        logits, score = self.read(ready)
+        return logits.softmax(1), None if score is None else score >= self.card["familiar"]
 
 
 @torch.no_grad()
@@ -96,6 +118,7 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
         "classifier": config.model.classifier,
         "mu": model.labels2adaptation.mu(),
         "temperature": run.temperature,
+        **({} if run.familiar is None else {"familiar": run.familiar}),
         "trained_on": {"dataset": config.data.name, "split": config.data.split, "seed": config.seed},
         "preprocessing": {
             "size": run.image_size,
@@ -110,32 +133,11 @@ def synthesize(run: Run, classes: Mapping[str, Any]) -> SynthesizedNetwork:
     network.features.load_state_dict(backbone.features.state_dict() | columns)
     row = {"weight": adaptation.weight, "bias": adaptation.bias}
     network.fc.load_state_dict({name: value / run.temperature for name, value in row.items()})
+    if network.familiar is not None:
+        network.center.copy_(model.center)
+        network.variance.copy_(within_variance(model.transform))
     check_finite(network.state_dict(), "the network of these descriptions")
     return network
-
-
-def remarks(run: Run, classes: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What to know before relying on a network, and the classes about which its answers mean nothing.
-
-    Lines tell equal descriptions, and per class the words that no text the run was trained on has, with the
-    nearest that are in one. The classes are those without any known word.
-    """
-    classes = {name: text for name, text in parse_classes(classes, known=run.seen).items() if text}
-    alike: dict[str, list[str]] = {}
-    for name, sentences in classes.items():
-        alike.setdefault(json.dumps(_as_given(sentences)), []).append(name)
-    same = "the same description: no image tells these classes apart"
-    lines, strange = [f"{', '.join(names)}: {same}" for names in alike.values() if len(names) > 1], []
-    for name, sentences in classes.items():
-        met = run.pipeline.met(sentences)
-        if unknown := [word for word, known in met.items() if not known]:
-            near = ((word, run.pipeline.nearest(word)) for word in unknown[:LISTED])
-            told = ", ".join(f"{word} ({other}?)" if other else word for word, other in near)
-            more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
-            lines.append(f"{name}: {len(met) - len(unknown)} of {len(met)} words known; not {told}{more}")
-        if not any(met.values()):
-            strange.append(name)
-    return lines, strange
 
 
 def _as_given(sentences: Sequence[str]) -> list[str] | dict[str, list[Any]]:
@@ -247,15 +249,20 @@ def _card(path: Path) -> dict[str, Any]:
         files=lambda files: files is ... or isinstance(files, dict) and files.keys() <= {*NETWORK_FILES},
         base=is_base,
         preprocessing=is_preprocessing,
+        familiar=lambda value: value is ... or type(value) is float,
     )
 
 
 class Answer(NamedTuple):
-    """What a network says of an image file: classes and their probabilities, or why it could not be read."""
+    """What a network says of an image file: classes and their probabilities, or why it could not be read.
+
+    `known` says whether it is `familiar`; None where the network cannot tell.
+    """
 
     path: Path
     best: list[tuple[str, float]]
     problem: N3Error | None = None
+    known: bool | None = None
 
 
 def answers(network: SynthesizedNetwork, paths: Iterable[str | Path], top: int = 5) -> Iterator[Answer]:
@@ -270,14 +277,16 @@ def answers(network: SynthesizedNetwork, paths: Iterable[str | Path], top: int =
     while some := list(islice(left, BATCH)):
         read = [_pixels(path, side) for path in some]
         pixels = [one for one in read if isinstance(one, Tensor)]
-        shares = iter(network.probabilities(torch.stack(pixels)) if pixels else ())
+        shares, known = network.judge(torch.stack(pixels)) if pixels else ((), None)
+        judged = zip(shares, [None] * len(pixels) if known is None else known.tolist(), strict=True)
         for path, one in zip(some, read, strict=True):
             if isinstance(one, N3Error):
                 yield Answer(path, [], one)
             else:
-                best = next(shares).topk(min(top, len(network.labels)))
+                share, familiar = next(judged)
+                best = share.topk(min(top, len(network.labels)))
                 names = [network.labels[k] for k in best.indices.tolist()]
-                yield Answer(path, list(zip(names, best.values.tolist(), strict=True)))
+                yield Answer(path, list(zip(names, best.values.tolist(), strict=True)), known=familiar)
 
 
 def _pixels(path: Path, side: int) -> UInt8[Tensor, "H W 3"] | N3Error:
@@ -306,15 +315,16 @@ def classify(
     return results
 
 
-class _Pixels(nn.Module):
-    """A network that takes pixels as stored, with its preprocessing inside."""
+class _Exported(nn.Module):
+    """A network as ONNX has it: with `pixels` the preprocessing is inside, and familiarity is an output."""
 
-    def __init__(self, network: SynthesizedNetwork) -> None:
+    def __init__(self, network: SynthesizedNetwork, pixels: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.pixels = network, pixels
 
-    def forward(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B K"]:
-        return self.network(self.network.preprocess(images))
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        ready = self.network.preprocess(images) if self.pixels else images
+        return tuple(found for found in self.network.read(ready) if found is not None)
 
 
 def _export(network: SynthesizedNetwork, path: Path, pixels: bool) -> None:
@@ -328,7 +338,12 @@ def _export(network: SynthesizedNetwork, path: Path, pixels: bool) -> None:
         else f"images, float32 (B, 3, {size}, {size}), values divided by 255 and normalized by mean and std",
         "output": "logits, float32 (B, K)",
     }
+    outputs = ["logits"]
+    if network.familiar is not None:
+        outputs.append("familiarity")
+        network.card["onnx"]["output"] += f"; familiarity, float32 (B,): unknown below {network.familiar:.4f}"
     labels = json.dumps(network.labels, ensure_ascii=False)
     told = {"labels": labels, "preprocessing": json.dumps(how), **network.card["onnx"]}
-    module, given = (_Pixels(network).eval(), example) if pixels else (network, network.preprocess(example))
-    export_onnx(module, given, path, {name: str(value) for name, value in told.items()})
+    given = example if pixels else network.preprocess(example)
+    metadata = {name: str(value) for name, value in told.items()}
+    export_onnx(_Exported(network, pixels).eval(), given, path, outputs, metadata)

@@ -12,10 +12,12 @@ from n3lib.classifiers import (
     Exemplar,
     Positional,
     SeenFeatures,
+    familiarity,
     feature_statistics,
     fold,
     ridge,
     unit,
+    within_variance,
 )
 
 LABELS = torch.tensor([0, 2, 1, 1, 2, 0, 2, 2, 1, 0, 0, 2, 2, 1] * 3)
@@ -189,3 +191,33 @@ def test_autocast_does_not_touch_the_closed_form() -> None:
     expected = generator(*arguments)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(generator(*arguments), expected)
+
+
+def test_the_variance_within_classes_follows_from_what_whitens_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(600, 3, generator=generator) * torch.tensor([1.0, 0.1, 20.0])
+    labels = torch.arange(600) % 3
+    features += 5 * labels[:, None]
+    plain = within_variance(feature_statistics(features, labels, 3, whiten=False).transform)
+    torch.testing.assert_close(plain, features.var(0))
+    within = torch.stack([features[labels == k].var(0, correction=0) for k in range(3)]).mean(0)
+    share = (within / features.var(0)).mean()  # each is shrunk towards the mean of all, standardized
+    expected = within + WITHIN_SHRINKAGE * share * features.var(0)
+    whitened = within_variance(feature_statistics(features, labels, 3, whiten=True).transform)
+    torch.testing.assert_close(whitened, expected, rtol=1e-3, atol=0)
+
+
+def test_familiarity_by_hand() -> None:
+    logits = torch.tensor([[1.0, 3.0], [1.0, 1.0]])
+    features, center, variance = (
+        torch.tensor([[1.0, 4.0], [1.0, 1.0]]),
+        torch.ones(2),
+        torch.tensor([1.0, 9.0]),
+    )
+    expected = torch.tensor(
+        [float(np.log((np.e + np.e**3) / 2)) - 2 * 0.5, 1.0]
+    )  # (0 + 3^2 / 9) / 2 deviations
+    torch.testing.assert_close(familiarity(logits, features, center, variance), expected)
+    # Twice as many classes of the same kind change nothing.
+    doubled = familiarity(torch.cat([logits, logits], 1), features, center, variance)
+    torch.testing.assert_close(doubled, expected)

@@ -102,10 +102,18 @@ def test_probabilities_are_calibrated_on_validation_classes(
     logits = run.model.logits(x, run.model.adapt(run.text(classes)))
     torch.testing.assert_close(network(x) * run.temperature, logits, atol=1e-4, rtol=1e-4)
     assert network.card["temperature"] == run.temperature
+    # One in twenty images of the classes is less familiar, as the network itself sees them.
+    assert run.familiar == network.familiar == told["familiar"]
+    validation, images = small_world.split.val, torch.from_numpy(small_world.images)
+    three = synthesize(run, {small_world.classes[c]: small_world.texts[c] for c in validation})
+    _, score = three.read(three.preprocess(images[small_world.indices(validation)]))
+    assert score.repeat(5).quantile(0.05).item() == pytest.approx(run.familiar, rel=1e-4)  # of five tasks
+    noise = torch.randint(0, 256, images[:50].shape, generator=torch.Generator().manual_seed(0)).byte()
+    assert not network.judge(noise)[1].any()
     everything = train(
         dataclasses.replace(small_config, fit="trainval"), tmp_path / "all", dataset=small_world
     )
-    assert everything.temperature == 1  # no class is left to fit it on
+    assert everything.temperature == 1 and everything.familiar is None  # no class is left to fit them on
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tiny_run: Run, tiny_config: RunConfig) -> None:

@@ -18,7 +18,7 @@ from n3lib.data import load_data
 from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import write_tensors
 from n3lib.run import Run
-from n3lib.synthesis import SynthesizedNetwork, classify, load, remarks, save, synthesize
+from n3lib.synthesis import SynthesizedNetwork, answers, classify, load, save, synthesize
 
 IMAGES = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 Classes = dict[str, tuple[str, ...]]
@@ -144,6 +144,40 @@ def test_onnx_gives_the_same_logits(views: int, network: SynthesizedNetwork, tmp
     (got,) = session.run(["logits"], {"images": IMAGES.numpy()})
     np.testing.assert_allclose(got, network(images), atol=1e-4)
     assert "uint8" in load(tmp_path).card["onnx"]["input"]
+
+
+def test_what_is_unlike_all_classes_is_unknown(tiny_run: Run, unseen: Classes, tmp_path: Path) -> None:
+    plain = synthesize(tiny_run, unseen)
+    assert plain.judge(IMAGES)[1] is None
+    scores = synthesize(dataclasses.replace(tiny_run, familiar=0.0), unseen).read(plain.preprocess(IMAGES))[1]
+    middle = scores.sort().values[1:3].mean().item()
+    network = synthesize(dataclasses.replace(tiny_run, familiar=middle), unseen)
+    torch.testing.assert_close(network.probabilities(IMAGES), plain.probabilities(IMAGES))
+    paths = [tmp_path / f"{k}.png" for k in range(4)]
+    for path, image in zip(paths, IMAGES, strict=True):
+        Image.fromarray(image.numpy()).save(path)
+    expected = (scores > middle).tolist()
+    assert sorted(expected) == [False, False, True, True]
+    again = load(save(network, tmp_path / "net"))
+    assert [answer.known for answer in answers(again, paths)] == expected
+    assert [answer.known for answer in answers(plain, paths)] == [None] * 4
+    card = read_json(tmp_path / "net" / "card.json")
+    for wrong in ("high", None, 3):
+        write_json(tmp_path / "net" / "card.json", {**card, "familiar": wrong})
+        with pytest.raises(N3Error):
+            load(tmp_path / "net")
+
+
+def test_onnx_tells_how_familiar_an_image_is(tiny_run: Run, unseen: Classes, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    network = synthesize(dataclasses.replace(tiny_run, familiar=-1.5), unseen)
+    save(network, tmp_path, onnx=True, pixels=True)
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    found = session.run(["logits", "familiarity"], {"images": IMAGES.numpy()})
+    for got, expected in zip(found, network.read(network.preprocess(IMAGES)), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-3, rtol=1e-4)
+    assert "-1.5" in load(tmp_path).card["onnx"]["output"]
 
 
 def no_card(folder: Path) -> None:
@@ -437,7 +471,6 @@ def test_a_seen_class_needs_no_description(tiny_run: Run, unseen: Classes) -> No
     assert network.labels == tuple(asked) and network.card["text"][second] is None
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
-    assert remarks(tiny_run, {first: None, second: None}) == ([], [])
     two = synthesize(tiny_run, {first: None, second: None})
     assert two.probabilities(IMAGES).isfinite().all()
     for wrong in ({first: None, "Roc": None}, {first: None, first.upper(): None}, {first: "", second: None}):
@@ -447,17 +480,6 @@ def test_a_seen_class_needs_no_description(tiny_run: Run, unseen: Classes) -> No
         tiny_run.adapt({first: (), "Roc": ()})
     with pytest.raises(N3Error):
         tiny_run.text({first: None, second: None})  # no tokens are kept
-
-
-def test_remarks_name_equal_descriptions_and_unknown_words(tiny_run: Run) -> None:
-    fine = {"a": "A red crown.", "b": "A blue crown."}
-    assert remarks(tiny_run, fine) == ([], [])
-    ((alike,), strange) = remarks(tiny_run, {**fine, "c": ["A red crown."]})
-    assert alike.startswith("a, c: ") and not strange
-    ((line,), strange) = remarks(tiny_run, {**fine, "c": "A redd crown, qwv."})
-    assert line.startswith("c: 1 of 3 ") and "redd (red?), qwv" in line and not strange
-    ((line,), strange) = remarks(tiny_run, {**fine, "c": " ".join(f"zyx{chr(97 + k)}" for k in range(14))})
-    assert line.startswith("c: 0 of 14 ") and line.endswith("4 more") and strange == ["c"]
 
 
 def test_words_that_training_never_met_make_a_network_too(tiny_run: Run) -> None:

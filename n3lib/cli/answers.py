@@ -9,16 +9,20 @@ from n3lib.io import printable
 from n3lib.synthesis import Answer
 
 Answers = Sequence[Answer]
+KNOWN = {True: "yes", False: "no", None: ""}
 
 
 def as_csv(found: Answers) -> str:
-    """A line per image and class: path, rank from 1, label, probability."""
+    """A line per image and class: path, rank from 1, label, probability, and whether the image is known.
+
+    The last is `yes` or `no`, or empty where the network cannot tell.
+    """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["path", "rank", "label", "probability"])
+    lines.writerow(["path", "rank", "label", "probability", "known"])
     for answer in found:
         for rank, (label, share) in enumerate(answer.best, start=1):
-            lines.writerow([printable(answer.path), rank, label, f"{share:.6f}"])
+            lines.writerow([printable(answer.path), rank, label, f"{share:.6f}", KNOWN[answer.known]])
     return text.getvalue()
 
 
@@ -27,6 +31,7 @@ def as_json(found: Answers) -> str:
     listed = [
         {
             "path": printable(answer.path),
+            "known": answer.known,
             "classes": [{"label": label, "probability": round(share, 6)} for label, share in answer.best],
         }
         for answer in found

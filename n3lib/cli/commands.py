@@ -171,7 +171,8 @@ def _synthesize(
     from n3lib.data.texts import parse_classes, read_classes
     from n3lib.io import check_writable
     from n3lib.run import Run
-    from n3lib.synthesis import remarks, save, synthesize
+    from n3lib.synthesis import save, synthesize
+    from n3lib.text.remarks import remarks
 
     check_writable(output, folder=True)
     opened = Run.load(run, encoder)
@@ -179,7 +180,7 @@ def _synthesize(
     if again := described.keys() & {*names}:
         raise N3Error(f"{min(again)} is in {classes} too", "Name it once")
     descriptions = parse_classes({**described, **dict.fromkeys(names)}, known=opened.seen)
-    lines, strange = remarks(opened, descriptions)
+    lines, strange = remarks(opened.pipeline, descriptions)
     for line in lines:
         warn(line)
     if strange and not force:
@@ -217,7 +218,7 @@ def _classify(
             continue
         found.append(answer)
         if not files:
-            tell(answer.path)
+            tell(f"{answer.path}{': unknown, like none of the classes' if answer.known is False else ''}")
             for label, share in answer.best:
                 tell(f"  {100 * share:5.1f} %  {label}")
     for path, form in files.items():

@@ -1,7 +1,7 @@
 """Export of a network to ONNX."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ OPSET = 18
 
 
 @torch.no_grad()
-def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write `images` to `logits` for batches of any size, checked with onnxruntime on one image and on all.
+def export_onnx(
+    network: nn.Module, images: Tensor, path: Path, outputs: Sequence[str], metadata: Mapping[str, str]
+) -> None:
+    """Write `images` to `outputs` for batches of any size, checked with onnxruntime on one image and on all.
 
     Raises:
-        N3Error: ONNX is not installed, or the exported network gives other logits.
+        N3Error: ONNX is not installed, or the exported network gives other numbers.
     """
     try:
         import onnx
@@ -28,7 +30,7 @@ def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mappin
     except ImportError:
         raise N3Error("ONNX export is not installed", "pip install 'n3lib[onnx]'") from None
     sizes = {"images": {0: torch.export.Dim("batch", min=1)}}
-    names: Any = {"input_names": ["images"], "output_names": ["logits"], "dynamic_shapes": sizes}
+    names: Any = {"input_names": ["images"], "output_names": list(outputs), "dynamic_shapes": sizes}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of the exporter, about its own parts
         torch.onnx.export(
@@ -39,6 +41,7 @@ def export_onnx(network: nn.Module, images: Tensor, path: Path, metadata: Mappin
     onnx.save(model, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for some in (images[:1], images):
-        (got,) = session.run(["logits"], {"images": some.numpy()})
-        if not np.allclose(got, network(some).numpy(), atol=1e-3, rtol=1e-3):
-            raise N3Error("the exported ONNX network gives other logits", "Report this with the card")
+        got = session.run(list(outputs), {"images": some.numpy()})
+        for name, one, expected in zip(outputs, got, network(some), strict=True):
+            if not np.allclose(one, expected.numpy(), atol=1e-3, rtol=1e-3):
+                raise N3Error(f"the exported ONNX network gives other {name}", "Report this with the card")
