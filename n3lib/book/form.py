@@ -8,7 +8,7 @@ import asyncio
 import html
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from n3lib.data.images import load_image
-from n3lib.data.texts import parse_classes, sentences
+from n3lib.data.texts import parse_classes, read_classes, sentence_weights, sentences
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import plain
-from n3lib.io import N3Error, expand
+from n3lib.io import N3Error, check_writable, expand, write_json
 from n3lib.run import Run
-from n3lib.synthesis import SynthesizedNetwork, synthesize
+from n3lib.synthesis import SynthesizedNetwork, save, synthesize
 
 SHOWN = 8  # pictures side by side; more would be too small
 PAUSE = 0.5  # seconds without a key before the form answers
@@ -111,7 +111,8 @@ class Form:
     JupyterLab shows the widgets. A page without a kernel, as in a built book, shows the first answers as a
     picture. Input that cannot be used (an empty description, one class, a broken image) is reported in one
     line, and the typed text stays. Uploaded pictures come before those of the folder; the next upload
-    replaces them.
+    replaces them. A class that the run was trained on needs no text. `Save`, `Load` and `Export` write and
+    read the files whose names stand beside them.
 
     Raises:
         N3Error: ipywidgets is not installed.
@@ -129,14 +130,20 @@ class Form:
         self.list = ipywidgets.VBox()
         self.add = ipywidgets.Button(description="Add a class", icon="plus")
         self.folder = ipywidgets.Text(str(folder), description="Pictures in", layout={"width": "60%"})
-        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Upload")
+        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Pictures")
+        self.forget = ipywidgets.Button(description="Remove uploads", icon="trash")
+        self.file = ipywidgets.Text("classes.json", description="Classes", layout={"width": "40%"})
+        self.target = ipywidgets.Text("network", description="Network", layout={"width": "40%"})
         self.message = ipywidgets.HTML()
         self.picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%", "object_fit": "contain"})
-        sources = ipywidgets.HBox([self.folder, self.upload])
-        self.box = ipywidgets.VBox([self.list, self.add, sources, self.message, self.picture])
-        for name, text in parse_classes(classes).items():
+        keep = [self.file, self._button("Save", self.save), self._button("Load", self.load)]
+        sources = ipywidgets.HBox([self.upload, self.forget, self.folder])
+        files = [ipywidgets.HBox(keep), ipywidgets.HBox([self.target, self._button("Export", self.export)])]
+        self.box = ipywidgets.VBox([sources, self.list, self.add, self.message, self.picture, *files])
+        for name, text in parse_classes(classes, known=run.seen).items():
             self.add_class(name, " ".join(text))
         self.add.on_click(lambda _: self.add_class())
+        self.forget.on_click(lambda _: setattr(self.upload, "value", ()))
         for source in (self.folder, self.upload):
             source.observe(self._later, "value")
         self.update()
@@ -164,9 +171,10 @@ class Form:
     def update(self) -> None:
         """Synthesize a network from the descriptions in the form, and show its answers."""
         lines, jpeg = list[str](), b""  # no picture after an error: answers to another text would mislead
+        self.message.value = "reading the text and the pictures ..."
         try:
             self._mark_unknown_words()
-            network = synthesize(self.run, described([(row.name.value, row.text.value) for row in self.rows]))
+            network = synthesize(self.run, self.classes())
             pictures = read_pictures(self._files(), self.run.image_size)
             lines += pictures.problems
             jpeg = answers(network, pictures)._repr_jpeg_()
@@ -181,6 +189,53 @@ class Form:
             self.picture.value = jpeg
             self.picture.layout.display = None if jpeg else "none"  # browsers draw a broken image otherwise
             self.message.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The classes in the form; an `N3Error` where `described` gives one."""
+        return described([(row.name.value, row.text.value) for row in self.rows])
+
+    def save(self) -> str:
+        """Write the classes of the form into its file."""
+        path = expand(self.file.value.strip())
+        if path.suffix.lower() != ".json":
+            raise N3Error(f"{path} is no name of a JSON file", "Let it end in .json")
+        check_writable(path)
+        # Without a text it is a class that the run knows.
+        write_json(path, kept := {name: list(text) or None for name, text in self.classes().items()})
+        return f"{len(kept)} classes saved: {path}"
+
+    def load(self) -> str:
+        """Replace the classes of the form by those of its file."""
+        path = expand(self.file.value.strip())
+        found = read_classes(path, self.run.seen)
+        weighted = any({*sentence_weights(text)} - {1} for text in found.values())
+        self.rows.clear()
+        for name, text in found.items():
+            self.add_class(name, " ".join(text))
+        self.update()
+        lost = "; weights of sentences are not shown, and not saved" if weighted else ""
+        return f"{len(found)} classes loaded: {path}{lost}"
+
+    def export(self) -> str:
+        """Write the network of these classes into its folder."""
+        if not (target := self.target.value.strip()):
+            raise N3Error("the network has no folder", "Name one")
+        folder = save(synthesize(self.run, self.classes()), target)
+        return f"a network for {len(self.classes())} classes: {folder}"
+
+    def _button(self, label: str, act: Callable[[], str]) -> Any:
+        """A button that reports what it did, or in one line why it could not."""
+
+        def click(_: Any) -> None:
+            try:
+                told = act()
+            except (N3Error, OSError) as error:
+                told = str(error)
+            self.message.value += f"<div>{html.escape(told)}</div>"
+
+        button = self.make.Button(description=label)
+        button.on_click(click)
+        return button
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
         """The widgets, and the answers as a picture for pages without a kernel."""
@@ -201,7 +256,8 @@ class Form:
 
     def _mark_unknown_words(self) -> None:
         for row in self.rows:
-            met = self.run.pipeline.met(sentences(row.text.value))
+            text = sentences(row.text.value)
+            met = self.run.pipeline.met(text) if text else {}
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
 

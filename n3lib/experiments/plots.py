@@ -107,7 +107,8 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
             colors[int(share.argmax())] = RED
         top, bars = axes[0, b], axes[1, b]
         show(top, image)
-        bars.barh(range(len(share)), share.tolist(), color=colors)
+        drawn = bars.barh(range(len(share)), share.tolist(), color=colors)
+        bars.bar_label(drawn, [f"{one:.0f}" for one in share.tolist()], padding=2, size=7)
         bars.set(xlim=(0, 100), xticks=(0, 50, 100), yticks=range(len(share)))
         bars.invert_yaxis()
         bars.tick_params(axis="y", length=0)

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,10 +17,12 @@ from PIL import Image
 
 from n3lib.book import form
 from n3lib.book.form import Form, Pictures, answers, described, image_files, read_pictures
+from n3lib.cli.commands import main
 from n3lib.data.images import load_image
-from n3lib.io import N3Error
+from n3lib.data.texts import read_classes
+from n3lib.io import N3Error, write_json
 from n3lib.run import Run
-from n3lib.synthesis import synthesize
+from n3lib.synthesis import load, synthesize
 
 CLASSES = {"redcap": ("A small bird with a red crown.",), "bluewing": ("Its wings are blue.",)}
 
@@ -111,6 +115,85 @@ def test_classes_come_and_go(made: Form) -> None:
     assert made.picture.value not in (first, b"")
     made.remove_class(made.rows[2])
     assert made.picture.value == first and len(made.list.children) == 2
+
+
+def press(made: Form, label: str) -> None:
+    """Click the button of this label, wherever it is."""
+    boxes = [made.box]
+    for box in boxes:
+        boxes += getattr(box, "children", ())
+    (button,) = [one for one in boxes if getattr(one, "description", "") == label]
+    button.click()
+
+
+def test_classes_are_saved_and_loaded(made: Form, tiny_run: Run, tmp_path: Path) -> None:
+    first = made.picture.value
+    made.file.value = str(tmp_path / "mine.json")
+    made.add_class(tiny_run.seen[0])  # it needs no text
+    press(made, "Save")
+    assert read_classes(tmp_path / "mine.json", tiny_run.seen) == {**CLASSES, tiny_run.seen[0]: ()}
+    made.remove_class(made.rows[0])
+    press(made, "Load")
+    assert [row.name.value for row in made.rows] == [*CLASSES, tiny_run.seen[0]]
+    assert made.picture.value not in (b"", first)
+    write_json(
+        tmp_path / "mine.json", {**CLASSES, "redcap": {"sentences": ["Red.", "Big."], "weights": [1, 2]}}
+    )
+    press(made, "Load")
+    assert "weights" in shown_message(made)
+    for wrong in ("mine.csv", "no/such.json", ""):
+        made.file.value = str(tmp_path / wrong)
+        for label in ("Save", "Load"):
+            if (label, wrong) != ("Save", "no/such.json"):  # a folder is made
+                press(made, label)
+                assert len(made.rows) == 2
+    assert read_classes(tmp_path / "mine.json").keys() == CLASSES.keys()
+
+
+def test_the_network_of_the_form_is_exported(made: Form, tmp_path: Path) -> None:
+    made.target.value = str(tmp_path / "net")
+    press(made, "Export")
+    assert load(tmp_path / "net").labels == tuple(CLASSES)
+    made.remove_class(made.rows[0])
+    press(made, "Export")
+    assert load(tmp_path / "net").labels == tuple(CLASSES)  # one class is none, and is reported
+    assert shown_message(made).count("<div>") == 1
+
+
+def test_uploads_can_be_removed(made: Form, folder: Path) -> None:
+    first = made.picture.value
+    content = (folder / "b.png").read_bytes()
+    told = {"name": "x.png", "type": "image/png", "size": len(content), "last_modified": datetime.now(UTC)}
+    made.upload.value = ({**told, "content": content},)
+    assert made.picture.value != first
+    press(made, "Remove uploads")
+    assert made.picture.value == first and not made.upload.value
+
+
+def test_n3_form_opens_a_notebook_that_shows_the_form(
+    tiny_run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[list[str]]()
+
+    def start(command: list[str], check: bool) -> CompletedProcess:
+        opened.append(command)
+        return CompletedProcess(command, 0)
+
+    monkeypatch.setattr("subprocess.run", start)
+    monkeypatch.chdir(tmp_path)
+    write_json(tmp_path / "classes.json", CLASSES)
+    shown = []
+    monkeypatch.setattr("n3lib.book.form.Form", lambda *given: shown.append(given))
+    for more in ([], ["classes.json", str(folder)]):
+        assert main(["form", str(tiny_run.folder), *more]) == 0
+        notebook = nbformat.read("n3-form.ipynb", 4)
+        nbformat.validate(notebook)
+        exec(notebook.cells[1].source, {})
+    assert [opened[0][-1], opened[0][-2]] == ["n3-form.ipynb", "jupyterlab"]
+    assert list(shown[0][1]) == list(tiny_run.seen[:2])
+    assert shown[1][1:] == (CLASSES, str(folder))
+    (tmp_path / "n3-form.ipynb").write_text("{}")
+    assert main(["form", str(tiny_run.folder)]) == 2
 
 
 def test_the_form_reports_what_is_wrong_and_keeps_what_was_typed(made: Form, folder: Path) -> None:
