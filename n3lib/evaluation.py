@@ -33,6 +33,7 @@ def evaluate(
     control: TextControl = "own",
     alike: bool = False,
     bank: TextBank | None = None,
+    features: Float[Tensor, "N f"] | None = None,
 ) -> dict[str, Any]:
     """A finished run's result on unseen classes, ready for JSON.
 
@@ -50,6 +51,7 @@ def evaluate(
             too few, of another one of the task: accuracy must fall to chance.
         alike: tasks of look-alikes: a random class and those whose descriptions are nearest to its own.
         bank: the descriptions of the dataset's classes, where the run's text pipeline has encoded them.
+        features: what `shared_features` gives for the part's classes, where it is known.
 
     Raises:
         N3Error: K larger than the number of classes, or a class that the run was trained on.
@@ -65,12 +67,13 @@ def evaluate(
     similarity = bank.similarity(classes.tolist()) if alike else None
     scores, table, per_class, described = [], dict[str, Any](), [], []
     count = 1 if same else permutations
-    known = shared_features(run.model, dataset, bank, classes.tolist(), config)
+    if features is None:
+        features = shared_features(run.model, dataset, bank, classes.tolist(), config)
     for rng, order, others in drawn_tasks(config.seed, classes, groups, ways, count, similarity):
         texts = order
         if control == "shuffled":
             texts = others if len(others) == ways else order[derangement(rng, ways)]
-        logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist(), known)
+        logits, labels = predict(run.model, dataset, bank, order.tolist(), config, texts.tolist(), features)
         scores.append(class_metrics(logits, labels))
         table = table or {"classes": order.tolist(), "counts": confusion(logits, labels).tolist()}
         per_class.append(class_accuracies(order.tolist(), logits, labels))

@@ -233,7 +233,7 @@ def train(
         "mu": model.labels2adaptation.mu(),
     }
     if config.fit == "train" and len(dataset.split.val) > 1:
-        card |= calibrated(model, dataset, bank, config)
+        card |= calibrated(model, dataset, bank, config, dataset.split.val)
     with writing(folder, "Make room there; the same command goes on"):
         write_tensors(folder / "backbone.safetensors", model.backbone.features.state_dict())
         write_tensors(folder / "model.safetensors", trained_state(model))
@@ -243,20 +243,22 @@ def train(
 
 
 @torch.no_grad()
-def calibrated(model: N3, dataset: ZeroShotDataset, bank: TextBank, config: RunConfig) -> dict[str, Any]:
-    """The temperature that makes probabilities honest, from random tasks of validation classes.
+def calibrated(
+    model: N3, dataset: ZeroShotDataset, bank: TextBank, config: RunConfig, unseen: Sequence[int]
+) -> dict[str, Any]:
+    """The temperature that makes probabilities honest, from random tasks of classes that were not trained on.
 
     Returns:
         `temperature`; `familiar`, the familiarity below which one in twenty images of the classes is; and
         `calibration`: `ways` of the tasks, and the expected `error` in percent without and with the
         temperature. For the errors, it is fitted on every other image and they are measured on the rest.
     """
-    classes, found = np.array(dataset.split.val), []
+    classes, found = np.array(unseen), []
     center, variance = model.center.cpu(), within_variance(model.transform).cpu()
-    shared = shared_features(model, dataset, bank, dataset.split.val, config)
+    shared = shared_features(model, dataset, bank, unseen, config)
     groups = dataset.group_of(classes.tolist())
     most = 10 if model.equivariant else model.ways
-    ways = min(most, *map(len, dataset.by_group(dataset.split.val)))
+    ways = min(most, *map(len, dataset.by_group(unseen)))
     for task in range(5):
         order, _ = draw_task(np.random.default_rng([config.seed, 31, task]), ways, groups)
         asked = classes[order].tolist()

@@ -1,5 +1,6 @@
 """What every test gets: fixed seeds, one thread, and a cache folder of its own."""
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,6 +180,13 @@ def tiny_config(tiny_weights: Path) -> RunConfig:
         fit="trainval",  # the last state is kept, whatever three steps do to the accuracy
         exemplar_images=2,
     )
+
+
+@pytest.fixture
+def small_config(tiny_config: RunConfig) -> RunConfig:
+    """Three steps on the small world, the best of them kept."""
+    small = dataclasses.replace(tiny_config.episodes, ways=3, batch_size=4)
+    return dataclasses.replace(tiny_config, episodes=small, fit="train")
 
 
 @pytest.fixture(scope="session")

@@ -54,13 +54,6 @@ def test_what_a_run_holds(tiny_run: Run) -> None:
     assert read_json(tiny_run.folder / "config.json") == dataclasses.asdict(tiny_run.config)
 
 
-@pytest.fixture
-def small_config(tiny_config: RunConfig) -> RunConfig:
-    """Three steps on the small world, the best of them kept."""
-    small = dataclasses.replace(tiny_config.episodes, ways=3, batch_size=4)
-    return dataclasses.replace(tiny_config, episodes=small, fit="train")
-
-
 def test_the_best_state_on_the_validation_classes_is_what_is_kept(
     small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

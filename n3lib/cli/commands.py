@@ -213,7 +213,13 @@ def _form(run: Path, classes: Path | None, pictures: str) -> int:
     if path.exists() and read_json(path).get("metadata") != metadata:
         raise N3Error(f"{path} is another notebook", "Start in another folder")
     text = {"cell_type": "markdown", "id": "how", "metadata": {}, "source": "Shift+Enter in the next cell."}
-    code: dict[str, Any] = {"cell_type": "code", "id": "form", "metadata": {}, "execution_count": None, "outputs": []}
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "form",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+    }
     cells = [text, {**code, "source": "\n".join(lines)}]
     write_json(path, {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
     return subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False).returncode

@@ -20,6 +20,7 @@ from n3lib.experiments.registry import EXPERIMENTS
 from n3lib.experiments.results import answered, write_result
 from n3lib.io import N3Error, expand, tell
 from n3lib.io.errors import Diverged, choose, choose_all
+from n3lib.metrics import shared_features
 from n3lib.run import Run, train
 from n3lib.text.bank import TextBank
 from n3lib.trainer import read_metrics
@@ -114,8 +115,9 @@ def _measure(experiment: Experiment, run: Run, data: ZeroShotDataset, bank: Text
     """The result on the part's classes, all or the first of `ways`; in `measured` each kind and size."""
     part = experiment.part
     sizes = [k for k in experiment.ways if k <= len(data.split.part(part))]
+    known = shared_features(run.model, data, bank, data.split.part(part), run.config)
     results = [
-        evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank)
+        evaluate(run, data, part, ways, experiment.tasks, alike=alike, bank=bank, features=known)
         for alike in ((False, True) if experiment.alike else (False,))
         for ways in sizes
     ]
