@@ -210,6 +210,9 @@ class DeviationDecoder(nn.Module):
 class Memory(nn.Module):
     """What N3 keeps of the C = `seen` classes: with it, synthesis needs none of their texts and images.
 
+    A class has as many texts as there are `sources`: of what is kept of texts, row j C + s is text j of
+    class s.
+
     During zero-shot training it also holds the features of `images` of their images, so that a task's
     classifier can do without the statistics of its query classes.
     """
@@ -223,25 +226,33 @@ class Memory(nn.Module):
     image_features: Tensor
     image_labels: Tensor
 
-    def __init__(self, seen: int, d: int, e: int, vocabulary: int, features: int, images: int) -> None:
+    def __init__(
+        self, seen: int, d: int, e: int, vocabulary: int, features: int, images: int, sources: int
+    ) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("transform", torch.eye(features))
         self.register_buffer("exemplars", torch.zeros(seen, features))
-        self.register_buffer("seen_labels", torch.zeros(seen, d))
-        self.register_buffer("seen_pooled", torch.zeros(seen, e))
-        self.register_buffer("seen_lexical", torch.zeros(seen, vocabulary))
+        self.register_buffer("seen_labels", torch.zeros(sources * seen, d))
+        self.register_buffer("seen_pooled", torch.zeros(sources * seen, e))
+        self.register_buffer("seen_lexical", torch.zeros(sources * seen, vocabulary))
         if images:
             self.register_buffer("image_features", torch.zeros(images, features))
             self.register_buffer("image_labels", torch.zeros(images, dtype=torch.int64))
         self._images: SeenFeatures | None = None  # what follows from these two
 
     @torch.no_grad()
-    def remember_text(self, text: Text, c: Float[Tensor, "C d"]) -> None:
+    def remember_text(self, text: Text, c: Float[Tensor, "R d"]) -> None:
         """Store what the seen classes' texts say, and their label embeddings `c`."""
         self.seen_labels.copy_(c)
         self.seen_pooled.copy_(text.pooled)
         self.seen_lexical.copy_(text.tfidf)
+
+    def rows(self, support: Int[Tensor, " S"] | None) -> Int[Tensor, " R"]:
+        """The rows of all texts of these seen classes, or of all."""
+        classes = len(self.exemplars)
+        s = torch.arange(classes, device=self.center.device) if support is None else support  # (S,)
+        return torch.cat([s + first for first in range(0, len(self.seen_pooled), classes)])  # (R,)
 
     def stored_text(self) -> Text:
         """What is stored of the seen classes' texts; of their tokens, nothing is."""

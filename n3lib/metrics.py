@@ -68,8 +68,9 @@ def renew_memory(
     classes as training draws them.
     """
     device, exemplar = model.center.device, model.config.classifier == "exemplar"
-    text = bank.batch(seen).to(device)
-    c = model.labels(text)  # (C, d)
+    sources = range(0, len(bank), len(dataset.classes))  # of texts, each by the number of its first class
+    text = bank.batch([first + class_id for first in sources for class_id in seen]).to(device)
+    c = model.labels(text)  # (R, d); those of the first text are the classes' own
     model.remember_text(text, c)
     if model.labels2adaptation.task:
         model.labels2adaptation.task.renew(model.context(c[task]) for task in tasks)

@@ -175,7 +175,7 @@ class N3(Memory):
         seen: C, number of classes whose exemplars are remembered.
         config: Phi's settings.
         ways: K of the training tasks, which a positional classifier cannot exceed.
-        images: number of images of the seen classes whose features are held during zero-shot training.
+        images, sources: see `Memory`.
 
     Raises:
         N3Error: a setting is out of its range.
@@ -192,9 +192,10 @@ class N3(Memory):
         config: N3Config,
         ways: int = 0,
         images: int = 0,
+        sources: int = 1,
     ) -> None:
         d, f = config.d, backbone.width
-        super().__init__(seen, d, e, vocabulary, f, images)
+        super().__init__(seen, d, e, vocabulary, f, images, sources)
         self.backbone, self.config, self.ways = backbone, config, ways
         self.tokens2label = Tokens2Label(e, config)
         self.log_word_weight = nn.Parameter(torch.zeros(vocabulary))
@@ -253,12 +254,12 @@ class N3(Memory):
         if isinstance(self.generator, Positional):
             rows, offset = self.generator(h)  # (K, f), (K,)
         elif isinstance(self.generator, Exemplar):
-            s = slice(None) if support is None else support
+            s = self.rows(support)  # (R,)
             query, seen = [text.pooled], [self.seen_pooled[s]]  # (K, e), (S, e)
             if self.lexical is not None:
                 query.append(self.weigh(text.tfidf))  # (K, V)
                 seen.append(self.weigh(self.seen_lexical[s]))  # (S, V)
-            rows = self.generator(query, seen, known.exemplars[s])  # (K, f)
+            rows = self.generator(query, seen, known.exemplars[s % len(known.exemplars)])  # (K, f)
         else:
             rows = self.generator(h)  # (K, f)
         weight, bias = fold(self.log_scale.exp() * rows, known.center, known.transform)  # (K, f), (K,)

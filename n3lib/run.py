@@ -116,13 +116,14 @@ class Run:
             raise N3Error(f"{settings} asks for more layers than there are", "Train again")
         # Earlier versions kept more slots of a positional classifier than they trained.
         slots = (shapes.get("generator.places") or [config.episodes.ways])[0]
+        more = {"ways": slots, "sources": max(1, shapes["seen_labels"][0] // saved["seen"])}
 
         def make() -> N3:
-            return N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, slots)
+            return N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, **more)
 
         check_size(make, settings, [weights, trained])
         backbone = load_backbone(dataclasses.replace(config.backbone, weights=str(weights)))
-        model = N3(backbone, *sizes, config.model, slots)
+        model = N3(backbone, *sizes, config.model, **more)
         model.ways = config.episodes.ways
         load_trained(model, trained)
         seen = tuple(map(human_name, saved["seen_classes"]))
@@ -157,9 +158,9 @@ class Run:
     def _encoded(self, classes: Mapping[str, Sequence[str]]) -> Text:
         told = [name for name, lines in classes.items() if lines]
         text = self.model.stored_text()
+        at = {name: place for place, name in enumerate(told, len(text))}
         if told:
             text = text.joined(self.pipeline.bank([classes[name] for name in told], names=told))
-        at = {name: place for place, name in enumerate(told, len(self.seen))}
         return text.batch([at[name] if name in at else self._place(name) for name in classes])
 
     def _place(self, name: str) -> int:
@@ -195,11 +196,13 @@ def train(
     torch.manual_seed(config.seed)
     backbone = load_backbone(config.backbone)
     encoder, place = make_encoder(config.text.encoder), at_place(config.text.encoder)
-    pipeline = TextPipeline.fit(encoder, [dataset.texts[c] for c in seen], config.text)
-    bank = pipeline.bank(dataset.texts, names=dataset.classes)
+    sources = (dataset.texts, *dataset.also)
+    whole = [[sentence for texts in sources for sentence in texts[c]] for c in seen]
+    pipeline = TextPipeline.fit(encoder, whole, config.text)
+    bank = pipeline.bank([text for texts in sources for text in texts], dataset.classes * len(sources))
     sizes = (encoder.width, len(pipeline.tfidf.vocabulary), len(seen))
     images = sum(map(len, pick_images(dataset, seen, config))) if config.episodes.kind == "zero-shot" else 0
-    model = N3(backbone, *sizes, config.model, config.episodes.ways, images)
+    model = N3(backbone, *sizes, config.model, config.episodes.ways, images, len(sources))
     episodes = Episodes(dataset, bank, seen, config.episodes, config.seed)
     rngs = (np.random.default_rng([config.seed, 29, t]) for t in range(TASKS))
     tasks = [episodes.classes(rng)[0] for rng in rngs] if config.model.decodes_deviations else []

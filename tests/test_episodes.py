@@ -76,6 +76,36 @@ def test_nothing_of_a_query_class_reaches_its_classifier(
 
 
 @torch.no_grad()
+def test_of_several_texts_of_a_class_one_is_drawn_and_none_reaches_its_classifier(
+    episodes: Callable[..., Episodes], make_n3: Callable[..., N3], small_bank: TextBank
+) -> None:
+    draw, model, drawn = episodes(), make_n3(), set[int]()
+    both = small_bank.joined(small_bank.batch(range(13, -1, -1)))  # text 14 + c is that of class 13 - c
+    draw.bank = TextBank(*(getattr(both, field.name) for field in dataclasses.fields(both)))
+    stored = ("seen_labels", "seen_pooled", "seen_lexical")
+    for name in stored:
+        setattr(model, name, torch.randn(16, getattr(model, name).shape[1]).abs())
+    for step in STEPS:
+        batch, (query, _) = draw(step), draw.classes(np.random.default_rng([3, step]))
+        assert same(draw(step), batch)
+        for c, pooled in zip(batch.classes, batch.text.pooled, strict=True):
+            (source,) = [
+                k for k, row in enumerate((c, 13 - c)) if torch.equal(pooled, small_bank.pooled[row])
+            ]
+            drawn.add(source)
+        if step < 3:
+            expected, kept = model(batch)["loss"], {name: getattr(model, name).clone() for name in stored}
+            for name in stored:
+                getattr(model, name)[[*query, *(query + 8)]] = torch.nan
+            assert torch.equal(model(batch)["loss"], expected)
+            model.seen_lexical[int(batch.support[0]) + 8] += 1
+            assert not torch.equal(model(batch)["loss"], expected)
+            for name, value in kept.items():
+                setattr(model, name, value)
+    assert drawn == {0, 1}
+
+
+@torch.no_grad()
 def test_images_of_query_classes_do_not_reach_their_classifier(
     episodes: Callable[..., Episodes], make_n3: Callable[..., N3]
 ) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.kernel_ridge import KernelRidge
 
 from n3lib.backbone import BackboneConfig
+from n3lib.classifiers import unit
 from n3lib.config import RunConfig, TextConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io import N3Error, read_json, sha256_file, write_json
@@ -407,3 +409,55 @@ def test_bad_input_leaves_no_run_behind(
     with pytest.raises(N3Error, match=message):
         train(dataclasses.replace(tiny_config, **change), tmp_path / "run", dataset=small_world)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_class_may_have_several_texts_in_training(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    other = tuple(
+        (f"Quite {' '.join(text[0].split()[1:-1])}.", "Seen at dusk.") for text in small_world.texts
+    )
+    world = dataclasses.replace(small_world, also=(other,))
+    run = train(dataclasses.replace(small_config, fit="trainval"), tmp_path, dataset=world)
+    seen = world.split.part("trainval")
+    assert run.seen == tuple(world.classes[c] for c in seen)
+    assert {"quite", "dusk"} <= set(run.pipeline.tfidf.vocabulary)
+    rows = run.pipeline.bank([texts[c] for texts in (world.texts, other) for c in seen])
+    torch.testing.assert_close(run.model.seen_lexical, rows.tfidf)
+    # The classifier is the ridge over all texts, two of which have the exemplar of one class.
+    classes = {world.classes[c]: world.texts[c] for c in world.split.test}
+    text, model = run.text(classes), run.model
+    shares = model.generator.mix.softmax(0)
+    parts = [
+        (text.pooled, rows.pooled, shares[0]),
+        (model.weigh(text.tfidf), model.weigh(rows.tfidf), shares[1]),
+    ]
+    with torch.no_grad():
+        query, support = (
+            torch.cat([share.sqrt() * unit(one[side] - one[1].mean(0)) for *one, share in parts], 1)
+            for side in (0, 1)
+        )
+        targets = model.exemplars.repeat(2, 1)
+        solved = KernelRidge(alpha=model.config.ridge).fit(support, targets - targets.mean(0))
+        weights = unit(torch.from_numpy(solved.predict(query)).float())
+        weights = model.log_scale.exp() * weights @ model.transform
+    torch.testing.assert_close(run.adapt(classes).weight, weights, atol=1e-3, rtol=1e-3)
+    # By its name alone, a class is its first text.
+    first, second = run.seen[:2]
+    alone = run.adapt({first: (), second: ()}).weight
+    told = run.adapt({first: world.texts[seen[0]], second: world.texts[seen[1]]}).weight
+    torch.testing.assert_close(alone, told, atol=1e-4, rtol=1e-4)
+
+
+def test_names_are_read_where_the_run_says_so(
+    small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    text = dataclasses.replace(small_config.text, names=True)
+    config = dataclasses.replace(small_config, text=text)
+    classes = tuple(f"{name.split()[1]}-beak red" for name in small_world.classes)
+    run = train(config, tmp_path, dataset=dataclasses.replace(small_world, classes=classes))
+    one, other = (run.adapt({"red": [text], "blue": [text]}).weight for text in ("A bird.", "A dull bird."))
+    assert not torch.equal(one[0], one[1])  # only the names tell them apart
+    assert not torch.equal(one, other)
+    spelled = Run.load(tmp_path).text({"red": ["A bird."], "blue": ["A bird."]}).tfidf
+    assert torch.equal(spelled, run.pipeline.bank([["A bird.", "red"], ["A bird.", "blue"]]).tfidf)

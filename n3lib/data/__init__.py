@@ -1,7 +1,7 @@
 """Datasets: the embedded aviary, and photographs with the texts of others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from n3lib.data.aviary.dialects import make_dialects
@@ -39,6 +39,7 @@ class DataConfig:
         root: folder that holds the photographs.
         split: of the photographs, such as PS, SS or SCE.
         text: JSON file of the descriptions; empty for the one in `root`; `names` for the class names alone.
+        also: JSON files of further descriptions, by other authors: in training, a class has one from each.
     """
 
     name: str = "aviary"
@@ -48,6 +49,7 @@ class DataConfig:
     root: str = ""
     split: str = "PS"
     text: str = ""
+    also: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_ranges(self, "data", species=Range(0, MOST_SPECIES), size=Range(0, MAX_SIDE))
@@ -60,12 +62,13 @@ def load_data(config: DataConfig) -> ZeroShotDataset:
         N3Error: an unknown name, a split or texts for what is generated, or whatever is wrong with the files.
     """
     if config.name in GENERATED:
-        if config.split not in ("", DataConfig.split) or config.text:
-            what = f"texts {config.text}" if config.text else f"split {config.split}"
+        if config.split not in ("", DataConfig.split) or config.text or config.also:
+            texts = config.text or "".join(config.also[:1])
+            what = f"texts {texts}" if texts else f"split {config.split}"
             raise N3Error(f"{config.name} is generated and has no {what}", "Leave it out")
         return GENERATED[config.name](config.preset, train=config.species or None, size=config.size or None)
     source, root = find_photographs(config.name, config.root)
-    return load(source, root, config.split, config.text or None, config.size or 144)
+    return load(source, root, config.split, config.text or None, config.size or 144, config.also)
 
 
 def read_descriptions(config: DataConfig) -> tuple[tuple[str, ...], ...]:

@@ -49,6 +49,7 @@ class ZeroShotDataset:
         labels: int64 array `(N,)` of class ids.
         hashes: SHA-256 of what the data came from, for the record of a run.
         groups: of each class, where all classes of a task have to be of one group; empty where any may meet.
+        also: further texts of every class, each like `texts`: in training, every class has several.
 
     Raises:
         N3Error: a class has no text, or the parts do not fit together.
@@ -62,13 +63,15 @@ class ZeroShotDataset:
     split: Split
     hashes: dict[str, str] = field(default_factory=dict)
     groups: tuple[int, ...] = ()
+    also: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.classes)
-        if len(self.texts) != count:
-            raise N3Error(f"{self.name}: {count} classes but {len(self.texts)} descriptions")
-        for name, sentences in zip(self.classes, self.texts, strict=True):
-            check_text(name, sentences)
+        for texts in (self.texts, *self.also):
+            if len(texts) != count:
+                raise N3Error(f"{self.name}: {count} classes but {len(texts)} descriptions")
+            for name, sentences in zip(self.classes, texts, strict=True):
+                check_text(name, sentences)
         if self.groups and len(self.groups) != count:
             raise N3Error(f"{self.name}: {count} classes but {len(self.groups)} groups")
         check_pixels(self.images, np.ndarray, what=f"{self.name}: images")

@@ -70,10 +70,10 @@ def edition(data: DataConfig) -> dict[str, Any]:
     """
     if data.name in GENERATED or not data.root:
         return {}
-    from n3lib.data.photographs.source import read_text
+    from n3lib.data.photographs.source import read_all_texts
 
     source, root = find_source(data.name), Path(data.root)
-    digest = read_text(source, root, source.index(root), data.text or None)[1]
+    digest = read_all_texts(source, root, source.index(root), data.text or None, data.also)[1]
     return {"environment": {"data_hashes": {"text": digest}}}
 
 

@@ -43,6 +43,8 @@ def pack(folder: str | Path, path: str | Path) -> Path:
     records = {name: read_json(folder / name) for name in RECORDS}
     config = records["config.json"]
     config["data"]["root"] = config["backbone"]["weights"] = ""
+    config["data"]["text"] = Path(config["data"]["text"]).name
+    config["data"]["also"] = [Path(one).name for one in config["data"].get("also", [])]
     metadata = {name: json.dumps(record, ensure_ascii=False) for name, record in records.items()}
     with writing(path, "Make room there, or choose another file"):
         write_tensors(path, tensors, {"form": FORM, **metadata})

@@ -30,6 +30,7 @@ class TextConfig:
         max_tokens: L at most (512 in the paper); only Tokens2Label stops there.
         tfidf: whether the TF-IDF branch is used beside the encoder.
         ngrams: longest run of words that is a term of the TF-IDF branch.
+        names: whether the name of a class is read as one more sentence of its description.
     """
 
     encoder: str = "words"
@@ -38,6 +39,7 @@ class TextConfig:
     max_tokens: int = 512
     tfidf: bool = True
     ngrams: int = 1
+    names: bool = False
 
     def __post_init__(self) -> None:
         # The longest of Wikipedia's articles have about ten thousand words.
@@ -79,6 +81,8 @@ class TextPipeline:
             N3Error: a class says nothing, or nothing that the encoder knows, a string instead of sentences,
                 or weighted sentences where paragraphs are read as one.
         """
+        if self.config.names and names:
+            texts = [(*sentences, name) for name, sentences in zip(names, texts, strict=True)]
         names = names or [str(k) for k in range(len(texts))]
         for name, sentences in zip(names, texts, strict=True):
             check_text(name, sentences)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from n3lib.cli.commands import main
-from n3lib.io import N3Error, read_json, sha256_file
+from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained import runs
 from n3lib.run import Run
@@ -34,9 +34,14 @@ def test_a_packed_run_writes_the_same_networks_in_half_the_bytes(
     assert Run.load(packed).folder == run.folder  # unpacked once
 
 
-def test_a_packed_run_names_no_local_path(packed: Path, tiny_run: Run) -> None:
+def test_a_packed_run_names_no_local_path(packed: Path, tiny_run: Run, tmp_path: Path) -> None:
     config = read_json(Run.load(packed).folder / "config.json")
     assert config["data"]["root"] == config["backbone"]["weights"] == ""
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    config["data"] |= {"text": "/home/me/birds.json", "also": ["/home/me/more.json"]}
+    write_json(tmp_path / "run" / "config.json", config)
+    again = Run.load(runs.pack(tmp_path / "run", tmp_path / "again.safetensors")).config.data
+    assert (again.text, again.also) == ("birds.json", ["more.json"])
 
 
 def test_what_is_no_packed_run_is_refused(packed: Path, tiny_run: Run, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ n // 5 of the n images of a class whose path in the dataset's folder has the sma
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +95,12 @@ def read_source(
 
 
 def load(
-    source: Source, root: Path, split: str | Split = "PS", text: Path | str | None = None, size: int = 144
+    source: Source,
+    root: Path,
+    split: str | Split = "PS",
+    text: Path | str | None = None,
+    size: int = 144,
+    also: Sequence[str] = (),
 ) -> ZeroShotDataset:
     """Load a dataset with a written description of every class.
 
@@ -105,6 +110,7 @@ def load(
         text: the JSON file of descriptions (see `n3lib.data.texts`); by default `source.text` in `root`, in
             the dataset's folder or beside it. "names" for no description but the name of the class.
         size: side of the square images in pixels.
+        also: JSON files of further descriptions.
 
     Raises:
         N3Error: a file cannot be read, a class has no text, or the split is made for other classes.
@@ -118,7 +124,7 @@ def load(
     elif max(parts.part("trainval") + parts.test) >= len(index.classes):
         what = f"split {parts.name} names a class outside the {len(index.classes)} of {index.folder}"
         raise N3Error(what, "Correct the split, or unpack the dataset again")
-    texts, digest = read_text(source, root, index, text)
+    (texts, *others), digest = read_all_texts(source, root, index, text, also)
 
     paths, labels = index.paths, index.labels
     if isinstance(split, str) and split in REDUCED_SPLITS:
@@ -133,7 +139,7 @@ def load(
     # The cache's key has the times too, so that a mended image is decoded again; a run's record has not.
     pixels = image_array(paths, size, sha256(content, times.tobytes()))
     classes, hashes = tuple(map(human_name, index.classes)), {"images": content, "text": digest}
-    return ZeroShotDataset(source.name, classes, texts, pixels, labels, parts, hashes)
+    return ZeroShotDataset(source.name, classes, texts, pixels, labels, parts, hashes, also=tuple(others))
 
 
 def read_text(
@@ -145,6 +151,14 @@ def read_text(
         return tuple((name,) for name in names), sha256(*names)
     path = _find_text(source, root, index.folder) if text is None else expand(text)
     return read_texts(path, index.classes, source.others), sha256_file(path)
+
+
+def read_all_texts(
+    source: Source, root: Path, index: Index, text: Path | str | None, also: Sequence[str]
+) -> tuple[list[tuple[tuple[str, ...], ...]], str]:
+    """What `read_text` gives for the text, then for the further ones; one SHA-256 for all."""
+    texts, digests = zip(*(read_text(source, root, index, one) for one in (text, *also)), strict=True)
+    return list(texts), digests[0] if len(digests) == 1 else sha256(*digests)
 
 
 def reduced(index: Index, split: Split) -> np.ndarray:

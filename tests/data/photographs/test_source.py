@@ -164,6 +164,20 @@ def test_a_split_that_depends_on_counts(make_tree):
     ]
 
 
+def test_further_texts_of_every_class(tree, tmp_path):
+    plain = loaded(tree)
+    texts = {name: f"Another author on {name}." for name in plain.classes}
+    (tmp_path / "more.json").write_text(json.dumps(texts))
+    both = loaded(tree, also=[str(tmp_path / "more.json"), "names"])
+    assert both.texts == plain.texts and both.also[0] == tuple((one,) for one in texts.values())
+    assert both.also[1] == tuple((name,) for name in plain.classes)
+    assert both.hashes["text"] != plain.hashes["text"] == loaded(tree, also=[]).hashes["text"]
+    texts.popitem()
+    (tmp_path / "more.json").write_text(json.dumps(texts))
+    with pytest.raises(N3Error, match="more.json"):
+        loaded(tree, also=[str(tmp_path / "more.json")])
+
+
 def test_own_split_outside_the_classes(tree):
     with pytest.raises(N3Error, match="far"):
         loaded(tree, split=Split("far", (0,), (), (200,)))
