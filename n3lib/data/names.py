@@ -54,13 +54,13 @@ class ClassNames:
         ids = {name: self.find(name) for name in names}
         if unknown := [self._unknown(name) for name, place in ids.items() if place is None]:
             count = f"{len(unknown)} {'name' if len(unknown) == 1 else 'names'}"
-            what = f"{path} has {count} of no class: {', '.join(unknown)}"
+            what = f"{path}: {count} of no class: {', '.join(unknown)}"
             raise N3Error(what, "Correct or remove these names")
         found = {name: place for name, place in ids.items() if place is not None}
         first: dict[int, str] = {}
         for name, place in found.items():
             if (other := first.setdefault(place, name)) != name:
-                raise N3Error(f"{path} has one class twice, as {other!r} and {name!r}", "Keep one of them")
+                raise N3Error(f"{path}: one class twice, as {other!r} and {name!r}", "Keep one of them")
         return found
 
     def _unknown(self, name: str) -> str:
