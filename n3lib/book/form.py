@@ -8,7 +8,10 @@ import asyncio
 import html
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,7 +25,7 @@ from n3lib.data.images import load_image
 from n3lib.data.texts import parse_classes, read_classes, sentence_weights, sentences
 from n3lib.experiments import plots
 from n3lib.experiments.lettering import plain
-from n3lib.io import N3Error, check_writable, expand, write_json
+from n3lib.io import N3Error, check_writable, expand, read_json, write_json
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, save, synthesize
 
@@ -271,3 +274,30 @@ class Form:
         if self._timer:
             self._timer.cancel()
         self._timer = loop.call_later(PAUSE, self.update)
+
+
+def open_form(run: Path, classes: Path | None = None, pictures: str = "") -> int:
+    """Write `n3-form.ipynb` here, a notebook that shows the form, and open it in JupyterLab until that ends.
+
+    Raises:
+        N3Error: JupyterLab is not installed, or another notebook has that name.
+    """
+    if not find_spec("jupyterlab") or not find_spec("ipywidgets"):
+        raise N3Error("the form needs JupyterLab", "pip install 'n3lib[book]'")
+    path, metadata = Path("n3-form.ipynb"), {"n3": "form"}
+    if path.exists() and read_json(path).get("metadata") != metadata:
+        raise N3Error(f"{path} is another notebook", "Start in another folder")
+    start = f"read_classes({str(classes)!r}, run.seen)" if classes else "dict.fromkeys(run.seen[:2])"
+    lines = [
+        "from n3lib import Run",
+        "from n3lib.book.form import Form",
+        *(["from n3lib.data.texts import read_classes"] if classes else []),
+        "",
+        f"run = Run.load({str(run)!r})",
+        f"Form(run, {start}, {pictures!r})",
+    ]
+    text = {"cell_type": "markdown", "id": "how", "metadata": {}, "source": "Shift+Enter in the next cell."}
+    code: dict[str, Any] = {"cell_type": "code", "id": "form", "metadata": {}, "execution_count": None}
+    cells = [text, {**code, "outputs": [], "source": "\n".join(lines)}]
+    write_json(path, {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    return subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False).returncode

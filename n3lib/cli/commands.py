@@ -192,39 +192,6 @@ def _synthesize(
     tell(f"a network for {len(descriptions)} classes: {output}")
 
 
-def _form(run: Path, classes: Path | None, pictures: str) -> int:
-    import subprocess
-    from importlib.util import find_spec
-
-    from n3lib.io import write_json
-
-    if not find_spec("jupyterlab") or not find_spec("ipywidgets"):
-        raise N3Error("the form needs JupyterLab", "pip install 'n3lib[book]'")
-    start = f"read_classes({str(classes)!r}, run.seen)" if classes else "dict.fromkeys(run.seen[:2])"
-    lines = [
-        "from n3lib import Run",
-        "from n3lib.book.form import Form",
-        *(["from n3lib.data.texts import read_classes"] if classes else []),
-        "",
-        f"run = Run.load({str(run)!r})",
-        f"Form(run, {start}, {pictures!r})",
-    ]
-    path, metadata = Path("n3-form.ipynb"), {"n3": "form"}
-    if path.exists() and read_json(path).get("metadata") != metadata:
-        raise N3Error(f"{path} is another notebook", "Start in another folder")
-    text = {"cell_type": "markdown", "id": "how", "metadata": {}, "source": "Shift+Enter in the next cell."}
-    code: dict[str, Any] = {
-        "cell_type": "code",
-        "id": "form",
-        "metadata": {},
-        "execution_count": None,
-        "outputs": [],
-    }
-    cells = [text, {**code, "source": "\n".join(lines)}]
-    write_json(path, {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
-    return subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False).returncode
-
-
 def _classify(
     network: Path, images: list[str], top: int, views: int, csv: Path | None, json: Path | None
 ) -> int:
