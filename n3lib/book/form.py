@@ -67,7 +67,7 @@ def read_pictures(files: Sequence[Path], size: int) -> Pictures:
 
 
 def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
-    """The first `SHOWN` pictures, each above the probabilities of the network's classes.
+    """The first `SHOWN` pictures, each above the probabilities of the network's classes, or called unknown.
 
     Raises:
         N3Error: there is no picture.
@@ -76,8 +76,12 @@ def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
     if not names:
         raise N3Error("there is no picture to classify", "Name a folder with image files, or upload some")
     shown = plots.predictions(network, pixels, [None] * len(names))
-    for axis, name in zip(shown.figure.axes, names, strict=False):  # the upper row comes first
-        axis.set_title(plain(name, 1.0, 8.0), size=8)
+    known = network.judge(pixels)[1]
+    strange = [""] * len(names) if known is None else ["" if one else "\nunknown" for one in known.tolist()]
+    for axis, name, remark in zip(
+        shown.figure.axes, names, strange, strict=False
+    ):  # the upper row comes first
+        axis.set_title(f"{plain(name, 1.0, 8.0)}{remark}", size=8)
     return shown
 
 

@@ -1,6 +1,7 @@
 """Your own classes: pictures from a folder, and a form that answers or reports why it cannot."""
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -59,6 +60,16 @@ def test_no_folder_and_no_picture(tiny_run: Run, tmp_path: Path) -> None:
     nothing = read_pictures(image_files(tmp_path), 32)
     with pytest.raises(N3Error, match="picture"):
         answers(synthesize(tiny_run, CLASSES), nothing)
+
+
+def test_answers_call_a_picture_unknown_that_is_like_none_of_the_classes(tiny_run: Run) -> None:
+    pixels = torch.randint(0, 256, (2, 32, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    pictures = Pictures(["a", "b"], pixels, [])
+    network = synthesize(dataclasses.replace(tiny_run, familiar=0.0), CLASSES)
+    scores = network.read(network.preprocess(pixels))[1]
+    network = synthesize(dataclasses.replace(tiny_run, familiar=scores.mean().item()), CLASSES)
+    titles = [axis.get_title() for axis in answers(network, pictures).figure.axes[:2]]
+    assert ["unknown" in title for title in titles] == (scores < scores.mean()).tolist()
 
 
 def test_answers_show_a_name_above_each_of_the_first_pictures(tiny_run: Run) -> None:
