@@ -158,4 +158,6 @@ def ship(root: str, results: Path = Path("results"), folder: Path = Path("runs/b
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m n3lib.experiments.birds DIR")
     ship(sys.argv[1])
