@@ -94,8 +94,8 @@ def fold(
 
 def within_variance(transform: Float[Tensor, "f f"]) -> Float[Tensor, " f"]:
     """The variance of each feature within classes, from what whitens them (or standardizes them alone)."""
-    wide = transform.double()
-    return torch.linalg.inv(wide.T @ wide).diagonal().to(transform)
+    root, failed = torch.linalg.inv_ex(transform.double())  # of the covariance, root root^T
+    return root.where(failed == 0, torch.nan).square().sum(1).to(transform)
 
 
 def familiarity(

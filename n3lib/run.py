@@ -116,7 +116,7 @@ class Run:
             raise N3Error(f"{settings} asks for more layers than there are", "Train again")
         # Earlier versions kept more slots of a positional classifier than they trained.
         slots = (shapes.get("generator.places") or [config.episodes.ways])[0]
-        more = {"ways": slots, "sources": max(1, shapes["seen_labels"][0] // saved["seen"])}
+        more = {"ways": slots, "sources": max(1, (shapes["seen_labels"] or [0])[0] // saved["seen"])}
 
         def make() -> N3:
             return N3(load_backbone(config.backbone, pretrained=False), *sizes, config.model, **more)

@@ -1,6 +1,8 @@
 """Runs as single files: the same networks, opened by path or by name."""
 
+import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,26 @@ def test_what_is_no_packed_run_is_refused(packed: Path, tiny_run: Run, tmp_path:
     for folder, path in ((tmp_path, packed), (tiny_run.folder, tmp_path / "a.bin"), (packed, packed)):
         with pytest.raises(N3Error):
             runs.pack(folder, path)
+
+
+def without_rows(value: torch.Tensor) -> torch.Tensor:
+    return value[:3]
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.mean, torch.Tensor.flatten, without_rows, torch.zeros_like])
+@pytest.mark.parametrize("name", ["seen_labels", "transform"])
+def test_a_packed_run_of_other_numbers_is_refused(
+    name: str, change: Callable[[torch.Tensor], torch.Tensor], packed: Path, tiny_run: Run, tmp_path: Path
+) -> None:
+    tensors, metadata = read_tensors(packed)
+    key = f"model.safetensors/{name}"
+    write_tensors(tmp_path / "odd.safetensors", tensors | {key: change(tensors[key])}, metadata)
+    if (name, change) == ("seen_labels", torch.zeros_like):
+        Run.load(tmp_path / "odd.safetensors")  # these may be any
+        return
+    with pytest.raises(N3Error):
+        run = dataclasses.replace(Run.load(tmp_path / "odd.safetensors"), familiar=0.0)
+        synthesize(run, dict.fromkeys(run.seen[:2]))
 
 
 def test_numbers_beyond_half_precision_stay_as_they_are(
