@@ -157,10 +157,12 @@ class Run:
 
     def _encoded(self, classes: Mapping[str, Sequence[str]]) -> Text:
         told = [name for name, lines in classes.items() if lines]
+        own = self.pipeline.bank([classes[name] for name in told], names=told) if told else None
+        if own and len(told) == len(classes):
+            return own.batch(range(len(told)))
         text = self.model.stored_text()
         at = {name: place for place, name in enumerate(told, len(text))}
-        if told:
-            text = text.joined(self.pipeline.bank([classes[name] for name in told], names=told))
+        text = text.joined(own) if own else text
         return text.batch([at[name] if name in at else self._place(name) for name in classes])
 
     def _place(self, name: str) -> int:
