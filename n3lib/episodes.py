@@ -93,7 +93,7 @@ class Episodes:
         images = torch.stack([self._augment(image, rng) for image in chosen])
         # Of several texts of a class, one is drawn.
         count, sources = len(self.dataset.classes), len(self.bank) // len(self.dataset.classes)
-        drawn = rng.integers(sources, size=len(classes)) if sources > 1 else np.zeros(len(classes), int)
+        drawn = rng.integers(sources, size=len(classes))
         mine, text = slice(rank, None, ranks), self.bank.batch((count * drawn + classes).tolist())
         held_out = torch.from_numpy(query) if self.config.kind == "zero-shot" else None
         rest = (images[mine], torch.from_numpy(labels)[mine], classes, held_out)

@@ -4,12 +4,13 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -165,9 +166,13 @@ class Run:
         text = text.joined(own) if own else text
         return text.batch([at[name] if name in at else self._place(name) for name in classes])
 
+    @cached_property
+    def _names(self) -> ClassNames:
+        return ClassNames(self.seen)
+
     def _place(self, name: str) -> int:
         """The index of a seen class, by any spelling of its name."""
-        place = ClassNames(self.seen).find(name)
+        place = self._names.find(name)
         if place is None:
             raise N3Error(f"class {name!r} has no text, and the run was not trained on it", "Describe it")
         return place
@@ -249,7 +254,12 @@ def train(
 
 @torch.no_grad()
 def calibrated(
-    model: N3, dataset: ZeroShotDataset, bank: TextBank, config: RunConfig, unseen: Sequence[int]
+    model: N3,
+    dataset: ZeroShotDataset,
+    bank: TextBank,
+    config: RunConfig,
+    unseen: Sequence[int],
+    shared: Float[Tensor, "N f"] | None = None,
 ) -> dict[str, Any]:
     """The temperature that makes probabilities honest, from random tasks of classes that were not trained on.
 
@@ -260,7 +270,8 @@ def calibrated(
     """
     classes, found = np.array(unseen), []
     center, variance = model.center.cpu(), within_variance(model.transform).cpu()
-    shared = shared_features(model, dataset, bank, unseen, config)
+    if shared is None:
+        shared = shared_features(model, dataset, bank, unseen, config)
     groups = dataset.group_of(classes.tolist())
     most = 10 if model.equivariant else model.ways
     ways = min(most, *map(len, dataset.by_group(unseen)))

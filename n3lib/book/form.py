@@ -24,7 +24,6 @@ from torch import Tensor
 from n3lib.data.images import load_image
 from n3lib.data.texts import parse_classes, read_classes, sentence_weights, sentences
 from n3lib.experiments import plots
-from n3lib.experiments.lettering import plain
 from n3lib.io import N3Error, check_writable, expand, read_json, write_json
 from n3lib.run import Run
 from n3lib.synthesis import SynthesizedNetwork, save, synthesize
@@ -75,14 +74,7 @@ def answers(network: SynthesizedNetwork, pictures: Pictures) -> plots.Picture:
     names, pixels = pictures.names[:SHOWN], pictures.pixels[:SHOWN]
     if not names:
         raise N3Error("there is no picture to classify", "Name a folder with image files, or upload some")
-    shown = plots.predictions(network, pixels, [None] * len(names))
-    known = network.judge(pixels)[1]
-    strange = [""] * len(names) if known is None else ["" if one else "\nunknown" for one in known.tolist()]
-    for axis, name, remark in zip(
-        shown.figure.axes, names, strange, strict=False
-    ):  # the upper row comes first
-        axis.set_title(f"{plain(name, 1.0, 8.0)}{remark}", size=8)
-    return shown
+    return plots.predictions(network, pixels, [None] * len(names), names)
 
 
 def described(entries: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
@@ -263,8 +255,7 @@ class Form:
 
     def _mark_unknown_words(self) -> None:
         for row in self.rows:
-            text = sentences(row.text.value)
-            met = self.run.pipeline.met(text) if text else {}
+            met = self.run.pipeline.met(sentences(row.text.value))
             never = html.escape(", ".join(word for word, known in met.items() if not known))
             row.unknown.value = f"<small>never met in training: {never}</small>" if never else ""
 

@@ -49,19 +49,27 @@ def expectations(run: Run, data: ZeroShotDataset) -> dict[str, Any]:
         for ways in sizes
     ]
     kept = ("tasks", "ways", "metrics", "per_class")
-    known = calibrated(run.model, data, bank, run.config, data.split.test)
+    shared = shared_features(run.model, data, bank, data.split.test, run.config)
+    known = calibrated(run.model, data, bank, run.config, data.split.test, shared)
     return {
         "one_view": [{name: one[name] for name in kept} for one in one_view],
         **known,
-        "unknown": unknown_pictures(run, data, bank, known["temperature"], known["familiar"]),
+        "unknown": unknown_pictures(run, data, bank, known["temperature"], known["familiar"], shared),
     }
 
 
 @torch.no_grad()
 def unknown_pictures(
-    run: Run, data: ZeroShotDataset, bank: TextBank, temperature: float, familiar: float
+    run: Run,
+    data: ZeroShotDataset,
+    bank: TextBank,
+    temperature: float,
+    familiar: float,
+    shared: Float[Tensor, "N f"] | None,
 ) -> list[dict[str, Any]]:
     """How well `familiarity` tells images of a task's classes from others, over ten tasks of each size.
+
+    `shared` are the `shared_features` of the test classes.
 
     Returns:
         By `ways` and `pictures` (of test classes that were not asked for, drawings, noise, and flowers where
@@ -72,7 +80,6 @@ def unknown_pictures(
 
     model, classes = run.model, np.array(data.split.test)
     center, variance = model.center, within_variance(model.transform)
-    shared = shared_features(model, data, bank, classes.tolist(), run.config)
     strange = _strange(run.config.data.root, run.image_size)
     found = []
     for ways in (ways for ways in UNKNOWN_WAYS if ways < len(classes)):

@@ -88,12 +88,19 @@ def gallery(
     return Picture(figure)
 
 
-def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any] | Tensor) -> Picture:
+def predictions(
+    network: SynthesizedNetwork,
+    images: Tensor,
+    truth: Sequence[Any] | Tensor,
+    names: Sequence[str] = (),
+) -> Picture:
     """Each image, `(B, H, W, 3)` as stored, above the probabilities that the network gives its classes.
 
-    `truth` is each image's class, by number or name, or None. Its bar is green, a wrong answer's red.
+    `truth` is each image's class, by number or name, or None. Its bar is green, a wrong answer's red. Where
+    the images have `names`, these stand above them, and below a name whether the network calls it unknown.
     """
-    shares = 100 * network.probabilities(images)  # (B, K)
+    shares, known = network.judge(images)  # (B, K), (B,)
+    shares = 100 * shares
     labels = apart(network.labels, 2.4)
     room = max(1.7, 0.35 + max(map(width, labels)))
     size = (room + 1.25 * len(images), 1.5 + 0.2 * len(labels))
@@ -107,6 +114,9 @@ def predictions(network: SynthesizedNetwork, images: Tensor, truth: Sequence[Any
             colors[int(share.argmax())] = RED
         top, bars = axes[0, b], axes[1, b]
         show(top, image)
+        if names:
+            remark = "" if known is None or known[b] else "\nunknown"
+            top.set_title(f"{plain(names[b], 1.0, 8.0)}{remark}", size=8)
         drawn = bars.barh(range(len(share)), share.tolist(), color=colors)
         bars.bar_label(drawn, [f"{one:.0f}" for one in share.tolist()], padding=2, size=7)
         bars.set(xlim=(0, 100), xticks=(0, 50, 100), yticks=range(len(share)))

@@ -69,7 +69,7 @@ def open_run(place: str | Path) -> Path:
     """
     path = expand(place)
     if not path.exists():
-        path = next((file for file in known_runs() if file.stem == str(place)), path)
+        path = _named(str(place)) or path
     if not path.is_file():
         return path
     home = cache_dir() / "runs" / f"{path.stem}-{sha256_file(path)[:16]}"
@@ -79,7 +79,8 @@ def open_run(place: str | Path) -> Path:
 
 
 def _unpack(path: Path, home: Path) -> None:
-    records, (tensors, _) = _records(path), read_tensors(path)
+    tensors, metadata = read_tensors(path)
+    records = _records(path, metadata)
     check_writable(home.parent, True, "Set N3_CACHE to a writable folder")
     with writing(home, "Make room there"), TemporaryDirectory(dir=home.parent, prefix=".new-") as temporary:
         new = Path(temporary) / "run"
@@ -95,8 +96,7 @@ def _unpack(path: Path, home: Path) -> None:
                 raise
 
 
-def _records(path: Path) -> dict[str, str]:
-    metadata = read_metadata(path)
+def _records(path: Path, metadata: dict[str, str]) -> dict[str, str]:
     if metadata.get("form") != FORM or not metadata.keys() >= {*RECORDS}:
         raise N3Error(f"{path} is no packed run of this version", "Make one: n3 pack RUN -o FILE")
     return metadata
@@ -106,6 +106,10 @@ def known_runs() -> list[Path]:
     """The packed runs that have a name: those of the package, then those that `add_run` fetched."""
     places = SHIPPED, cache_dir() / "runs"
     return [path for place in places for path in sorted(place.glob(f"*{SUFFIX}"))]
+
+
+def _named(name: str) -> Path | None:
+    return next((path for path in known_runs() if path.stem == name), None)
 
 
 def add_run(url: str, sha256: str, name: str = "") -> Path:
@@ -122,7 +126,7 @@ def add_run(url: str, sha256: str, name: str = "") -> Path:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise N3Error(f"{sha256!r} is no SHA-256", "Give the 64 digits that stand beside the address")
     path = cache_dir() / "runs" / f"{name}{SUFFIX}"
-    if taken := next((one for one in known_runs() if one.stem == name), None):
+    if taken := _named(name):
         if sha256_file(taken) == sha256.lower():
             return taken
         raise N3Error(f"{name} is a run already: {taken}", "Choose another --name")
@@ -144,7 +148,7 @@ def add_run(url: str, sha256: str, name: str = "") -> Path:
 
 def about(path: Path) -> dict[str, Any]:
     """What a packed run says of itself: `data`, `classes`, `backbone`, `size` of images, `megabytes`."""
-    records = _records(path)
+    records = _records(path, read_metadata(path))
     config, card = (json.loads(records[name]) for name in ("config.json", "run.json"))
     return {
         "data": f"{config['data']['name']} {config['data']['split']}",
