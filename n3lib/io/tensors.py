@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -17,6 +19,8 @@ from n3lib.io import N3Error
 from n3lib.io.files import PARTIAL, atomic
 
 _AGAIN = "Make or download it again"
+SPARSE = ("@bits", "@values", "@shape")  # ends of the names of what a tensor with many zeros is kept as
+SMALL = 1_000  # numbers; of fewer, zeros are kept as they are
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
@@ -81,6 +85,37 @@ def _opened(path: Path) -> Iterator[Any]:
         raise N3Error(f"{path} does not exist", "Check the path, or make the file again") from None
     except (SafetensorError, OSError) as error:
         raise N3Error(f"{path} is not a readable safetensors file: {error}", _AGAIN) from None
+
+
+def without_zeros(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same in less room: of large tensors with many zeros, a bit per number, and the other numbers."""
+    found = dict[str, Tensor]()
+    for name, tensor in tensors.items():
+        other = tensor != 0
+        if tensor.numel() < SMALL or int(other.sum()) > 7 * tensor.numel() / 8:
+            found[name] = tensor
+        else:
+            bits = torch.from_numpy(np.packbits(other.flatten().cpu().numpy()))
+            parts = bits, tensor[other], torch.tensor(tensor.shape)
+            found |= {f"{name}{part}": one for part, one in zip(SPARSE, parts, strict=True)}
+    return found
+
+
+def with_zeros(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The inverse of `without_zeros`; an `N3Error` if parts do not fit, `what` they are of."""
+    found = {name: one for name, one in tensors.items() if not name.endswith(SPARSE)}
+    for name in (name.removesuffix(SPARSE[0]) for name in tensors if name.endswith(SPARSE[0])):
+        try:
+            bits, values, shape = (tensors[f"{name}{part}"] for part in SPARSE)
+            size = math.prod(shape.tolist())
+            other = torch.from_numpy(np.unpackbits(bits.numpy())[:size]).bool()
+            if len(other) != size or int(other.sum()) != len(values):  # no more is claimed than is there
+                raise ValueError
+            dense = torch.zeros(size, dtype=values.dtype).masked_scatter_(other, values)
+            found[name] = dense.reshape(shape.tolist())
+        except (LookupError, RuntimeError, TypeError, ValueError):
+            raise N3Error(f"{what}: its {name} does not fit together", _AGAIN) from None
+    return found
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Runs as single files: packed, shipped with the package, or fetched; `Run.load` opens each by its name."""
+"""Packed runs, that ship with the package or are fetched: `Run.load` opens each by its path or its name."""
 
 import json
 import re
@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from torch import Tensor
 
 from n3lib.io import N3Error, expand, sha256_file, writing
-from n3lib.io.files import cache_dir, check_writable, read_json, write_text
-from n3lib.io.tensors import read_metadata, read_tensors, write_tensors
+from n3lib.io.files import cache_dir, check_writable, write_text
+from n3lib.io.tensors import read_metadata, read_tensors, with_zeros, write_tensors
 
 SHIPPED = Path(__file__).parent / "packed"
 SUFFIX = ".safetensors"
@@ -20,43 +19,6 @@ TENSORS = ("backbone.safetensors", "model.safetensors")
 RECORDS = ("config.json", "reader.json", "run.json")  # the last says that a run is whole
 FORM = "n3 run 1"
 _NAME = re.compile(r"\w[\w.\-]*")
-
-
-def pack(folder: str | Path, path: str | Path) -> Path:
-    """Write a finished run as one safetensors file, without local paths.
-
-    Numbers are kept in half precision, and are float32 again when the run is opened.
-
-    Raises:
-        N3Error: the folder holds no finished run, or the file cannot be written.
-    """
-    folder, path = expand(folder), expand(path)
-    if not (folder / RECORDS[-1]).is_file():
-        raise N3Error(f"{folder} holds no finished run", "Train one: n3 train CONFIG -o RUN")
-    if path.suffix != SUFFIX:
-        raise N3Error(f"{path} is no name of a packed run", f"Let it end in {SUFFIX}")
-    check_writable(path)
-    tensors = {}
-    for name in TENSORS:
-        for key, value in read_tensors(folder / name)[0].items():
-            tensors[f"{name}/{key}"] = _halved(value)
-    records = {name: read_json(folder / name) for name in RECORDS}
-    config = records["config.json"]
-    config["data"]["root"] = config["backbone"]["weights"] = ""
-    config["data"]["text"] = Path(config["data"]["text"]).name
-    config["data"]["also"] = [Path(one).name for one in config["data"].get("also", [])]
-    metadata = {name: json.dumps(record, ensure_ascii=False) for name, record in records.items()}
-    with writing(path, "Make room there, or choose another file"):
-        write_tensors(path, tensors, {"form": FORM, **metadata})
-    return path
-
-
-def _halved(tensor: Tensor) -> Tensor:
-    """Half precision, unless numbers are beyond its range: then more than its rounding is lost."""
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    return half if (half.float() - tensor).norm() <= 1e-3 * tensor.norm() else tensor
 
 
 def open_run(place: str | Path) -> Path:
@@ -80,7 +42,7 @@ def open_run(place: str | Path) -> Path:
 
 def _unpack(path: Path, home: Path) -> None:
     tensors, metadata = read_tensors(path)
-    records = _records(path, metadata)
+    records, tensors = _records(path, metadata), with_zeros(tensors, str(path))
     check_writable(home.parent, True, "Set N3_CACHE to a writable folder")
     with writing(home, "Make room there"), TemporaryDirectory(dir=home.parent, prefix=".new-") as temporary:
         new = Path(temporary) / "run"

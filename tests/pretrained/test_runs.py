@@ -9,17 +9,20 @@ import pytest
 import torch
 
 from n3lib.cli.commands import main
+from n3lib.config import RunConfig
+from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained import runs
-from n3lib.run import Run
+from n3lib.pretrained.packing import pack
+from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
 
 
 @pytest.fixture
 def packed(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
-    return runs.pack(tiny_run.folder, tmp_path / "tiny.safetensors")
+    return pack(tiny_run, tmp_path / "tiny.safetensors")
 
 
 def test_a_packed_run_writes_the_same_networks_in_half_the_bytes(
@@ -42,7 +45,7 @@ def test_a_packed_run_names_no_local_path(packed: Path, tiny_run: Run, tmp_path:
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     config["data"] |= {"text": "/home/me/birds.json", "also": ["/home/me/more.json"]}
     write_json(tmp_path / "run" / "config.json", config)
-    again = Run.load(runs.pack(tmp_path / "run", tmp_path / "again.safetensors")).config.data
+    again = Run.load(pack(Run.load(tmp_path / "run"), tmp_path / "again.safetensors")).config.data
     assert (again.text, again.also) == ("birds.json", ["more.json"])
 
 
@@ -61,9 +64,9 @@ def test_what_is_no_packed_run_is_refused(packed: Path, tiny_run: Run, tmp_path:
         with pytest.raises(N3Error):
             Run.load(path)
     assert not list((tmp_path / "cache").rglob("run.json"))
-    for folder, path in ((tmp_path, packed), (tiny_run.folder, tmp_path / "a.bin"), (packed, packed)):
-        with pytest.raises(N3Error):
-            runs.pack(folder, path)
+    with pytest.raises(N3Error):
+        pack(tiny_run, tmp_path / "a.bin")
+    assert main(["pack", str(tmp_path), "-o", str(packed)]) == 2
 
 
 def without_rows(value: torch.Tensor) -> torch.Tensor:
@@ -77,7 +80,9 @@ def test_a_packed_run_of_other_numbers_is_refused(
 ) -> None:
     tensors, metadata = read_tensors(packed)
     key = f"model.safetensors/{name}"
-    write_tensors(tmp_path / "odd.safetensors", tensors | {key: change(tensors[key])}, metadata)
+    whole = {key: read_tensors(tiny_run.folder / "model.safetensors")[0][name]}
+    kept = {k: t for k, t in tensors.items() if not k.startswith(key)}
+    write_tensors(tmp_path / "odd.safetensors", kept | {key: change(whole[key])}, metadata)
     if (name, change) == ("seen_labels", torch.zeros_like):
         Run.load(tmp_path / "odd.safetensors")  # these may be any
         return
@@ -93,8 +98,86 @@ def test_numbers_beyond_half_precision_stay_as_they_are(
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     tensors, _ = read_tensors(tmp_path / "run" / "model.safetensors")
     write_tensors(tmp_path / "run" / "model.safetensors", tensors | {"center": tensors["center"] + 1e6})
-    packed = Run.load(runs.pack(tmp_path / "run", tmp_path / "run.safetensors"))
+    packed = Run.load(pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors"))
     torch.testing.assert_close(packed.model.center, tensors["center"] + 1e6)
+
+
+def with_many_zeros(run: Run, folder: Path) -> torch.Tensor:
+    """A copy of the run, of whose exemplars only every seventh number is not zero."""
+    shutil.copytree(run.folder, folder)
+    tensors, _ = read_tensors(folder / "model.safetensors")
+    few = torch.where(
+        torch.arange(tensors["transform"].numel()).view_as(tensors["transform"]) % 7 == 0, 0.5, 0
+    )
+    write_tensors(folder / "model.safetensors", tensors | {"transform": few})
+    return few
+
+
+@pytest.mark.parametrize("adapt", ["all", "constant", "finetune"])
+def test_what_all_tasks_share_becomes_part_of_the_network(
+    adapt: str, small_config: RunConfig, small_world: ZeroShotDataset, tmp_path: Path
+) -> None:
+    model = dataclasses.replace(small_config.model, adapt=adapt, shared_mu=1.0, gamma=0.9)
+    trained = train(dataclasses.replace(small_config, model=model), tmp_path / "run", dataset=small_world)
+    run = Run.load(pack(trained, tmp_path / "run.safetensors"))
+    shared = [p.abs().max().item() for p in trained.model.labels2adaptation.shared]
+    assert min(shared) > 0
+    assert not any(p.any() for p in run.model.labels2adaptation.shared)
+    asked = {name: small_world.texts[i] for i, name in enumerate(small_world.classes[:3])}
+    first, second = (synthesize(one, asked) for one in (trained, run))
+    images = torch.from_numpy(small_world.images[:8])
+    torch.testing.assert_close(second.probabilities(images), first.probabilities(images), atol=0.02, rtol=0)
+    other = asked | {small_world.classes[2]: small_world.texts[4]}
+    before, after = (
+        torch.cat(
+            [(synthesize(one, other).state_dict()[name] - value).flatten() for name, value in net.items()]
+        )
+        for one, net in (
+            (trained, first.features.state_dict(prefix="features.")),
+            (run, second.features.state_dict(prefix="features.")),
+        )
+    )
+    assert before.any() == (adapt == "all")
+    assert (after - before).norm() <= 0.01 * before.norm()
+
+
+def test_zeros_take_no_room(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
+    few = with_many_zeros(tiny_run, tmp_path / "run")
+    path = pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors")
+    parts = {name: t for name, t in read_tensors(path)[0].items() if "transform" in name}
+    assert sum(t.nbytes for t in parts.values()) == len(few) ** 2 / 8 + 2 * int((few != 0).sum()) + 2 * 8
+    torch.testing.assert_close(Run.load(path).model.transform, few)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("bits", lambda bits: bits[:-1]),
+        ("bits", lambda bits: bits | 1),
+        ("bits", lambda bits: bits & 1),
+        ("bits", lambda bits: bits.float()),
+        ("values", lambda values: values[:-1]),
+        ("shape", lambda shape: shape * 10**6),
+        ("shape", lambda shape: -shape),
+        ("shape", lambda shape: shape.float()),
+        ("shape", None),
+        ("values", None),
+    ],
+)
+def test_sparse_numbers_that_do_not_fit_are_refused(
+    part: str, change: Callable | None, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
+    with_many_zeros(tiny_run, tmp_path / "run")
+    tensors, metadata = read_tensors(pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors"))
+    key = f"model.safetensors/transform@{part}"
+    other = {key: change(tensors[key])} if change else {}
+    write_tensors(
+        tmp_path / "odd.safetensors", {k: t for k, t in tensors.items() if k != key} | other, metadata
+    )
+    with pytest.raises(N3Error):
+        Run.load(tmp_path / "odd.safetensors")
 
 
 def test_a_run_is_fetched_by_address_and_hash_and_opened_by_name(
