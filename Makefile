@@ -36,7 +36,7 @@ setup: .venv/installed
 	@echo "Installing into .venv (once, a few minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check $(PIP_ARGS) \
-		-c constraints.txt -e '.[book,dev,onnx,timm,glove]'
+		-c constraints.txt -e '.[book,dev,onnx,glove]'
 	@touch $@
 
 # Executed notebooks are kept as long as their cells do not change; what they import and read counts too.

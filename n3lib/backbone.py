@@ -24,7 +24,7 @@ class BackboneConfig:
 
     Attributes:
         name: `aviary` (small, ships with the package), `resnet18`, `googlenet`, `squeezenet1_1`, or
-            `timm:NAME` for any convolutional network of timm (the `timm` extra).
+            `timm:NAME` for any convolutional network of timm.
         stages: how many of ResNet-18's four stages are kept; 3 is the network known as "C4".
         pool: how the last feature map becomes a vector: its average, or its average and its maximum.
         weights: a local safetensors file, batch norm folded or not; empty for the published weights.

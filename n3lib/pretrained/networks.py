@@ -79,10 +79,8 @@ def _torchvision(name: str, published: bool) -> nn.Module:
 def _timm(name: str, published: bool) -> Any:
     import n3lib.io.torchvision  # noqa: F401  (timm imports torchvision)
 
-    try:
-        import timm
-    except ImportError:
-        raise N3Error("timm is not installed", "pip install 'n3lib[timm]'") from None
+    import timm
+
     if name not in timm.list_models():
         raise N3Error(f"timm has no model {name!r}", "See timm.list_models()")
     return timm.create_model(name, pretrained=published, num_classes=0, global_pool="")

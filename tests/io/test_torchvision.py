@@ -20,7 +20,6 @@ def test_libraries_that_import_torchvision_can_be_imported() -> None:
 
 
 def test_a_network_of_timm_is_found_where_nothing_has_imported_torchvision_before() -> None:
-    pytest.importorskip("timm")
     asked = "BackboneConfig('timm:tf_efficientnet_lite0'), pretrained=False"
     code = "from n3lib.backbone import BackboneConfig; from n3lib.pretrained.networks import load_backbone"
     code += f"; print(load_backbone({asked}).width)"

@@ -6,6 +6,7 @@ from pathlib import Path
 from n3lib.io.torchvision import models
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -144,7 +145,6 @@ def test_resnet18_c4_of_the_pack(pack: Path) -> None:
 
 @torch.no_grad()
 def test_timm_keeps_activations_and_loses_its_norms(shaken: Callable, tmp_path: Path) -> None:
-    timm = pytest.importorskip("timm")
     network = shaken(timm.create_model("tf_efficientnet_lite0"))
     write_tensors(tmp_path / "w", network.state_dict())
     backbone = load_backbone(BackboneConfig("timm:tf_efficientnet_lite0", weights=str(tmp_path / "w")))
@@ -159,7 +159,6 @@ def test_timm_keeps_activations_and_loses_its_norms(shaken: Callable, tmp_path: 
 
 @torch.no_grad()
 def test_efficientnet_of_the_pack(pack: Path) -> None:
-    timm = pytest.importorskip("timm")
     path = pack / "weights" / "tf_efficientnet_lite0_imagenet_fp16.safetensors"
     network = timm.create_model("tf_efficientnet_lite0").eval()
     network.load_state_dict(read_tensors(path)[0])
