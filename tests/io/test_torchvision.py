@@ -3,7 +3,6 @@ import sys
 
 from n3lib.io.torchvision import models, transforms
 
-import pytest
 import torch
 
 
