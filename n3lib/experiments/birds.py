@@ -1,33 +1,31 @@
-"""The run that ships, `birds`: what its recipe reaches on classes it never saw, then trained on all of CUB.
+"""What can be expected of the run that ships: the experiment, its tables, and the model card made of them."""
 
-`python -m n3lib.experiments.birds DIR DESCRIPTORS` makes all of it: DIR holds CUB and its articles, and
-DESCRIPTORS is a file of short descriptors of its classes (Menon and Vondrick, 2023). It trains the recipe on
-150 classes and measures it on the 50 others, in tasks of 2 to 50; then on 160 without a fifth of the images,
-which measures what it knows; then on all 200, and packs that run, with the temperature and the threshold for
-unknown pictures of the first.
-"""
-
-import dataclasses
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
+from matplotlib.figure import Figure
 
-from n3lib.data import find_photographs, load_data, read_descriptions
-from n3lib.data.dataset import Split
-from n3lib.data.texts import read_texts
+from n3lib.experiments import charts
 from n3lib.experiments.expectations import TASKS, WAYS, expectations
 from n3lib.experiments.experiment import Experiment
-from n3lib.io import read_json, write_json
-from n3lib.pretrained.packing import pack
-from n3lib.pretrained.runs import SHIPPED
-from n3lib.run import Run, train
-from n3lib.text.tfidf import TfIdf
+from n3lib.experiments.results import Table, accuracy_cell, interval
 
-CONFIGS = Path("configs")
-LOOKS = 5  # sentences of an article that say most of how its class looks
+_LOOKS, _DESCRIPTORS = "five sentences about looks", "descriptors"
+_TEXTS = {
+    "article, first 1": "article, first sentence",
+    "further text 1": _DESCRIPTORS,
+    "article and further text 1": f"article and {_DESCRIPTORS}",
+    "further text 2": _LOOKS,
+    "article and further text 2": f"article and {_LOOKS}",
+    "name": "name alone",
+}
+_ADAPTED = {
+    "all": "Every layer is adapted, to the text and in one way for all tasks.",
+    "classifier": "The text decides the last layer; the others are as pretrained.",
+    "constant": "Every layer is adapted in one way for all tasks; the text decides the last one.",
+    "finetune": "Every layer was trained further; the text decides the last one.",
+}
 
 
 BIRDS = Experiment(
@@ -43,56 +41,93 @@ BIRDS = Experiment(
 )
 
 
-def looks(
-    articles: Sequence[Sequence[str]], descriptors: Sequence[Sequence[str]], count: int = LOOKS
-) -> list[list[str]]:
-    """The sentences of each article that share most words with what others write of looks.
-
-    Words are those of the descriptors of at least two classes. How many of them a sentence has is divided by
-    the square root of its number of words: long sentences have some of everything.
-    """
-    words = TfIdf.fit(descriptors)
-    common = torch.from_numpy((words.transform(descriptors) > 0).sum(0) > 1)
-    every = TfIdf.fit(articles)
-    found = []
-    for article in articles:
-        about = torch.from_numpy(words.counts(article).toarray() > 0).float() @ common.float()  # (S,)
-        length = torch.from_numpy((every.counts(article).toarray() > 0).sum(1)).clamp_min(6)  # (S,)
-        best = (about / length.sqrt()).argsort(descending=True, stable=True)[:count]
-        found.append([article[i] for i in sorted(best.tolist())])
-    return found
+def _measured(results: Path) -> dict[str, Mapping[str, Any]]:
+    return {one["variant"]: one for one in BIRDS.measured(results)}
 
 
-def ship(root: str, descriptors: str, results: Path = Path("results"), runs: Path = Path("runs")) -> Path:
-    """Measure the recipe, train it on all classes, and pack that run into the package.
-
-    Raises:
-        N3Error: as `run_experiment` and `train`.
-    """
-    from n3lib.experiments.runner import run_experiment  # which knows this experiment
-
-    home, given = runs / "birds", [f"--data.root={root}"]
-    wanted = BIRDS.settings("unseen", CONFIGS, given).data
-    source, folder = find_photographs(wanted.name, root)
-    names, seen = source.index(folder).classes, source.split(wanted.split).part("trainval")
-    said = read_texts(descriptors, names)
-    best = looks(read_descriptions(wanted), [said[c] for c in seen])
-    write_json(home / "looks.json", dict(zip(names, best, strict=True)))
-    given.append(f"--data.also={json.dumps([descriptors, str(home / 'looks.json')])}")
-    run_experiment("birds", results, CONFIGS, given, runs=runs)
-
-    config = BIRDS.settings("unseen", CONFIGS, given)
-    data = load_data(config.data)
-    split = Split("all", tuple(range(len(data.classes))), (), ())
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, split=split.name))
-    run = train(config, home / "all", dataset=dataclasses.replace(data, split=split))
-    measured = next(one for one in BIRDS.measured(results) if one["variant"] == "unseen")
-    kept = {name: measured[name] for name in ("temperature", "familiar", "calibration")}
-    write_json(run.folder / "run.json", read_json(run.folder / "run.json") | kept)
-    return pack(Run.load(run.folder), SHIPPED / "birds.safetensors")
+def _cell(one: Mapping[str, Any]) -> str:
+    return accuracy_cell([{"seed": 0, **one}])
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m n3lib.experiments.birds DIR DESCRIPTORS")
-    ship(sys.argv[1], sys.argv[2])
+def expected_table(results: Path) -> Table:
+    """Accuracy on unseen classes by their number, of random ones and look-alikes, in one view and two."""
+    unseen = _measured(results)["unseen"]
+    views = {"two views": "measured", "one view": "one_view"}
+    at = {(view, one["tasks"], one["ways"]): one for view in views.values() for one in unseen[view]}
+    kinds = [(kind, view) for kind in ("random", "look-alikes") for view in views]
+    rows = [
+        [str(ways), f"{100 / ways:.0f}", *(_cell(at[views[view], kind, ways]) for kind, view in kinds)]
+        for ways in WAYS
+    ]
+    return Table(["classes", "chance", *(f"{kind}, {view}" for kind, view in kinds)], rows)
+
+
+def expected_chart(results: Path) -> Figure:
+    """`expected_table` in two views as lines, in bands of the 95 % interval."""
+    shown: dict[str, charts.Line] = {"chance": {ways: (100 / ways,) * 3 for ways in WAYS}}
+    for one in _measured(results)["unseen"]["measured"]:
+        found = interval([{"seed": 0, **one}])
+        assert found
+        shown[one["tasks"]] = {
+            **shown.get(one["tasks"], {}),
+            one["ways"]: (found.mean, found.low, found.high),
+        }
+    return charts.lines({"unseen species": shown}, "classes", "per-class accuracy (%)", log=True)
+
+
+def texts_table(results: Path) -> Table:
+    """Accuracy by what describes the unseen classes, of ten and of all of them."""
+    rows = dict[str, list[str]]()
+    for one in _measured(results)["unseen"]["texts"]:
+        name, words = _TEXTS.get(one["text"], one["text"]), f"{one['words']:.0f}"
+        rows.setdefault(one["text"], [name, words]).append(_cell(one))
+    return Table(["text", "words", "of 10 classes", "of 50 classes"], rows.values())
+
+
+def known_table(results: Path) -> Table:
+    """Accuracy on other pictures of known classes, which are asked for by name."""
+    rows = [
+        [one["tasks"], *(f"{one[name]:.1f}" for name in ("accuracy", "restricted"))]
+        for one in _measured(results)["known"]["known"]
+    ]
+    return Table(["ten known species", "network of the ten", "network of all 160, asked for the ten"], rows)
+
+
+def unknown_table(results: Path) -> Table:
+    """How well networks of unseen classes tell pictures of something else."""
+    rows = [
+        [
+            str(one["ways"]),
+            one["pictures"],
+            *(f"{one[name]:.1f}" for name in ("auroc", "rejected", "accepted")),
+        ]
+        for one in _measured(results)["unseen"]["unknown"]
+    ]
+    return Table(["classes", "pictures", "AUROC", "own rejected (%)", "others accepted (%)"], rows)
+
+
+def card(results: Path = Path("results")) -> str:
+    """The model card, in Markdown; a `KeyError` where the results are not there."""
+    unseen = _measured(results)["unseen"]
+    before, after = unseen["calibration"]["error"]
+    tables = {
+        "expected": expected_table,
+        "texts": texts_table,
+        "known": known_table,
+        "unknown": unknown_table,
+    }
+    return (
+        Path(__file__)
+        .with_name("birds_card.md")
+        .read_text("utf-8")
+        .format(
+            adapted=_ADAPTED[unseen["config"]["model"]["adapt"]],
+            tasks=unseen["permutations"],
+            familiar=f"{unseen['familiar']:.2f}",
+            temperature=f"{unseen['temperature']:.2f}",
+            ways=unseen["calibration"]["ways"],
+            before=f"{before:.1f}",
+            after=f"{after:.1f}",
+            **{name: str(table(results)) for name, table in tables.items()},
+        )
+    )

@@ -10,8 +10,8 @@ import torch
 from n3lib.config import RunConfig
 from n3lib.data.dataset import ZeroShotDataset
 from n3lib.evaluation import drawn_tasks
-from n3lib.experiments.birds import looks
 from n3lib.experiments.expectations import expectations, known_classes, texts_to_write
+from n3lib.experiments.ship import looks
 from n3lib.run import train
 from n3lib.synthesis import synthesize
 
