@@ -9,7 +9,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup fingerprints book book-full links test lint faults clean elmo
-.PHONY: results-aviary results-text results-benchmark results-studies
+.PHONY: results-aviary results-birds results-text results-benchmark results-studies
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make results-aviary            train and measure what results/training holds (about an hour)"
 	@echo "make results-text DATA=DIR     text encoders on CUB: results/text_encoders (about two hours)"
 	@echo "make results-benchmark DATA=DIR   every method of the tables on CUB: results/benchmark (some hours)"
+	@echo "make results-birds DATA=DIR DESCRIPTORS=FILE   the run that ships, and its model card (two hours)"
 	@echo "make results-studies           the experiments on the aviary: results/gamma_mu, conditioning, ... (a day)"
 	@echo "make elmo DATA=DIR NAME=cub    put ELMo's embeddings of a dataset's texts into the cache"
 	@echo "make clean   remove .venv, the book and every cache"
@@ -107,6 +108,11 @@ results-benchmark: setup
 	  $(BIN)/n3 table $$table --dataset cub --config configs/benchmark-lite0.yaml -o results/benchmark/lite0 \
 	    --method exem --method n3 --method n3-constant --method finetune --data-root "$(DATA)" $(LITE0_ARGS) || exit 1; \
 	done
+
+# The run that ships. DESCRIPTORS: descriptors_cub.json of Menon and Vondrick (2023), as published.
+# CUB_ARGS: --backbone.weights=FILE for local weights.
+results-birds: setup
+	$(BIN)/python -m n3lib.experiments.ship "$(DATA)" "$(DESCRIPTORS)" $(CUB_ARGS)
 
 # The experiments on the aviary, three seeds each.
 results-studies: setup

@@ -51,13 +51,19 @@ def looks(
     return found
 
 
-def ship(root: str, descriptors: str, results: Path = Path("results"), runs: Path = Path("runs")) -> Path:
+def ship(
+    root: str,
+    descriptors: str,
+    overrides: Sequence[str] = (),
+    results: Path = Path("results"),
+    runs: Path = Path("runs"),
+) -> Path:
     """Measure the recipe, train it on all classes, and pack that run into the package.
 
     Raises:
         N3Error: as `run_experiment` and `train`.
     """
-    home, given = runs / "birds", [f"--data.root={root}"]
+    home, given = runs / "birds", [f"--data.root={root}", *overrides]
     wanted = BIRDS.settings("unseen", CONFIGS, given).data
     source, folder = find_photographs(wanted.name, root)
     names, seen = source.index(folder).classes, source.split(wanted.split).part("trainval")
@@ -80,6 +86,6 @@ def ship(root: str, descriptors: str, results: Path = Path("results"), runs: Pat
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m n3lib.experiments.ship DIR DESCRIPTORS")
-    ship(sys.argv[1], sys.argv[2])
+    if len(sys.argv) < 3:
+        sys.exit("usage: python -m n3lib.experiments.ship DIR DESCRIPTORS [--SETTING=VALUE ...]")
+    ship(sys.argv[1], sys.argv[2], sys.argv[3:])
