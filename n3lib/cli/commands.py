@@ -155,6 +155,8 @@ def _runs(url: str, sha256: str, name: str) -> None:
     for path in (runs := known_runs()):
         told = "{classes} classes of {data}, {backbone} at {size} px, {megabytes:.1f} MB"
         tell(f"{path.stem}: {told.format(**about(path))}")
+        if (card := path.with_suffix(".md")).is_file():
+            tell(f"  its card: {card}")
     if not runs:
         tell("no run has a name; fetch one: n3 runs --add URL --sha256 DIGITS")
 
