@@ -131,7 +131,7 @@ def question(
 ) -> dict[str, Any]:
     """What decides a result of `evaluate`, whose arguments and errors these are, as the result says it."""
     classes = dataset.split.part(part)
-    most = min(map(len, dataset.by_group(classes)))
+    most = min(map(len, dataset.by_group(classes)), default=0)
     ways = ways or most
     if not 2 <= ways <= most or permutations < 1:
         problem = f"{permutations} tasks of {ways} ways are asked of {most} {part} classes"

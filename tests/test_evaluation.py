@@ -46,6 +46,12 @@ def test_what_cannot_be_measured_is_refused(
         evaluate(tiny_run, tiny_data, **settings)
 
 
+def test_a_split_without_test_classes_cannot_be_measured(tiny_run: Run, tiny_data: ZeroShotDataset) -> None:
+    split = dataclasses.replace(tiny_data.split, test=())
+    with pytest.raises(N3Error, match="0 test classes"):
+        evaluate(tiny_run, dataclasses.replace(tiny_data, split=split))
+
+
 def test_validation_classes_are_measured_where_they_were_not_trained_on(
     tiny_run: Run, tiny_data: ZeroShotDataset
 ) -> None:

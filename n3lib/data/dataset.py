@@ -14,10 +14,10 @@ from n3lib.io.errors import choose
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
+    """Disjoint sets of class ids: train and validation classes are seen, test classes, if there are any, never are.
 
     Raises:
-        N3Error: a class is named twice, or train or test is empty.
+        N3Error: a class is named twice, or train is empty.
     """
 
     name: str
@@ -29,8 +29,8 @@ class Split:
         named = Counter(self.train + self.val + self.test)
         if twice := [c for c, count in named.items() if count > 1]:
             raise N3Error(f"split {self.name} names classes {twice[:5]} twice", "Name each in one part only")
-        if not self.train or not self.test:
-            raise N3Error(f"split {self.name}: train and test need at least one class each")
+        if not self.train:
+            raise N3Error(f"split {self.name}: train needs at least one class")
 
     def part(self, name: str) -> tuple[int, ...]:
         """The class ids of `train`, `val`, `trainval` or `test`."""
