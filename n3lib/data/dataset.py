@@ -14,10 +14,10 @@ from n3lib.io.errors import choose
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint sets of class ids: train and validation classes are seen, test classes, if there are any, never are.
+    """Disjoint sets of class ids: train and validation classes are seen, test classes never are.
 
     Raises:
-        N3Error: a class is named twice, or train is empty.
+        N3Error: a class is named twice, or train is empty; test may be.
     """
 
     name: str

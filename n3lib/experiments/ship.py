@@ -22,7 +22,6 @@ from n3lib.experiments.birds import BIRDS, card
 from n3lib.experiments.runner import run_experiment
 from n3lib.io import read_json, write_json
 from n3lib.io.files import write_text
-from n3lib.pretrained.packing import pack
 from n3lib.pretrained.runs import SHIPPED
 from n3lib.run import Run, train
 from n3lib.text.tfidf import TfIdf
@@ -82,7 +81,7 @@ def ship(
     kept = {name: measured[name] for name in ("temperature", "familiar", "calibration")}
     write_json(run.folder / "run.json", read_json(run.folder / "run.json") | kept)
     write_text(SHIPPED / "birds.md", card(results))
-    return pack(Run.load(run.folder), SHIPPED / "birds.safetensors")
+    return Run.load(run.folder).pack(SHIPPED / "birds.safetensors")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,18 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+from torch import Tensor
 
 from n3lib.io import N3Error, expand, sha256_file, writing
-from n3lib.io.files import cache_dir, check_writable, write_text
-from n3lib.io.tensors import read_metadata, read_tensors, with_zeros, write_tensors
+from n3lib.io.files import cache_dir, check_writable, read_json, write_text
+from n3lib.io.tensors import read_metadata, read_tensors, with_zeros, without_zeros, write_tensors
 
 SHIPPED = Path(__file__).parent / "packed"
 SUFFIX = ".safetensors"
@@ -19,6 +21,45 @@ TENSORS = ("backbone.safetensors", "model.safetensors")
 RECORDS = ("config.json", "reader.json", "run.json")  # the last says that a run is whole
 FORM = "n3 run 1"
 _NAME = re.compile(r"\w[\w.\-]*")
+
+
+def write_packed(folder: Path, states: Sequence[Mapping[str, Tensor]], path: Path) -> None:
+    """Write the records of a finished run and what `TENSORS` would hold, its `states`, as one file.
+
+    Raises:
+        N3Error: the file cannot be written.
+    """
+    if path.suffix != SUFFIX:
+        raise N3Error(f"{path} is no name of a packed run", f"Let it end in {SUFFIX}")
+    check_writable(path)
+    named = zip(TENSORS, states, strict=True)
+    tensors = {f"{name}/{key}": _halved(value) for name, state in named for key, value in state.items()}
+    records = {name: read_json(folder / name) for name in RECORDS}
+    config = records["config.json"]
+    config["data"]["root"] = config["backbone"]["weights"] = ""
+    config["data"]["text"] = Path(config["data"]["text"]).name
+    config["data"]["also"] = [Path(one).name for one in config["data"].get("also", [])]
+    records["reader.json"] = _shortened(records["reader.json"])
+    metadata = {name: json.dumps(record, ensure_ascii=False) for name, record in records.items()}
+    with writing(path, "Make room there, or choose another file"):
+        write_tensors(path, without_zeros(tensors), {"form": FORM, **metadata})
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """Half precision, unless numbers are beyond its range: then more than its rounding is lost."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if (half.float() - tensor).norm() <= 1e-3 * tensor.norm() else tensor
+
+
+def _shortened(value: Any) -> Any:
+    """Six digits of every number: what is counted of words is read in single precision."""
+    if isinstance(value, dict):
+        return {key: _shortened(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def open_run(place: str | Path) -> Path:

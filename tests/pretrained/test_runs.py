@@ -14,7 +14,6 @@ from n3lib.data.dataset import ZeroShotDataset
 from n3lib.io import N3Error, read_json, sha256_file, write_json
 from n3lib.io.tensors import read_tensors, write_tensors
 from n3lib.pretrained import runs
-from n3lib.pretrained.packing import pack
 from n3lib.run import Run, train
 from n3lib.synthesis import synthesize
 
@@ -22,7 +21,7 @@ from n3lib.synthesis import synthesize
 @pytest.fixture
 def packed(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
-    return pack(tiny_run, tmp_path / "tiny.safetensors")
+    return tiny_run.pack(tmp_path / "tiny.safetensors")
 
 
 def test_a_packed_run_writes_the_same_networks_in_half_the_bytes(
@@ -45,7 +44,7 @@ def test_a_packed_run_names_no_local_path(packed: Path, tiny_run: Run, tmp_path:
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     config["data"] |= {"text": "/home/me/birds.json", "also": ["/home/me/more.json"]}
     write_json(tmp_path / "run" / "config.json", config)
-    again = Run.load(pack(Run.load(tmp_path / "run"), tmp_path / "again.safetensors")).config.data
+    again = Run.load(Run.load(tmp_path / "run").pack(tmp_path / "again.safetensors")).config.data
     assert (again.text, again.also) == ("birds.json", ["more.json"])
 
 
@@ -65,7 +64,7 @@ def test_what_is_no_packed_run_is_refused(packed: Path, tiny_run: Run, tmp_path:
             Run.load(path)
     assert not list((tmp_path / "cache").rglob("run.json"))
     with pytest.raises(N3Error):
-        pack(tiny_run, tmp_path / "a.bin")
+        tiny_run.pack(tmp_path / "a.bin")
     assert main(["pack", str(tmp_path), "-o", str(packed)]) == 2
 
 
@@ -98,7 +97,7 @@ def test_numbers_beyond_half_precision_stay_as_they_are(
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     tensors, _ = read_tensors(tmp_path / "run" / "model.safetensors")
     write_tensors(tmp_path / "run" / "model.safetensors", tensors | {"center": tensors["center"] + 1e6})
-    packed = Run.load(pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors"))
+    packed = Run.load(Run.load(tmp_path / "run").pack(tmp_path / "run.safetensors"))
     torch.testing.assert_close(packed.model.center, tensors["center"] + 1e6)
 
 
@@ -119,7 +118,7 @@ def test_what_all_tasks_share_becomes_part_of_the_network(
 ) -> None:
     model = dataclasses.replace(small_config.model, adapt=adapt, shared_mu=1.0, gamma=0.9)
     trained = train(dataclasses.replace(small_config, model=model), tmp_path / "run", dataset=small_world)
-    run = Run.load(pack(trained, tmp_path / "run.safetensors"))
+    run = Run.load(trained.pack(tmp_path / "run.safetensors"))
     shared = [p.abs().max().item() for p in trained.model.labels2adaptation.shared]
     assert min(shared) > 0
     assert not any(p.any() for p in run.model.labels2adaptation.shared)
@@ -144,7 +143,7 @@ def test_what_all_tasks_share_becomes_part_of_the_network(
 def test_zeros_take_no_room(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
     few = with_many_zeros(tiny_run, tmp_path / "run")
-    path = pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors")
+    path = Run.load(tmp_path / "run").pack(tmp_path / "run.safetensors")
     parts = {name: t for name, t in read_tensors(path)[0].items() if "transform" in name}
     assert sum(t.nbytes for t in parts.values()) == len(few) ** 2 / 8 + 2 * int((few != 0).sum()) + 2 * 8
     torch.testing.assert_close(Run.load(path).model.transform, few)
@@ -170,7 +169,7 @@ def test_sparse_numbers_that_do_not_fit_are_refused(
 ) -> None:
     monkeypatch.setenv("N3_CACHE", str(tmp_path / "cache"))
     with_many_zeros(tiny_run, tmp_path / "run")
-    tensors, metadata = read_tensors(pack(Run.load(tmp_path / "run"), tmp_path / "run.safetensors"))
+    tensors, metadata = read_tensors(Run.load(tmp_path / "run").pack(tmp_path / "run.safetensors"))
     key = f"model.safetensors/transform@{part}"
     other = {key: change(tensors[key])} if change else {}
     write_tensors(
@@ -222,4 +221,4 @@ def test_what_is_fetched_and_is_no_run_does_not_stay(
     monkeypatch.setattr("n3lib.data.fetch.download.download_file", copied)
     with pytest.raises(N3Error):
         runs.add_run("https://example.org/b.safetensors", sha256_file(tmp_path / "other.safetensors"))
-    assert not runs.known_runs()
+    assert [path.stem for path in runs.known_runs()] == ["birds"]
