@@ -149,12 +149,17 @@ def unknown_pictures(
     model, classes = run.model, np.array(data.split.test)
     center, variance = model.center, within_variance(model.transform)
     strange = _strange(run.config.data.root, run.image_size)
-    found = []
+    found, seen = [], dict[str, Tensor]()
     for ways in (ways for ways in UNKNOWN_WAYS if ways < len(classes)):
         told: dict[str, list[tuple[float, ...]]] = {}
         for _, task, _ in drawn_tasks(run.config.seed, classes, data.group_of(classes.tolist()), ways, 10):
             adaptation = model.adapt(bank.batch(task.tolist()))
-            columns = model.columns(adaptation.deltas)
+            if shared is None or not seen:  # else the layers are the same in every task
+                how = (model.columns(adaptation.deltas), run.config.mirror, run.config.train.bf16)
+                seen = {
+                    name: extract(model.backbone, images, np.arange(len(images)), *how)
+                    for name, images in strange.items()
+                }
 
             def scores(features: Float[Tensor, "B f"], by: Any = adaptation) -> Float[Tensor, " B"]:
                 logits = functional.linear(features, by.weight, by.bias) / temperature
@@ -165,10 +170,7 @@ def unknown_pictures(
                 scores(task_features(model, data, some, adaptation, run.config, shared)[0])
                 for some in (task.tolist(), rest)
             )
-            pictures = {"other classes": others}
-            for name, images in strange.items():
-                how = (columns, run.config.mirror, run.config.train.bf16)
-                pictures[name] = scores(extract(model.backbone, images, np.arange(len(images)), *how))
+            pictures = {"other classes": others} | {name: scores(features) for name, features in seen.items()}
             for name, other in pictures.items():
                 truth = np.repeat([1, 0], [len(own), len(other)])
                 auroc = roc_auc_score(truth, torch.cat([own, other]).numpy())
