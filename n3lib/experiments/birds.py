@@ -7,13 +7,15 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from n3lib.experiments import charts
-from n3lib.experiments.expectations import TASKS, WAYS, expectations
+from n3lib.experiments.expectations import SENTENCES, TASKS, WAYS, expectations
 from n3lib.experiments.experiment import Experiment
-from n3lib.experiments.results import Table, accuracy_cell, interval
+from n3lib.experiments.results import Table, accuracy_cell, interval, lead
 
 _LOOKS, _DESCRIPTORS = "five sentences about looks", "descriptors"
 _TEXTS = {
-    "article, first 1": "article, first sentence",
+    "article": "Wikipedia article",
+    "article, first 1": "its first sentence",
+    **{f"article, first {count}": f"its first {count} sentences" for count in SENTENCES[1:]},
     "further text 1": _DESCRIPTORS,
     "article and further text 1": f"article and {_DESCRIPTORS}",
     "further text 2": _LOOKS,
@@ -76,12 +78,15 @@ def expected_chart(results: Path) -> Figure:
 
 
 def texts_table(results: Path) -> Table:
-    """Accuracy by what describes the unseen classes, of ten and of all of them."""
-    rows = dict[str, list[str]]()
-    for one in _measured(results)["unseen"]["texts"]:
-        name, words = _TEXTS.get(one["text"], one["text"]), f"{one['words']:.0f}"
-        rows.setdefault(one["text"], [name, words]).append(_cell(one))
-    return Table(["text", "words", "of 10 classes", "of 50 classes"], rows.values())
+    """Accuracy by what describes the unseen classes, of ten and of all; of ten, the lead over the article."""
+    texts = [{"seed": 0, **one} for one in _measured(results)["unseen"]["texts"]]
+    ten, every = ({one["text"]: one for one in texts if (one["ways"] == 10) == few} for few in (True, False))
+    rows = [
+        [_TEXTS.get(name, name), f"{one['words']:.0f}", accuracy_cell([one]), lead([one], [ten["article"]])]
+        + [accuracy_cell([every[name]])]
+        for name, one in ten.items()
+    ]
+    return Table(["text", "words", "of 10 classes", "lead over the article", "of 50 classes"], rows)
 
 
 def known_table(results: Path) -> Table:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from n3lib.experiments import birds
 from n3lib.experiments.conditioning import DIALECTS
 from n3lib.experiments.layer_swaps import LAYERS, swapped
 from n3lib.experiments.results import Results, accuracy_cell, load_results
@@ -57,3 +58,12 @@ def test_adaptations_on_the_dialects(title: str) -> None:
     if control:
         found = [r | r["controls"][control] for r in found if control in r["controls"]]
     assert rows("dialects")[title] == [accuracy_cell(found), "" if control else other]
+
+
+def test_what_the_shipped_run_reaches() -> None:
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    ten = next(row for row in birds.expected_table(ROOT / "results").rows if row[0] == "10")
+    known = birds.known_table(ROOT / "results").rows[0][1]
+    for cell in (ten[2], ten[4]):  # two views, of random classes and of look-alikes
+        assert cell.replace(" (", " % (") in text
+    assert f"{known} % on ten that it knows" in text
