@@ -80,15 +80,30 @@ def edition(data: DataConfig) -> dict[str, Any]:
 def write_result(path: Path, result: Any) -> None:
     """Write a result as JSON; where that fails, print it, since measuring it again takes long.
 
+    Absolute paths in it become DIR/NAME: where a file lay decides no number.
+
     Raises:
         N3Error: it cannot be written, such as on a full disk, or a number in it is not finite.
     """
+    result = _anywhere(result)
     try:
         write_json(path, result, by_field=True)  # numbers of many classes, on few lines
     except (OSError, N3Error) as error:
         tell(json.dumps(result))
         problem = getattr(error, "problem", f"{path} cannot be written: {getattr(error, 'strerror', '')}")
         raise N3Error(problem, "The result is printed instead: keep it") from None
+
+
+def _anywhere(value: Any) -> Any:
+    """The value without the folders of absolute paths."""
+    if isinstance(value, str):
+        return _FOLDERS.sub("DIR/", value)
+    if isinstance(value, Mapping):
+        return {name: _anywhere(one) for name, one in value.items()}
+    return [_anywhere(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",]+/)+")
 
 
 def load_results(folder: str | Path, **filters: Any) -> list[dict[str, Any]]:

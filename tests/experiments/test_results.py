@@ -55,6 +55,25 @@ def result(seed: int, accuracy: float, **fields: Any) -> dict[str, Any]:
     }
 
 
+def test_a_result_says_nothing_of_the_folders_of_a_machine(tmp_path: Path) -> None:
+    told = result(
+        0, 40.0, command="n3 study x --data.root=/home/me/data -o '/a b/c'", config={"root": "/data"}
+    )
+    told |= {
+        "method": "fc + conv / x",
+        "config": {"weights": "/w/x y.pt", "also": ["/a/b.json", "runs/c.json"]},
+    }
+    write_result(tmp_path / "a.json", told | {"address": "https://a.org/b/c", "share": "a/b"})
+    found = read_json(tmp_path / "a.json")
+    assert found["config"] == {"weights": "DIR/x y.pt", "also": ["DIR/b.json", "runs/c.json"]}
+    assert found["command"].startswith("n3 study x --data.root=DIR/data ")
+    assert (found["address"], found["share"], found["method"]) == (
+        "https://a.org/b/c",
+        "a/b",
+        "fc + conv / x",
+    )
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_json(tmp_path / "a-0.json", result(0, 40.0))

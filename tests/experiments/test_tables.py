@@ -245,7 +245,7 @@ def test_settings_of_another_file_are_named_in_the_command(
     (tmp_path / "other.yaml").write_text("fit: trainval\n")
     run_table("table2", "awa2", tmp_path, tmp_path / "other.yaml", splits=["PS"], methods=["sae"], seeds=[1])
     command = read_json(tmp_path / "awa2-PS" / "sae-seed1.json")["command"]
-    assert command.endswith(f" --seed 1 --data-root DIR --config {tmp_path / 'other.yaml'} -o {tmp_path}")
+    assert command.endswith(f" --seed 1 --data-root DIR --config DIR/other.yaml -o DIR/{tmp_path.name}")
 
 
 def test_settings_that_were_overridden_are_named_in_the_command(
