@@ -66,7 +66,7 @@ def expected_table(results: Path) -> Table:
 
 def expected_chart(results: Path) -> Figure:
     """`expected_table` in two views as lines, in bands of the 95 % interval."""
-    shown: dict[str, charts.Line] = {"chance": {ways: (100 / ways,) * 3 for ways in WAYS}}
+    shown: dict[str, charts.Line] = {}
     for one in _measured(results)["unseen"]["measured"]:
         found = interval([{"seed": 0, **one}])
         assert found
@@ -74,6 +74,7 @@ def expected_chart(results: Path) -> Figure:
             **shown.get(one["tasks"], {}),
             one["ways"]: (found.mean, found.low, found.high),
         }
+    shown["chance"] = {ways: (100 / ways,) * 3 for ways in WAYS}
     return charts.lines({"unseen species": shown}, "classes", "per-class accuracy (%)", log=True)
 
 
@@ -81,11 +82,11 @@ def texts_table(results: Path) -> Table:
     """Accuracy by what describes the unseen classes, of ten and of all; of ten, the lead over the article."""
     texts = [{"seed": 0, **one} for one in _measured(results)["unseen"]["texts"]]
     ten, every = ({one["text"]: one for one in texts if (one["ways"] == 10) == few} for few in (True, False))
-    rows = [
-        [_TEXTS.get(name, name), f"{one['words']:.0f}", accuracy_cell([one]), lead([one], [ten["article"]])]
-        + [accuracy_cell([every[name]])]
-        for name, one in ten.items()
-    ]
+    article, rows = ten["article"], []
+    for name, one in ten.items():
+        ahead = lead([one], [article]) if one is not article else ""
+        cells = (accuracy_cell([one]), ahead, accuracy_cell([every[name]]))
+        rows.append([_TEXTS.get(name, name), f"{one['words']:.0f}", *cells])
     return Table(["text", "words", "of 10 classes", "lead over the article", "of 50 classes"], rows)
 
 
