@@ -1,6 +1,7 @@
 """A run is a folder: configuration, log, checkpoints, and the network and words it was trained with."""
 
 import dataclasses
+import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,8 @@ class Run:
         """
         folder = open_run(folder)
         settings, card = folder / "config.json", folder / "run.json"
-        if not card.exists():
-            if settings.exists():
+        if not os.path.exists(card):  # False for what cannot be a path, too
+            if os.path.exists(settings):
                 remedy = "Go on with the n3 train command that began it"
                 raise N3Error(f"the run {folder} is not finished", remedy)
             raise N3Error(

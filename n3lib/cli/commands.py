@@ -145,8 +145,15 @@ def _pack(folder: Path, path: Path) -> None:
     tell(f"{Run.load(folder).pack(path).stat().st_size / 1e6:.1f} MB: {path}")
 
 
-def _runs(url: str, sha256: str, name: str) -> None:
+def _runs(shown: str, url: str, sha256: str, name: str) -> None:
+    from n3lib.io.errors import choose
     from n3lib.pretrained.runs import about, add_run, known_runs
+
+    if shown:
+        known = {path.stem: path for path in known_runs()}
+        for one in about(choose(shown, known, "there is no run"))["names"]:
+            tell(one)
+        return
 
     if url:
         tell(f"added: {add_run(url, sha256, name).stem}")
@@ -191,7 +198,8 @@ def _synthesize(
         )
         raise N3Error(problem, "Reword it, or use --force")
     save(synthesize(opened, descriptions), output, onnx or pixels, pixels)
-    tell(f"a network for {len(descriptions)} classes: {output}")
+    named = ", ".join([*descriptions][:20]) + (", ..." if len(descriptions) > 20 else "")
+    tell(f"a network for {len(descriptions)} classes, {named}: {output}")
 
 
 def _classify(

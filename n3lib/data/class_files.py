@@ -13,7 +13,7 @@ from n3lib.io.files import read_text
 TABLES = {".csv": ",;\t", ".tsv": "\t"}  # and what may stand between the cells
 MARKDOWN = (".md", ".markdown")
 _NAMES, _TEXTS = {"name", "class", "label", "species"}, {"description", "text"}
-_HEADING = re.compile(r" {0,3}#{1,6}\s+(.*?)[\s#]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)[\s#]*$")
 _MARKS = (
     (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),  # an image
     (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),  # a link
@@ -73,16 +73,17 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _sections(path: Path) -> Iterator[tuple[str, str]]:
-    name, lines, found = "", list[str](), list[tuple[str, str]]()
+    name, level, lines, found = "", 0, list[str](), list[tuple[str, str]]()
     for line in [*read_text(path).splitlines(), "# "]:
         if heading := _HEADING.match(line):
-            text = _plain("\n".join(lines))
+            text, deeper = _plain("\n".join(lines)), len(heading[1]) > level
             if text and not name:
                 raise N3Error(
                     f"{path} begins with text of no class", "Write the class's name above it: # Blue Jay"
                 )
-            found += [(name, text)] if text else []  # a heading of others has no text of its own
-            name, lines = _plain(heading[1]), []
+            # One without text stands above others, or it is a class that is not described.
+            found += [(name, text)] if text or (name and not deeper) else []
+            name, level, lines = _plain(heading[2]), len(heading[1]), []
         else:
             lines.append(line)
     yield from found

@@ -10,6 +10,7 @@ from pathlib import Path
 from n3lib.io import N3Error
 
 _APOSTROPHES = re.compile(r"['’‘ʼ`´]")
+_POSSESSIVE = re.compile(rf"{_APOSTROPHES.pattern}s\b")
 _SEPARATORS = re.compile(r"[\s_+\-‐‑‒–—―−]+")
 
 
@@ -43,10 +44,14 @@ class ClassNames:
 
     def find(self, name: str) -> int | None:
         """The class id of a name, or None."""
-        return self._exact.get(name, self._normal.get(normal_name(name)))
+        found = self._exact.get(name, self._normal.get(normal_name(name)))
+        # CUB's Brewer Blackbird is Brewer's, and its Forsters Tern Forster's.
+        return self._normal.get(normal_name(_POSSESSIVE.sub("", name))) if found is None else found
 
-    def match(self, names: Iterable[str], path: Path | str) -> dict[str, int]:
-        """The class id of each of the names that stand in a file.
+    def match(
+        self, names: Iterable[str], path: Path | str, remedy: str = "Correct or remove these names"
+    ) -> dict[str, int]:
+        """The class id of each of the names that stand in a file; the `remedy` is for those of no class.
 
         Raises:
             N3Error: two of them mean one class, or some mean none; these are listed with those spelled alike.
@@ -55,7 +60,7 @@ class ClassNames:
         if unknown := [self._unknown(name) for name, place in ids.items() if place is None]:
             count = f"{len(unknown)} {'name' if len(unknown) == 1 else 'names'}"
             what = f"{path}: {count} of no class: {', '.join(unknown)}"
-            raise N3Error(what, "Correct or remove these names")
+            raise N3Error(what, remedy)
         found = {name: place for name, place in ids.items() if place is not None}
         first: dict[int, str] = {}
         for name, place in found.items():

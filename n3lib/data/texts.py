@@ -137,7 +137,8 @@ def parse_classes(
     """A user's own classes in any of the forms above as `{class name: sentences}`, in their order.
 
     White space in names is tidied, and Unicode composed (NFC): what looks the same is the same. Errors name
-    `where`, such as the file. A class that is `known`, in any spelling, needs no description: none is `()`.
+    `where`, such as the file. A class that is `known`, by any spelling of `ClassNames`, needs no description,
+    which may be None, empty or `()`: it is `()` then.
 
     Raises:
         N3Error: fewer than two classes, or a name or description that cannot be used.
@@ -154,12 +155,12 @@ def parse_classes(
             raise N3Error(f"{where}: the class name {name!r} holds a control character", "Remove it")
         if name in classes:
             raise N3Error(f"{where}: class {name!r} is described twice", "Keep one of them")
-        if known and (description is None or description == ()):
+        if known and (description is None or description in ((), "")):
             names_alone.append(name)
             classes[name] = ()
         else:
             classes[name] = _description(where, name, () if description is None else description)
-    ClassNames(known).match(names_alone, where)
+    ClassNames(known).match(names_alone, where, "Correct these names, or describe the classes")
     if len(classes) < 2:
         raise N3Error(f"{where}: a classifier needs at least two classes", "Describe another class")
     _refuse_silent(where, ((name, text) for name, text in classes.items() if name not in names_alone))

@@ -20,12 +20,14 @@ from n3lib.io.files import PARTIAL, atomic
 
 _AGAIN = "Make or download it again"
 SPARSE = ("@bits", "@values", "@shape")  # ends of the names of what a tensor with many zeros is kept as
-SMALL = 1_000  # numbers; of fewer, zeros are kept as they are
+SMALL, MOST = 1_000, 5 * 10**7  # numbers: of fewer, zeros are kept as they are; of more, none are believed
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """Refuse, with an `N3Error`, numbers that are not finite; `what` they are of."""
     for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.itemsize == 1:
+            raise N3Error(f"{what}: {name} is of a type with eight bits", "Use float16 or float32")
         if not tensor.isfinite().all():
             raise N3Error(f"{what}: {name} is not finite", "See where the numbers come from")
 
@@ -103,11 +105,14 @@ def without_zeros(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def with_zeros(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
     """The inverse of `without_zeros`; an `N3Error` if parts do not fit, `what` they are of."""
-    found = {name: one for name, one in tensors.items() if not name.endswith(SPARSE)}
+    found, room = {name: one for name, one in tensors.items() if not name.endswith(SPARSE)}, MOST
     for name in (name.removesuffix(SPARSE[0]) for name in tensors if name.endswith(SPARSE[0])):
         try:
             bits, values, shape = (tensors[f"{name}{part}"] for part in SPARSE)
             size = math.prod(shape.tolist())
+            room -= size  # a small file may claim much
+            if room < 0:
+                raise ValueError
             other = torch.from_numpy(np.unpackbits(bits.numpy())[:size]).bool()
             if len(other) != size or int(other.sum()) != len(values):  # no more is claimed than is there
                 raise ValueError

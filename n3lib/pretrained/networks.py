@@ -58,7 +58,12 @@ def architecture(
             return trace(_torchvision(name, published), CUT[name].format(stages=config.stages)), *IMAGENET
         if name.startswith("timm:"):
             network = _timm(name.removeprefix("timm:"), published)
-            return trace(network), network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+            try:
+                traced = trace(network)
+            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+                problem = f"the layers of {name} cannot be traced: {error}"
+                raise N3Error(problem, "Use a convolutional network that takes images of any size") from None
+            return traced, network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
     except OSError as error:  # URLError and the hub's errors are kinds of OSError
         problem = f"the published weights of {name} could not be downloaded: {error}"
         remedy = "Connect to the internet once, or name a local file with --backbone.weights"

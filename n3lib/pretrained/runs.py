@@ -1,7 +1,9 @@
 """Packed runs, that ship with the package or are fetched: `Run.load` opens each by its path or its name."""
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +13,9 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor
 
-from n3lib.io import N3Error, expand, sha256_file, writing
-from n3lib.io.files import cache_dir, check_writable, read_json, write_text
+from n3lib.data.names import human_name
+from n3lib.io import N3Error, expand, sha256_file, write_json, writing
+from n3lib.io.files import cache_dir, check_writable, read_json
 from n3lib.io.tensors import read_metadata, read_tensors, with_zeros, without_zeros, write_tensors
 
 SHIPPED = Path(__file__).parent / "packed"
@@ -71,19 +74,20 @@ def open_run(place: str | Path) -> Path:
         N3Error: the file is damaged or no packed run, or the cache cannot be written.
     """
     path = expand(place)
-    if not path.exists():
-        path = _named(str(place)) or path
-    if not path.is_file():
+    if not os.path.isfile(path) and not any(os.path.exists(path / name) for name in RECORDS):
+        path = _named(str(place)) or path  # also beside an empty folder that is called so
+    if not os.path.isfile(path):
         return path
     home = cache_dir() / "runs" / f"{path.stem}-{sha256_file(path)[:16]}"
-    if not home.is_dir():
+    if not all((home / name).is_file() for name in (*TENSORS, *RECORDS)):
+        shutil.rmtree(home, ignore_errors=True)  # of which somebody has deleted a part
         _unpack(path, home)
     return home
 
 
 def _unpack(path: Path, home: Path) -> None:
-    tensors, metadata = read_tensors(path)
-    records, tensors = _records(path, metadata), with_zeros(tensors, str(path))
+    records = _records(path, read_metadata(path))
+    tensors = with_zeros(read_tensors(path)[0], str(path))
     check_writable(home.parent, True, "Set N3_CACHE to a writable folder")
     with writing(home, "Make room there"), TemporaryDirectory(dir=home.parent, prefix=".new-") as temporary:
         new = Path(temporary) / "run"
@@ -91,7 +95,7 @@ def _unpack(path: Path, home: Path) -> None:
             own = {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(f"{name}/")}
             write_tensors(new / name, {k: t.float() if t.dtype == torch.half else t for k, t in own.items()})
         for name in RECORDS:
-            write_text(new / name, records[name])
+            write_json(new / name, records[name])
         try:
             new.rename(home)
         except OSError:
@@ -99,10 +103,22 @@ def _unpack(path: Path, home: Path) -> None:
                 raise
 
 
-def _records(path: Path, metadata: dict[str, str]) -> dict[str, str]:
-    if metadata.get("form") != FORM or not metadata.keys() >= {*RECORDS}:
-        raise N3Error(f"{path} is no packed run of this version", "Make one: n3 pack RUN -o FILE")
-    return metadata
+def _records(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """The records of a packed run, with what is told of one by its name."""
+    try:
+        found = {name: json.loads(metadata[name]) for name in RECORDS}
+        config, card = found["config.json"], found["run.json"]
+        told = config["data"]["name"], config["data"]["split"], config["backbone"]["name"]
+        if metadata["form"] != FORM or {type(one) for one in told} != {str}:
+            raise ValueError
+        if {type(card[name]) for name in ("seen", "image_size")} != {int}:
+            raise ValueError
+        if {type(name) for name in card["seen_classes"]} != {str} or type(found["reader.json"]) is not dict:
+            raise ValueError
+    except (KeyError, RecursionError, TypeError, ValueError):
+        remedy = "Make one: n3 pack RUN -o FILE"
+        raise N3Error(f"{path} is no packed run of this version", remedy) from None
+    return found
 
 
 def known_runs() -> list[Path]:
@@ -150,12 +166,13 @@ def add_run(url: str, sha256: str, name: str = "") -> Path:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a packed run says of itself: `data`, `classes`, `backbone`, `size` of images, `megabytes`."""
+    """What a packed run says of itself: `data`, `classes`, their `names`, `backbone`, `size`, `megabytes`."""
     records = _records(path, read_metadata(path))
-    config, card = (json.loads(records[name]) for name in ("config.json", "run.json"))
+    config, card = records["config.json"], records["run.json"]
     return {
         "data": f"{config['data']['name']} {config['data']['split']}",
         "classes": card["seen"],
+        "names": [human_name(name) for name in card["seen_classes"]],
         "backbone": config["backbone"]["name"],
         "size": card["image_size"],
         "megabytes": path.stat().st_size / 1e6,

@@ -165,7 +165,7 @@ class TextPipeline:
         try:
             idf = {str(word): float(weight) for word, weight in value["idf"].items()}
             return cls(encoder, config, TfIdf.from_dict(value["tfidf"]), idf, float(value["rare"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (ArithmeticError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise N3Error(f"the stored word frequencies are damaged ({error})", "Train again") from None
 
 

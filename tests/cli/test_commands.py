@@ -379,7 +379,7 @@ def test_synthesize_and_classify(
 ) -> None:
     net = tmp_path / "net"
     assert main(["synthesize", str(tiny_run.folder), str(classes), "-o", str(net)]) == 0
-    assert f"a network for 3 classes: {net}" in capsys.readouterr().out
+    assert f"a network for 3 classes, wren, jay, crow: {net}" in capsys.readouterr().out
     assert load(net).labels == ("wren", "jay", "crow")
 
     photo = tmp_path / "photo.png"

@@ -86,6 +86,8 @@ def test_descriptors_as_they_are_published(tmp_path: Path) -> None:
         ("a.md", "A blue bird.", "no class"),
         ("a.md", "", "two classes"),
         ("a.md", "# Blue Jay\nblue\n", "two classes"),
+        ("a.md", "# Birds\n## Blue Jay\nblue\n## House Wren\n## Robin\nred\n", "House Wren"),
+        ("a.md", "## Blue Jay\nblue\n## House Wren\nsmall\n# Robin\n", "Robin"),
         ("a.txt", "Blue Jay: blue", "JSON"),
     ],
 )
@@ -93,6 +95,17 @@ def test_what_has_another_form_is_named(name: str, text: str, told: str, tmp_pat
     path = write(tmp_path / name, text)
     with pytest.raises(N3Error, match=f"(?s){path.name}.*{told}"):
         read_classes(path)
+
+
+def test_known_classes_need_no_text_in_any_form(tmp_path: Path) -> None:
+    forms = {
+        "a.csv": "name,description\nBlue Jay,\nRobin,red\n",
+        "a.md": "# Birds\n## Blue Jay\n## Robin\nred\n",
+        "a.json": '{"Blue Jay": "", "Robin": "red"}',
+    }
+    for name, text in forms.items():
+        found = read_classes(write(tmp_path / name, text), known=["Cardinal", "Blue Jay"])
+        assert found == {"Blue Jay": (), "Robin": ("red",)}
 
 
 def test_a_folder_without_descriptions(tmp_path: Path) -> None:

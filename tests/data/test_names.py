@@ -29,6 +29,8 @@ def test_human_name():
         ("001.Black_footed_Albatross", "7.Black_footed_Albatross"),
         ("grizzly+bear", "Grizzly_Bear"),
         ("144.Forsters_Tern", "Forster's Tern"),
+        ("009.Brewer_Blackbird", "Brewer’s blackbird"),
+        ("022.Chuck_will_Widow", "chuck-will's-widow"),
         ("colt's foot", "Colt’s-foot"),
         ("Western Scrub-Jay", "western scrub jay"),
         ("Café Crème", unicodedata.normalize("NFD", "café crème")),

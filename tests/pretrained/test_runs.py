@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from n3lib.cli.commands import main
 from n3lib.config import RunConfig
@@ -179,6 +180,47 @@ def test_sparse_numbers_that_do_not_fit_are_refused(
         Run.load(tmp_path / "odd.safetensors")
 
 
+def test_a_name_is_found_beside_an_empty_folder_that_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "birds").mkdir()
+    assert len(Run.load("birds").seen) == 200
+    with pytest.raises(N3Error):
+        Run.load("b" * 300)  # longer than the name of a file may be
+
+
+def test_a_run_of_which_the_cache_has_lost_a_part_is_unpacked_again(packed: Path) -> None:
+    folder = Run.load(packed).folder
+    (folder / "run.json").unlink()
+    assert (Run.load(packed).folder / "run.json").is_file()
+
+
+@pytest.mark.parametrize("record", ["{", "{}", "[]", '{"seen": 8}'])
+def test_what_says_too_little_of_itself_is_no_run(record: str, packed: Path, tmp_path: Path) -> None:
+    tensors, metadata = read_tensors(packed)
+    for name in ("run.json", "config.json"):
+        write_tensors(tmp_path / "odd.safetensors", tensors, metadata | {name: record})
+        with pytest.raises(N3Error):
+            Run.load(tmp_path / "odd.safetensors")
+        with pytest.raises(N3Error):
+            runs.about(tmp_path / "odd.safetensors")
+
+
+def test_strange_numbers_are_refused(packed: Path, tmp_path: Path) -> None:
+    tensors, metadata = read_tensors(packed)
+    reader = metadata["reader.json"].replace('"rare": ', '"rare": 1' + "0" * 400 + ' , "rarer": ')
+    bits = {"x@bits": torch.zeros(2**23).byte(), "x@values": torch.zeros(0), "x@shape": torch.tensor([2**26])}
+    for name, more in (("reader.json", {}), ("none", bits)):
+        write_tensors(tmp_path / "odd.safetensors", tensors | more, metadata | {name: reader})
+        with pytest.raises(N3Error):
+            Run.load(tmp_path / "odd.safetensors")
+    eighth = {key: t.to(torch.float8_e4m3fn) if "center" in key else t for key, t in tensors.items()}
+    save_file(eighth, tmp_path / "eighth.safetensors", metadata)
+    with pytest.raises(N3Error):
+        Run.load(tmp_path / "eighth.safetensors")
+
+
 def test_a_run_is_fetched_by_address_and_hash_and_opened_by_name(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -203,6 +245,8 @@ def test_a_run_is_fetched_by_address_and_hash_and_opened_by_name(
     capsys.readouterr()
     assert main(["runs"]) == 0
     assert "moths" in capsys.readouterr().out
+    assert main(["runs", "moths"]) == 0
+    assert capsys.readouterr().out.splitlines() == list(Run.load("moths").seen)
     first, second = Run.load("moths").seen[:2]
     net = tmp_path / "net"
     assert main(["synthesize", "moths", "--classes", first, second.lower(), "-o", str(net)]) == 0
