@@ -64,8 +64,8 @@ class Run:
 
     folder: Path
     config: RunConfig
-    model: N3
-    pipeline: TextPipeline
+    model: N3 = field(repr=False)
+    pipeline: TextPipeline = field(repr=False)
     image_size: int
     seen: tuple[str, ...] = ()  # names of the classes that it was trained on
     temperature: float = 1.0  # by which logits are divided for probabilities, see `calibrated`
