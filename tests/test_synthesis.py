@@ -471,9 +471,9 @@ def test_a_seen_class_needs_no_description(tiny_run: Run, unseen: Classes) -> No
     assert network.labels == tuple(asked) and network.card["text"][second] is None
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
-    two = synthesize(tiny_run, {first: None, second: None})
+    two = synthesize(tiny_run, {first: None, second: ""})
     assert two.probabilities(IMAGES).isfinite().all()
-    for wrong in ({first: None, "Roc": None}, {first: None, first.upper(): None}, {first: "", second: None}):
+    for wrong in ({first: None, "Roc": None}, {first: None, first.upper(): None}, {"Roc": "", second: None}):
         with pytest.raises(N3Error):
             synthesize(tiny_run, wrong)
     with pytest.raises(N3Error):
