@@ -171,7 +171,7 @@ class Run:
 
     @torch.no_grad()
     def pack(self, path: str | Path) -> Path:
-        """Write the run as one safetensors file in half precision, without local paths.
+        """Write the run as one safetensors file in half precision, without the paths of data and weights.
 
         Numbers are float32 again when it is opened. The offset that all tasks share becomes part of the
         network: what is left of it are zeros, which take no room.
