@@ -66,14 +66,11 @@ def expected_table(results: Path) -> Table:
 
 def expected_chart(results: Path) -> Figure:
     """`expected_table` in two views as lines, in bands of the 95 % interval."""
-    shown: dict[str, charts.Line] = {}
+    shown: dict[str, dict[int, tuple[float, float, float]]] = {}
     for one in _measured(results)["unseen"]["measured"]:
         found = interval([{"seed": 0, **one}])
         assert found
-        shown[one["tasks"]] = {
-            **shown.get(one["tasks"], {}),
-            one["ways"]: (found.mean, found.low, found.high),
-        }
+        shown.setdefault(one["tasks"], {})[one["ways"]] = found
     shown["chance"] = {ways: (100 / ways,) * 3 for ways in WAYS}
     return charts.lines({"unseen species": shown}, "classes", "per-class accuracy (%)", log=True)
 

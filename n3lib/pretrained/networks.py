@@ -57,13 +57,7 @@ def architecture(
         if name in CUT:
             return trace(_torchvision(name, published), CUT[name].format(stages=config.stages)), *IMAGENET
         if name.startswith("timm:"):
-            network = _timm(name.removeprefix("timm:"), published)
-            try:
-                traced = trace(network)
-            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-                problem = f"the layers of {name} cannot be traced: {error}"
-                raise N3Error(problem, "Use a convolutional network that takes images of any size") from None
-            return traced, network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+            return _timm(name.removeprefix("timm:"), published)
     except OSError as error:  # URLError and the hub's errors are kinds of OSError
         problem = f"the published weights of {name} could not be downloaded: {error}"
         remedy = "Connect to the internet once, or name a local file with --backbone.weights"
@@ -81,14 +75,20 @@ def _torchvision(name: str, published: bool) -> nn.Module:
     return getattr(models, name)(**(googlenet if name == "googlenet" else {}))
 
 
-def _timm(name: str, published: bool) -> Any:
+def _timm(name: str, published: bool) -> tuple[fx.GraphModule, tuple[float, ...], tuple[float, ...]]:
     import n3lib.io.torchvision  # noqa: F401  (timm imports torchvision)
 
     import timm
 
     if name not in timm.list_models():
         raise N3Error(f"timm has no model {name!r}", "See timm.list_models()")
-    return timm.create_model(name, pretrained=published, num_classes=0, global_pool="")
+    network: Any = timm.create_model(name, pretrained=published, num_classes=0, global_pool="")
+    try:
+        traced = trace(network)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        problem = f"the layers of timm:{name} cannot be traced: {error}"
+        raise N3Error(problem, "Use a convolutional network that takes images of any size") from None
+    return traced, network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
 
 
 def _load(module: nn.Module, tensors: Mapping[str, Tensor], path: str) -> None:

@@ -86,7 +86,7 @@ def open_run(place: str | Path) -> Path:
 
 
 def _unpack(path: Path, home: Path) -> None:
-    records = _records(path, read_metadata(path))
+    records = _records(path)
     tensors = with_zeros(read_tensors(path)[0], str(path))
     check_writable(home.parent, True, "Set N3_CACHE to a writable folder")
     with writing(home, "Make room there"), TemporaryDirectory(dir=home.parent, prefix=".new-") as temporary:
@@ -103,8 +103,9 @@ def _unpack(path: Path, home: Path) -> None:
                 raise
 
 
-def _records(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+def _records(path: Path) -> dict[str, Any]:
     """The records of a packed run, with what is told of one by its name."""
+    metadata = read_metadata(path)
     try:
         found = {name: json.loads(metadata[name]) for name in RECORDS}
         config, card = found["config.json"], found["run.json"]
@@ -167,7 +168,7 @@ def add_run(url: str, sha256: str, name: str = "") -> Path:
 
 def about(path: Path) -> dict[str, Any]:
     """What a packed run says of itself: `data`, `classes`, their `names`, `backbone`, `size`, `megabytes`."""
-    records = _records(path, read_metadata(path))
+    records = _records(path)
     config, card = records["config.json"], records["run.json"]
     return {
         "data": f"{config['data']['name']} {config['data']['split']}",
